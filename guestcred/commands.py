@@ -1,0 +1,127 @@
+"""What each command does, wired from the modules; knows no option parser, so the boot path need not import one."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from guestcred.compare import Comparison, Finding, compare, needs_facts, trace
+from guestcred.errors import FINDINGS, GuestcredError
+from guestcred.guest import Guest, Tree, read_facts, read_guest
+from guestcred.offered import Verdict, judge
+from guestcred.smbios import OEM_STRINGS, Table, parse
+
+
+def show_error(error: GuestcredError) -> int:
+    """Print an expected failure in its one form and return its exit status."""
+    print(f"guestcred: error: {error.problem}", file=sys.stderr)
+    for hint in error.hints:
+        print(f"guestcred: hint: {hint}", file=sys.stderr)
+    return error.status
+
+
+def _colour() -> bool:
+    return sys.stdout.isatty() and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
+
+
+def _print_json(document: dict[str, object]) -> None:
+    import json
+
+    print(json.dumps(document, indent=2))
+
+
+def _survey(root: str, systemd: int | None, require: tuple[str, ...]) -> tuple[Guest, tuple[Verdict, ...], Comparison]:
+    guest = read_guest(root, systemd)
+    table = parse(guest.table)
+    offered = judge(table.structures, guest.systemd)
+    facts = read_facts(root) if needs_facts(offered, guest) else None
+    return guest, offered, compare(guest, table, offered, facts, _declared(guest, table), require)
+
+
+def _declared(guest: Guest, table: Table) -> int | None:
+    """The table length that the entry point names; asked only of a table that ended badly, since construct is dear to import."""
+    if table.ended is None or guest.entry_point is None:
+        return None
+    from guestcred.layout import parse_entry_point
+
+    found = parse_entry_point(guest.entry_point)
+    return None if found is None else found.table_length
+
+
+def check(root: str = "/", systemd: int | None = None, form: str = "text", require: tuple[str, ...] = ()) -> int:
+    """Compare offered with imported; 0 where they agree, 1 with findings."""
+    _, _, comparison = _survey(root, systemd, require)
+    from guestcred import report
+
+    if form == "json":
+        _print_json(report.check_json(comparison))
+    else:
+        sys.stdout.write(report.check_text(comparison, _colour()))
+    return 0 if comparison.agrees else FINDINGS
+
+
+def why(name: str, root: str = "/", systemd: int | None = None, form: str = "text") -> int:
+    """Tell one credential's way; 0 where it was imported, 1 where it was lost."""
+    guest, offered, comparison = _survey(root, systemd, ())
+    status, cause, stages, finding = trace(name, comparison, guest, offered)
+    from guestcred import report
+
+    if form == "json":
+        _print_json(report.why_json(name, status, cause, stages, finding))
+    else:
+        sys.stdout.write(report.why_text(stages, finding, _colour()))
+    return 0 if finding is None else FINDINGS
+
+
+def dump(path: str | None = None, root: str = "/", systemd: int | None = None, form: str = "text", kind: int | None = OEM_STRINGS, typed: bool = False, reveal: bool = False) -> int:
+    """Decode a table from the guest, a file or a folder and print it."""
+    from guestcred import dump as dumping
+    from guestcred.layout import parse_entry_point
+
+    data, entry = _read_table(path, root)
+    point = parse_entry_point(entry) if entry is not None else None
+    table = parse(data)
+    declared = point.table_length if point else None
+    warnings: list[Finding] = []
+    if entry is not None and point is None:
+        warnings.append(Finding("entry-point", "the entry point is not one that SMBIOS knows", ""))
+    warnings += dumping.table_warnings(table, declared, point is not None and point.anchor == "_SM_", point.defects if point else ())
+    result = dumping.Dump(table, point.version if point else None, judge(table.structures, systemd), tuple(warnings), kind, typed, reveal)
+    if form == "json":
+        _print_json(dumping.dump_json(result))
+    else:
+        sys.stdout.write(dumping.dump_text(result))
+    if table.size and not table.structures or not table.size:
+        raise GuestcredError(f"no structure could be read from {path or 'the table'}", "is this a DMI table? see the warning above")
+    return 0
+
+
+def _read_table(path: str | None, root: str) -> tuple[bytes, bytes | None]:
+    """(table, entry point or None) from the guest, a raw table, a `dmidecode --dump-bin` file or a sysfs-like folder."""
+    if path is None:
+        guest = read_guest(root, 0)
+        return guest.table, guest.entry_point
+    if os.path.isdir(path):
+        tree = Tree(path)
+        for below in ("", "tables/", "sys/firmware/dmi/tables/"):
+            table = tree.read(below + "DMI")
+            if table is not None:
+                return table, tree.read(below + "smbios_entry_point")
+        raise GuestcredError(f"there is no DMI table in the folder {path}", "it should hold DMI and smbios_entry_point, as /sys/firmware/dmi/tables does")
+    folder, name = os.path.split(os.path.abspath(path))
+    data = Tree(folder).read(name)
+    if data is None:
+        raise GuestcredError(f"there is no file {path}", "give a raw DMI table, a 'dmidecode --dump-bin' file, or a folder like /sys/firmware/dmi/tables")
+    return _split_dump(data)
+
+
+def _split_dump(data: bytes) -> tuple[bytes, bytes | None]:
+    """A `dmidecode --dump-bin` file is an entry point at 0 and its table at the address in it, 0x20."""
+    from guestcred.layout import parse_entry_point
+
+    point = parse_entry_point(data)
+    if point is None or not 0x18 <= point.address <= len(data):
+        return data, None
+    return data[point.address : point.address + point.table_length], data[:0x20]
+
+

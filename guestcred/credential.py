@@ -1,0 +1,44 @@
+"""What systemd takes for a credential: names, limits and its own base64."""
+
+from __future__ import annotations
+
+import binascii
+
+SIZE_MAX = 1024 * 1024  # bytes; systemd src/shared/creds-util.h CREDENTIAL_SIZE_MAX
+TOTAL_SIZE_MAX = 1024 * 1024  # bytes; CREDENTIALS_TOTAL_SIZE_MAX
+NAME_MAX = 255  # bytes; FDNAME_MAX and NAME_MAX
+
+URL_SAFE_SINCE = 254  # unbase64char() takes "-" and "_" since then; 252 refuses them
+CONFIDENTIAL_VM_SINCE = 254  # import_credentials_smbios() skips confidential VMs since then
+TDX_TRUSTED_SINCE = 262  # but takes them under TDX, whose SMBIOS table is measured
+IMPORTS_SMBIOS_SINCE = 252
+
+_WHITESPACE = b" \t\n\r"  # systemd string-util.h WHITESPACE
+_ALPHABET = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+
+
+def name_is_valid(name: bytes) -> bool:
+    """Whether `name` may name a credential: credential_name_valid(), that is filename_is_valid() and fdname_is_valid()."""
+    if not 1 <= len(name) <= NAME_MAX or name in (b".", b".."):
+        return False
+    return all(0x20 <= byte < 0x7F for byte in name) and b"/" not in name and b":" not in name
+
+
+def base64_decode(text: bytes, systemd: int | None) -> bytes | None:
+    """Decode as systemd's unbase64mem() does, or return None where it refuses.
+
+    White space may stand anywhere, groups must be whole, padding may only end the text, and spare bits
+    must be zero. Versions before 254 refuse the URL-safe characters; None means the newest rules.
+    """
+    compact = text.translate(None, _WHITESPACE)
+    if systemd is None or systemd >= URL_SAFE_SINCE:
+        compact = compact.replace(b"-", b"+").replace(b"_", b"/")
+    if len(compact) % 4:
+        return None
+    digits = compact.rstrip(b"=")
+    padding = len(compact) - len(digits)
+    if padding > 2 or digits.translate(None, _ALPHABET):
+        return None
+    if padding and _ALPHABET.index(digits[-1:]) & (15 if padding == 2 else 3):
+        return None
+    return binascii.a2b_base64(compact)

@@ -1,0 +1,145 @@
+"""A decoded table -> text or JSON, with every value redacted unless revealed."""
+
+from __future__ import annotations
+
+from guestcred.compare import CAUSES, Finding, kernel_cut
+from guestcred.credential import name_is_valid
+from guestcred.layout import FIELDS, StringNumber, fields_of, type_name
+from guestcred.offered import Accepted, Rejected, Verdict, split_prefix
+from guestcred.records import Record
+from guestcred.report import count, finding_lines, printable, size
+from guestcred.smbios import OEM_STRINGS, REASONS, Structure, Table
+
+CREDENTIAL_HINT = b"io.systemd.cred"
+
+
+class Dump(Record):
+    """A decoded table for people or programs: `kind` is the type shown (None: all), `typed` whether with fields."""
+
+    table: Table
+    version: str | None
+    verdicts: tuple[Verdict, ...]
+    warnings: tuple[Finding, ...]
+    kind: int | None
+    typed: bool
+    reveal: bool
+
+    def structures(self) -> list[Structure]:
+        return [one for one in self.table.structures if self.kind is None or one.type == self.kind]
+
+    def strings(self, structure: Structure) -> list[str]:
+        """The structure's strings; what may hold a secret is redacted unless `reveal`."""
+        if self.reveal:
+            return [printable(text) for text in structure.strings]
+        return [redacted(text, structure.type, before) for text, before in zip(structure.strings, (b"", *structure.strings))]
+
+
+def redacted(text: bytes, kind: int, before: bytes) -> str:
+    """A string with what may be secret left out: in a Type 11 the value of a credential, of anything like one, and of what follows one."""
+    split = split_prefix(text)
+    if split is not None:
+        name, equals, value = split[1].partition(b"=")
+        prefix = text[: len(text) - len(split[1])].decode("ascii")
+        return f"{prefix}{name.decode('ascii')}={_hidden(value)}" if equals and name_is_valid(name) else prefix + _hidden(split[1])
+    if CREDENTIAL_HINT in text.lower() or (kind == OEM_STRINGS and CREDENTIAL_HINT in before.lower()):
+        return _hidden(text)
+    return printable(text)
+
+
+def _hidden(value: bytes) -> str:
+    return f"[{size(len(value))} redacted]"
+
+
+def dump_json(dump: Dump) -> dict[str, object]:
+    """The document `guestcred.dump/1`."""
+    structures = []
+    for one in dump.structures():
+        strings = dump.strings(one)
+        entry: dict[str, object] = {"handle": one.handle, "type": one.type, "length": one.length, "strings": strings}
+        if dump.typed:
+            entry |= {"name": type_name(one.type), "fields": dict(_fields(one, dump))}
+        structures.append(entry)
+    shown = {one.handle: dump.strings(one) for one in dump.table.structures if one.type == OEM_STRINGS}
+    return {
+        "schema": "guestcred.dump/1",
+        "smbios_version": dump.version,
+        "ended": None if dump.table.ended is None else {"offset": dump.table.ended.offset, "reason": dump.table.ended.reason},
+        "structures": structures,
+        "oem_strings": [_oem_json(verdict, shown[verdict.handle][verdict.index - 1], dump.reveal) for verdict in dump.verdicts],
+        "warnings": [{"code": one.code, "message": one.message} for one in dump.warnings],
+    }
+
+
+def _oem_json(verdict: Verdict, shown: str, reveal: bool) -> dict[str, object]:
+    place: dict[str, object] = {"handle": verdict.handle, "index": verdict.index}
+    if not isinstance(verdict, Accepted):
+        return {**place, "text": shown}
+    told = {**place, "name": verdict.name, "encoding": verdict.encoding, "size": len(verdict.value)}
+    return {**told, "value": printable(verdict.value)} if reveal else told
+
+
+def _fields(structure: Structure, dump: Dump) -> list[tuple[str, object]]:
+    """Fields by their DSP0134 names; bytes as hexadecimal, strings as shown, OEM bytes hidden unless revealed."""
+    strings = dump.strings(structure)
+    fields: list[tuple[str, object]] = []
+    for name, value in fields_of(structure).items():
+        if isinstance(value, StringNumber):
+            fields.append((name, strings[value - 1] if 1 <= value <= len(strings) else None))
+        elif isinstance(value, bytes):
+            fields.append((name, _hidden(value) if structure.type == OEM_STRINGS and not dump.reveal else value.hex()))
+        else:
+            fields.append((name, value))
+    return fields
+
+
+def dump_text(dump: Dump) -> str:
+    """The table, structure by structure, with its Type 11 strings as credentials."""
+    table = dump.table
+    version = f"SMBIOS {dump.version}" if dump.version else "SMBIOS version unknown"
+    lines = [f"{version}, {size(table.size)}, {count(len(table.structures), 'structure')}"]
+    by_place = {(one.handle, one.index): one for one in dump.verdicts}
+    for one in dump.structures():
+        lines += ["", f"handle {one.handle:#06x}, type {one.type} ({type_name(one.type)}), {count(len(one.strings), 'string')}"]
+        if dump.typed:
+            lines += [f"  {name}: {_field_text(value)}" for name, value in _fields(one, dump)]
+        strings = dump.strings(one)
+        if one.type == OEM_STRINGS:
+            lines += [f"  {index:>3}  {_oem_text(by_place.get((one.handle, index)), text, dump.reveal)}" for index, text in enumerate(strings, 1)]
+        elif not (dump.typed and one.type in FIELDS):
+            lines += [f"  {index:>3}  {text}" for index, text in enumerate(strings, 1)]
+    if not dump.structures():
+        lines += ["", "no structure" + (f" of type {dump.kind}" if dump.kind is not None else "") + " in this table"]
+    for warning in dump.warnings:
+        lines += ["", *finding_lines(warning, colour=False)]
+    return "\n".join(lines) + "\n"
+
+
+def _field_text(value: object) -> str:
+    if value is None:
+        return "-"
+    return f"{value} ({value:#x})" if isinstance(value, int) and value > 9 else str(value)
+
+
+def _oem_text(verdict: Verdict | None, shown: str, reveal: bool) -> str:
+    match verdict:
+        case Accepted(name, encoding, value):
+            line = f"{name}  {encoding}  {size(len(value))}"
+            return f"{line}  {printable(value)}" if reveal else line
+        case Rejected(name, _, _, reason):
+            return f"rejected: {reason}  {shown}"
+    return shown
+
+
+def table_warnings(table: Table, declared: int | None, exact: bool, defects: tuple[str, ...]) -> tuple[Finding, ...]:
+    """What a person should know of the table itself; `declared` bytes by the entry point, `exact` or a maximum."""
+    warnings = [Finding("entry-point", defect, "") for defect in defects]
+    if table.ended is not None:
+        warnings.append(Finding(table.ended.reason, f"{REASONS[table.ended.reason]} (offset {table.ended.offset:#x})", ""))
+    elif table.trailing:
+        warnings.append(Finding("trailing-bytes", f"{size(table.trailing)} stand behind the End-of-Table structure", ""))
+    if kernel_cut(table, declared):
+        sentence, mend = CAUSES["cut-by-kernel"]
+        warnings.append(Finding("cut-by-kernel", f"the table is {declared} bytes long and {table.size} of them are here: {sentence}", mend))
+    elif declared is not None and (declared > table.size and (exact or table.ended is not None) or exact and declared < table.size):
+        warnings.append(Finding("length-differs", f"the entry point says {size(declared)}, and the table here has {table.size}", ""))
+    return tuple(warnings)

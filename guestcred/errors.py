@@ -1,0 +1,16 @@
+"""The one exception that every expected failure is."""
+
+FINDINGS, USAGE, COULD_NOT_LOOK = 1, 2, 3
+
+
+class GuestcredError(Exception):
+    """One lower-case sentence that names the thing and the place, then what to type or look at next.
+
+    `status` is the exit status: 1 findings or a failed write, 2 usage, 3 could not look.
+    """
+
+    def __init__(self, problem: str, *hints: str, status: int = COULD_NOT_LOOK) -> None:
+        super().__init__(problem)
+        self.problem = problem
+        self.hints = hints
+        self.status = status

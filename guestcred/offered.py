@@ -1,0 +1,167 @@
+"""Structures -> what PID 1 should take from them, string by string, and what it refuses and why."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from guestcred.credential import SIZE_MAX, TOTAL_SIZE_MAX, base64_decode, name_is_valid
+from guestcred.records import Record
+from guestcred.smbios import OEM_STRINGS, Structure
+
+TEXT_PREFIX = b"io.systemd.credential:"
+BINARY_PREFIX = b"io.systemd.credential.binary:"
+FORMATTED_SIZE = 5  # header and count byte: offsetof(struct dmi_field_header, contents) in systemd
+
+REASONS = {
+    "no-equals": "there is no '=' between name and value",
+    "invalid-name": "a name is 1 to 255 printable ASCII characters without '/' and ':', and not '.' or '..'",
+    "bad-base64": "the value is not base64 that this systemd decodes",
+    "too-large": "the value is larger than 1 MiB",
+    "total-too-large": "the credentials before it leave no room under 1 MiB in total",
+    "duplicate": "an earlier string has the same name, and the first wins",
+    "type11-length": "its Type 11 structure, or one before it, is not 5 bytes long, and PID 1 stops there",
+}
+
+
+class Accepted(Record):
+    """An OEM string that is a credential; `value` decoded, `encoding` "text" or "binary", `index` from 1."""
+
+    name: str
+    encoding: str
+    value: bytes
+    handle: int
+    index: int
+
+
+class Rejected(Record):
+    """An OEM string with a credential prefix that PID 1 refuses; `name` is None where there is none to read."""
+
+    name: str | None
+    handle: int
+    index: int
+    reason: str
+    hint: str | None
+
+
+class Unrelated(Record):
+    """Another OEM string; `text` is raw, `hint` says which near miss it looks like, if any."""
+
+    text: bytes
+    handle: int
+    index: int
+    hint: str | None
+
+
+Verdict = Accepted | Rejected | Unrelated
+
+
+def split_prefix(text: bytes) -> tuple[str, bytes] | None:
+    """("text" or "binary", what follows the prefix), or None for a string without an exact prefix."""
+    if text.startswith(TEXT_PREFIX):
+        return "text", text[len(TEXT_PREFIX) :]
+    if text.startswith(BINARY_PREFIX):
+        return "binary", text[len(BINARY_PREFIX) :]
+    return None
+
+
+def near_miss(text: bytes) -> str | None:
+    """What is wrong with a string that was probably meant to be a credential, or None."""
+    bare = text.lstrip(b" \t\r\n\"'")
+    if bare != text and split_prefix(bare):
+        return "a space or quote stands before the prefix: remove it where the string is handed to the hypervisor"
+    lower = bare.lower()
+    if not lower.startswith(b"io.systemd.cred"):
+        return None
+    head = lower.split(b"=", 1)[0]
+    if head.startswith((b"io.systemd.credentials:", b"io.systemd.credentials.")):
+        return "the prefix has an 's' too many: write 'io.systemd.credential:'"
+    if split_prefix(lower) and split_prefix(bare) is None:
+        return "the prefix must be in lower case: write 'io.systemd.credential:'"
+    return "the prefix must be exactly 'io.systemd.credential:' or 'io.systemd.credential.binary:'"
+
+
+def _is_fragment(text: bytes, before: Verdict | None) -> bool:
+    """Whether `text` looks like what follows a comma in a value that a hypervisor's list parser split."""
+    return bool(text) and isinstance(before, Accepted | Rejected) and not text.startswith(b"io.systemd.")
+
+
+FRAGMENT = "it follows a credential and has no prefix: a value with a comma may have been split here, so encode it as base64 with 'io.systemd.credential.binary:'"
+
+
+def _rejection_hint(reason: str, name: bytes | None, value: bytes) -> str:
+    match reason:
+        case "no-equals":
+            return "write NAME=VALUE behind the prefix"
+        case "invalid-name" if name is not None and b"/" in name:
+            return "'/' cannot stand in a name: use '.', '-' or '_'"
+        case "invalid-name" if name is not None and b":" in name:
+            return "':' cannot stand in a name: use '.', '-' or '_', and '=' between name and value"
+        case "invalid-name":
+            return "rename the credential on the host"
+        case "bad-base64" if base64_decode(value, None) is not None:
+            return "systemd before 254 knows no URL-safe base64 ('-' and '_'): encode with the standard alphabet"
+        case "bad-base64" if base64_decode(value + b"=" * (-len(value) % 4), None) is not None:
+            return "the '=' padding at the end is missing"
+        case "bad-base64":
+            return "encode the value with 'base64 -w0', or use 'io.systemd.credential:' for plain text"
+        case "duplicate":
+            return "give each credential one name on the host"
+        case "type11-length":
+            return "the firmware or hypervisor builds a malformed Type 11 structure: report it there"
+    return "make it smaller, or hand it over on a disk or over vsock"
+
+
+def judge(structures: Iterable[Structure], systemd: int | None) -> tuple[Verdict, ...]:
+    """Judge every string of every Type 11 structure in table order, as import_credentials_smbios() does.
+
+    `systemd` is the major version, None for unknown (the newest rules). Empty strings are skipped, as there.
+    """
+    verdicts: list[Verdict] = []
+    taken: set[str] = set()
+    total, ended = 0, False
+    for structure in structures:
+        if structure.type != OEM_STRINGS:
+            continue
+        ended = ended or structure.length != FORMATTED_SIZE
+        before: Verdict | None = None
+        for index, text in enumerate(structure.strings, 1):
+            if not text:
+                continue
+            verdict = _judge_string(text, structure.handle, index, systemd, ended, taken, total, before)
+            if isinstance(verdict, Accepted):
+                taken.add(verdict.name)
+                total += len(verdict.value)
+            verdicts.append(verdict)
+            before = verdict
+    return tuple(verdicts)
+
+
+def _judge_string(
+    text: bytes, handle: int, index: int, systemd: int | None, ended: bool, taken: set[str], total: int, before: Verdict | None
+) -> Verdict:
+    split = split_prefix(text)
+    if split is None:
+        return Unrelated(text, handle, index, near_miss(text) or (FRAGMENT if _is_fragment(text, before) else None))
+    encoding, rest = split
+    raw_name, equals, raw_value = rest.partition(b"=")
+    # parse_smbios_strings() of systemd: name, then base64, then sizes, then the file that may exist already
+    valid = name_is_valid(raw_name)
+    name = raw_name.decode("ascii") if equals and valid else None
+    value = raw_value if encoding == "text" else base64_decode(raw_value, systemd)
+    if ended:
+        reason = "type11-length"
+    elif not equals:
+        reason = "no-equals"
+    elif name is None:
+        reason = "invalid-name"
+    elif value is None:
+        reason = "bad-base64"
+    elif len(value) > SIZE_MAX:
+        reason = "too-large"
+    elif len(value) > TOTAL_SIZE_MAX - total:
+        reason = "total-too-large"
+    elif name in taken:
+        reason = "duplicate"
+    else:
+        return Accepted(name, encoding, value, handle, index)
+    return Rejected(name, handle, index, reason, _rejection_hint(reason, raw_name if equals else None, raw_value))

@@ -1,0 +1,103 @@
+"""Verdicts -> text or JSON; pure, and given no value that it could leak, except by `dump --reveal`."""
+
+from __future__ import annotations
+
+from guestcred.compare import Comparison, Finding, Stage
+from guestcred.offered import Rejected
+
+GREEN, YELLOW, RED, BOLD, PLAIN = "\033[32m", "\033[33m", "\033[31m", "\033[1m", "\033[0m"
+COLOURS = {"imported": GREEN, "foreign": YELLOW}
+
+
+def printable(text: bytes) -> str:
+    """Bytes from firmware as one line that cannot steer a terminal: printable ASCII, the rest as \\xNN."""
+    return "".join(chr(byte) if 0x20 <= byte < 0x7F and byte != 0x5C else f"\\x{byte:02x}" for byte in text)
+
+
+def size(number: int) -> str:
+    return count(number, "byte")
+
+
+def count(number: int, noun: str) -> str:
+    """`1 string`, `2 strings`."""
+    return f"1 {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def _colour(text: str, colour: str, use: bool) -> str:
+    return f"{colour}{text}{PLAIN}" if use else text
+
+
+def _place(handle: int | None, index: int | None) -> str:
+    return "" if handle is None else f"handle {handle:#06x} string {index}"
+
+
+def check_json(comparison: Comparison) -> dict[str, object]:
+    """The document `guestcred.check/1`."""
+    return {
+        "schema": "guestcred.check/1",
+        "verdict": "agrees" if comparison.agrees else "findings",
+        "systemd": comparison.systemd,
+        "credentials": [
+            {"name": one.name, "status": one.status, "size": one.size, "handle": one.handle, "index": one.index, "cause": one.cause}
+            for one in comparison.credentials
+        ],
+        "rejected": [{"name": one.name, "handle": one.handle, "index": one.index, "reason": one.reason} for one in comparison.rejected],
+        "findings": [{"code": one.code, "message": one.message, "hint": one.hint} for one in comparison.findings],
+    }
+
+
+def check_text(comparison: Comparison, colour: bool) -> str:
+    """One line a credential, the verdict first; then for each problem its cause and its mend."""
+    rows = [(one.status, one.name, size(one.size), _place(one.handle, one.index), one.cause or "") for one in comparison.credentials]
+    rows += [("rejected", one.name or "-", "", _place(one.handle, one.index), one.reason) for one in comparison.rejected]
+    names = max((len(row[1]) for row in rows), default=0)
+    width = max((len(row[2]) for row in rows), default=0)
+    lines = [_headline(comparison, colour)]
+    for status, name, told, place, cause in rows:
+        mark = _colour(f"{status:<9}", COLOURS.get(status, RED), colour)
+        lines.append(f"  {mark}  {name:<{names}}  {told:>{width}}  {place:<23}  {cause}".rstrip())
+    for finding in comparison.findings:
+        lines += ["", *finding_lines(finding, colour)]
+    return "\n".join(lines) + "\n"
+
+
+def finding_lines(finding: Finding, colour: bool) -> list[str]:
+    lines = [f"{_colour(finding.code, BOLD, colour)}: {finding.message}."]
+    if finding.hint:
+        lines.append(f"  mend: {finding.hint}.")
+    return lines
+
+
+def _headline(comparison: Comparison, colour: bool) -> str:
+    counts: dict[str, int] = {}
+    for one in comparison.credentials:
+        counts[one.status] = counts.get(one.status, 0) + 1
+    if comparison.rejected:
+        counts["rejected"] = len(comparison.rejected)
+    told = ", ".join(f"{many} {status}" for status, many in counts.items()) or "nothing was offered"
+    version = f"systemd {comparison.systemd}" if comparison.systemd is not None else "systemd version unknown"
+    word = _colour("agrees", GREEN, colour) if comparison.agrees else _colour("findings", RED, colour)
+    return f"{word}: {told} ({version})"
+
+
+def why_text(stages: tuple[Stage, ...], finding: Finding | None, colour: bool) -> str:
+    """The way of one credential, a line a stage, up to where it was lost."""
+    lines = []
+    for stage in stages:
+        mark = _colour("ok  ", GREEN, colour) if stage.passed else _colour("LOST", RED, colour)
+        lines.append(f"{mark}  {stage.name:<8}  {stage.evidence}")
+    if finding is not None:
+        lines += ["", *finding_lines(finding, colour)]
+    return "\n".join(lines) + "\n"
+
+
+def why_json(name: str, status: str, cause: str | None, stages: tuple[Stage, ...], finding: Finding | None) -> dict[str, object]:
+    """The document `guestcred.why/1`."""
+    return {
+        "schema": "guestcred.why/1",
+        "name": name,
+        "status": status,
+        "cause": cause,
+        "stages": [{"stage": one.name, "passed": one.passed, "evidence": one.evidence} for one in stages],
+        "finding": None if finding is None else {"code": finding.code, "message": finding.message, "hint": finding.hint},
+    }
