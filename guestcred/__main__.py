@@ -6,32 +6,34 @@ import os
 import sys
 
 
-def plain_check(arguments: list[str]) -> dict[str, str] | None:
-    """Options of a plain `[--root DIR] check [--format text|json]`, or None for all else, which click parses."""
-    found: dict[str, str] = {}
-    rest = list(arguments)
-    if rest[:1] == ["--root"] and len(rest) > 1:
-        found["root"] = rest[1]
-        del rest[:2]
-    if rest[:1] != ["check"]:
-        return None
-    if rest[1:2] == ["--format"] and rest[2:] in (["text"], ["json"]):
-        found["form"] = rest[2]
-        del rest[1:]
-    return found if len(rest) == 1 else None
+def plain_check(arguments: list[str]) -> tuple[str, str] | None:
+    """(root, format) of a plain `[--root DIR] check [--format text|json]`, or None for all else, which click parses."""
+    match arguments:
+        case ["check"]:
+            return "/", "text"
+        case ["check", "--format", "text" | "json" as form]:
+            return "/", form
+        case ["--root", root, "check"]:
+            return root, "text"
+        case ["--root", root, "check", "--format", "text" | "json" as form]:
+            return root, form
+    return None
 
 
 def main() -> int:
     """Run the command line; the exit statuses are those of SPEC: 0, 1, 2, 3."""
     from guestcred.errors import GuestcredError
 
+    for stream in (sys.stdout, sys.stderr):
+        # a path may hold bytes that are no UTF-8
+        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     try:
         try:
             plain = plain_check(sys.argv[1:])
             if plain is not None:
                 from guestcred.commands import check
 
-                status = check(**plain)
+                status = check(root=plain[0], form=plain[1])
             else:
                 from guestcred.cli import run
 

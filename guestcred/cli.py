@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from guestcred import __version__, commands
 from guestcred.smbios import OEM_STRINGS
 
+# generic in click's types since 8.2, and not in the 8.1 that Debian 12 has
+if TYPE_CHECKING:
+    _ParamType = click.ParamType[int]
+else:
+    _ParamType = click.ParamType
 
-class SystemdVersion(click.ParamType):
+
+class SystemdVersion(_ParamType):
     """A systemd version as people write it: 257, v257 or 257.13-1."""
 
     name = "version"
@@ -23,14 +29,26 @@ class SystemdVersion(click.ParamType):
 
 
 format_option = click.option(
-    "--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True, help="For people, or one JSON document."
+    "--format",
+    "form",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="For people, or one JSON document.",
 )
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="guestcred")
-@click.option("--root", default="/", metavar="DIR", help="Look at a captured tree below DIR in place of the live system.")
-@click.option("--systemd", type=SystemdVersion(), metavar="VERSION", help="Use the rules of this systemd, such as 252, where it cannot be seen.")
+@click.option(
+    "--root", default="/", metavar="DIR", help="Look at a captured tree below DIR in place of the live system."
+)
+@click.option(
+    "--systemd",
+    type=SystemdVersion(),
+    metavar="VERSION",
+    help="Use the rules of this systemd, such as 252, where it cannot be seen.",
+)
 @click.pass_context
 def main(context: click.Context, root: str, systemd: int | None) -> None:
     """See where a credential got lost between the hypervisor and the guest.
@@ -63,7 +81,9 @@ def why(where: dict[str, Any], name: str, form: str) -> int:
 
 @main.command()
 @click.argument("path", required=False, metavar="[FILE or DIR]")
-@click.option("--type", "kind", type=click.IntRange(0, 255), help=f"Only structures of this type.  [default: {OEM_STRINGS}]")
+@click.option(
+    "--type", "kind", type=click.IntRange(0, 255), help=f"Only structures of this type.  [default: {OEM_STRINGS}]"
+)
 @click.option("--all", "everything", is_flag=True, help="All structures, with their fields by name.")
 @click.option("--reveal", is_flag=True, help="Print the values of credentials too.")
 @format_option
@@ -83,7 +103,10 @@ def run(arguments: list[str]) -> int:
     except click.UsageError as error:
         import sys
 
-        print(f"guestcred: error: {error.format_message()[:1].lower()}{error.format_message()[1:].rstrip('.')}", file=sys.stderr)
+        print(
+            f"guestcred: error: {error.format_message()[:1].lower()}{error.format_message()[1:].rstrip('.')}",
+            file=sys.stderr,
+        )
         path = error.ctx.command_path if error.ctx else "guestcred"
         print(f"guestcred: hint: see '{path} --help'", file=sys.stderr)
         return 2
@@ -91,5 +114,3 @@ def run(arguments: list[str]) -> int:
         return error.exit_code
     except click.Abort:
         return 130
-
-

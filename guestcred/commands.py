@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import sys
 
-from guestcred.compare import Comparison, Finding, compare, needs_facts, trace
+from guestcred.causes import Evidence
+from guestcred.compare import Comparison, Finding, compare, needs_facts
 from guestcred.errors import FINDINGS, GuestcredError
 from guestcred.guest import Guest, Tree, read_facts, read_guest
-from guestcred.offered import Verdict, judge
+from guestcred.offered import Accepted, Verdict, judge
 from guestcred.smbios import OEM_STRINGS, Table, parse
 
 
@@ -30,12 +31,15 @@ def _print_json(document: dict[str, object]) -> None:
     print(json.dumps(document, indent=2))
 
 
-def _survey(root: str, systemd: int | None, require: tuple[str, ...]) -> tuple[Guest, tuple[Verdict, ...], Comparison]:
+def _survey(
+    root: str, systemd: int | None, require: tuple[str, ...]
+) -> tuple[Guest, tuple[Verdict, ...], Evidence, Comparison]:
     guest = read_guest(root, systemd)
     table = parse(guest.table)
     offered = judge(table.structures, guest.systemd)
     facts = read_facts(root) if needs_facts(offered, guest) else None
-    return guest, offered, compare(guest, table, offered, facts, _declared(guest, table), require)
+    evidence = Evidence(guest, facts, tuple(one for one in offered if isinstance(one, Accepted)))
+    return guest, offered, evidence, compare(guest, table, offered, evidence, _declared(guest, table), require)
 
 
 def _declared(guest: Guest, table: Table) -> int | None:
@@ -50,7 +54,7 @@ def _declared(guest: Guest, table: Table) -> int | None:
 
 def check(root: str = "/", systemd: int | None = None, form: str = "text", require: tuple[str, ...] = ()) -> int:
     """Compare offered with imported; 0 where they agree, 1 with findings."""
-    _, _, comparison = _survey(root, systemd, require)
+    *_, comparison = _survey(root, systemd, require)
     from guestcred import report
 
     if form == "json":
@@ -62,9 +66,11 @@ def check(root: str = "/", systemd: int | None = None, form: str = "text", requi
 
 def why(name: str, root: str = "/", systemd: int | None = None, form: str = "text") -> int:
     """Tell one credential's way; 0 where it was imported, 1 where it was lost."""
-    guest, offered, comparison = _survey(root, systemd, ())
-    status, cause, stages, finding = trace(name, comparison, guest, offered)
     from guestcred import report
+    from guestcred.why import trace
+
+    guest, offered, evidence, comparison = _survey(root, systemd, ())
+    status, cause, stages, finding = trace(name, comparison, guest, offered, evidence)
 
     if form == "json":
         _print_json(report.why_json(name, status, cause, stages, finding))
@@ -73,7 +79,15 @@ def why(name: str, root: str = "/", systemd: int | None = None, form: str = "tex
     return 0 if finding is None else FINDINGS
 
 
-def dump(path: str | None = None, root: str = "/", systemd: int | None = None, form: str = "text", kind: int | None = OEM_STRINGS, typed: bool = False, reveal: bool = False) -> int:
+def dump(
+    path: str | None = None,
+    root: str = "/",
+    systemd: int | None = None,
+    form: str = "text",
+    kind: int | None = OEM_STRINGS,
+    typed: bool = False,
+    reveal: bool = False,
+) -> int:
     """Decode a table from the guest, a file or a folder and print it."""
     from guestcred import dump as dumping
     from guestcred.layout import parse_entry_point
@@ -85,14 +99,20 @@ def dump(path: str | None = None, root: str = "/", systemd: int | None = None, f
     warnings: list[Finding] = []
     if entry is not None and point is None:
         warnings.append(Finding("entry-point", "the entry point is not one that SMBIOS knows", ""))
-    warnings += dumping.table_warnings(table, declared, point is not None and point.anchor == "_SM_", point.defects if point else ())
-    result = dumping.Dump(table, point.version if point else None, judge(table.structures, systemd), tuple(warnings), kind, typed, reveal)
+    warnings += dumping.table_warnings(
+        table, declared, point is not None and point.anchor == "_SM_", point.defects if point else ()
+    )
+    result = dumping.Dump(
+        table, point.version if point else None, judge(table.structures, systemd), tuple(warnings), kind, typed, reveal
+    )
     if form == "json":
         _print_json(dumping.dump_json(result))
     else:
         sys.stdout.write(dumping.dump_text(result))
-    if table.size and not table.structures or not table.size:
-        raise GuestcredError(f"no structure could be read from {path or 'the table'}", "is this a DMI table? see the warning above")
+    if (table.size and not table.structures) or not table.size:
+        raise GuestcredError(
+            f"no structure could be read from {path or 'the table'}", "is this a DMI table? see the warning above"
+        )
     return 0
 
 
@@ -107,11 +127,17 @@ def _read_table(path: str | None, root: str) -> tuple[bytes, bytes | None]:
             table = tree.read(below + "DMI")
             if table is not None:
                 return table, tree.read(below + "smbios_entry_point")
-        raise GuestcredError(f"there is no DMI table in the folder {path}", "it should hold DMI and smbios_entry_point, as /sys/firmware/dmi/tables does")
+        raise GuestcredError(
+            f"there is no DMI table in the folder {path}",
+            "it should hold DMI and smbios_entry_point, as /sys/firmware/dmi/tables does",
+        )
     folder, name = os.path.split(os.path.abspath(path))
     data = Tree(folder).read(name)
     if data is None:
-        raise GuestcredError(f"there is no file {path}", "give a raw DMI table, a 'dmidecode --dump-bin' file, or a folder like /sys/firmware/dmi/tables")
+        raise GuestcredError(
+            f"there is no file {path}",
+            "give a raw DMI table, a 'dmidecode --dump-bin' file, or a folder like /sys/firmware/dmi/tables",
+        )
     return _split_dump(data)
 
 
@@ -123,5 +149,3 @@ def _split_dump(data: bytes) -> tuple[bytes, bytes | None]:
     if point is None or not 0x18 <= point.address <= len(data):
         return data, None
     return data[point.address : point.address + point.table_length], data[:0x20]
-
-

@@ -42,3 +42,8 @@ def base64_decode(text: bytes, systemd: int | None) -> bytes | None:
     if padding and _ALPHABET.index(digits[-1:]) & (15 if padding == 2 else 3):
         return None
     return binascii.a2b_base64(compact)
+
+
+def printable(text: bytes) -> str:
+    """Bytes from firmware as one line that cannot steer a terminal: printable ASCII, the rest as \\xNN."""
+    return "".join(chr(byte) if 0x20 <= byte < 0x7F and byte != 0x5C else f"\\x{byte:02x}" for byte in text)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from guestcred.compare import CAUSES, Finding, kernel_cut
-from guestcred.credential import name_is_valid
+from guestcred.causes import CAUSES, kernel_cut
+from guestcred.compare import Finding
+from guestcred.credential import name_is_valid, printable
 from guestcred.layout import FIELDS, StringNumber, fields_of, type_name
 from guestcred.offered import Accepted, Rejected, Verdict, split_prefix
 from guestcred.records import Record
-from guestcred.report import count, finding_lines, printable, size
+from guestcred.report import count, finding_lines, size
 from guestcred.smbios import OEM_STRINGS, REASONS, Structure, Table
 
 CREDENTIAL_HINT = b"io.systemd.cred"
@@ -31,7 +32,9 @@ class Dump(Record):
         """The structure's strings; what may hold a secret is redacted unless `reveal`."""
         if self.reveal:
             return [printable(text) for text in structure.strings]
-        return [redacted(text, structure.type, before) for text, before in zip(structure.strings, (b"", *structure.strings))]
+        return [
+            redacted(text, structure.type, before) for text, before in zip(structure.strings, (b"", *structure.strings))
+        ]
 
 
 def redacted(text: bytes, kind: int, before: bytes) -> str:
@@ -40,7 +43,11 @@ def redacted(text: bytes, kind: int, before: bytes) -> str:
     if split is not None:
         name, equals, value = split[1].partition(b"=")
         prefix = text[: len(text) - len(split[1])].decode("ascii")
-        return f"{prefix}{name.decode('ascii')}={_hidden(value)}" if equals and name_is_valid(name) else prefix + _hidden(split[1])
+        return (
+            f"{prefix}{name.decode('ascii')}={_hidden(value)}"
+            if equals and name_is_valid(name)
+            else prefix + _hidden(split[1])
+        )
     if CREDENTIAL_HINT in text.lower() or (kind == OEM_STRINGS and CREDENTIAL_HINT in before.lower()):
         return _hidden(text)
     return printable(text)
@@ -63,9 +70,13 @@ def dump_json(dump: Dump) -> dict[str, object]:
     return {
         "schema": "guestcred.dump/1",
         "smbios_version": dump.version,
-        "ended": None if dump.table.ended is None else {"offset": dump.table.ended.offset, "reason": dump.table.ended.reason},
+        "ended": None
+        if dump.table.ended is None
+        else {"offset": dump.table.ended.offset, "reason": dump.table.ended.reason},
         "structures": structures,
-        "oem_strings": [_oem_json(verdict, shown[verdict.handle][verdict.index - 1], dump.reveal) for verdict in dump.verdicts],
+        "oem_strings": [
+            _oem_json(verdict, shown[verdict.handle][verdict.index - 1], dump.reveal) for verdict in dump.verdicts
+        ],
         "warnings": [{"code": one.code, "message": one.message} for one in dump.warnings],
     }
 
@@ -99,12 +110,18 @@ def dump_text(dump: Dump) -> str:
     lines = [f"{version}, {size(table.size)}, {count(len(table.structures), 'structure')}"]
     by_place = {(one.handle, one.index): one for one in dump.verdicts}
     for one in dump.structures():
-        lines += ["", f"handle {one.handle:#06x}, type {one.type} ({type_name(one.type)}), {count(len(one.strings), 'string')}"]
+        lines += [
+            "",
+            f"handle {one.handle:#06x}, type {one.type} ({type_name(one.type)}), {count(len(one.strings), 'string')}",
+        ]
         if dump.typed:
             lines += [f"  {name}: {_field_text(value)}" for name, value in _fields(one, dump)]
         strings = dump.strings(one)
         if one.type == OEM_STRINGS:
-            lines += [f"  {index:>3}  {_oem_text(by_place.get((one.handle, index)), text, dump.reveal)}" for index, text in enumerate(strings, 1)]
+            lines += [
+                f"  {index:>3}  {_oem_text(by_place.get((one.handle, index)), text, dump.reveal)}"
+                for index, text in enumerate(strings, 1)
+            ]
         elif not (dump.typed and one.type in FIELDS):
             lines += [f"  {index:>3}  {text}" for index, text in enumerate(strings, 1)]
     if not dump.structures():
@@ -134,12 +151,26 @@ def table_warnings(table: Table, declared: int | None, exact: bool, defects: tup
     """What a person should know of the table itself; `declared` bytes by the entry point, `exact` or a maximum."""
     warnings = [Finding("entry-point", defect, "") for defect in defects]
     if table.ended is not None:
-        warnings.append(Finding(table.ended.reason, f"{REASONS[table.ended.reason]} (offset {table.ended.offset:#x})", ""))
+        warnings.append(
+            Finding(table.ended.reason, f"{REASONS[table.ended.reason]} (offset {table.ended.offset:#x})", "")
+        )
     elif table.trailing:
-        warnings.append(Finding("trailing-bytes", f"{size(table.trailing)} stand behind the End-of-Table structure", ""))
+        warnings.append(
+            Finding("trailing-bytes", f"{size(table.trailing)} stand behind the End-of-Table structure", "")
+        )
     if kernel_cut(table, declared):
         sentence, mend = CAUSES["cut-by-kernel"]
-        warnings.append(Finding("cut-by-kernel", f"the table is {declared} bytes long and {table.size} of them are here: {sentence}", mend))
-    elif declared is not None and (declared > table.size and (exact or table.ended is not None) or exact and declared < table.size):
-        warnings.append(Finding("length-differs", f"the entry point says {size(declared)}, and the table here has {table.size}", ""))
+        warnings.append(
+            Finding(
+                "cut-by-kernel",
+                f"the table is {declared} bytes long and {table.size} of them are here: {sentence}",
+                mend,
+            )
+        )
+    elif declared is not None and (
+        (declared > table.size and (exact or table.ended is not None)) or (exact and declared < table.size)
+    ):
+        warnings.append(
+            Finding("length-differs", f"the entry point says {size(declared)}, and the table here has {table.size}", "")
+        )
     return tuple(warnings)

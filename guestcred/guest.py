@@ -70,7 +70,9 @@ class Tree:
             self._fd = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         except OSError as error:
             raise GuestcredError(
-                f"cannot open the root folder {root}: {_reason(error)}", "give --root a captured tree, the folder that holds sys/ and run/", status=2
+                f"cannot open the root folder {root}: {_reason(error)}",
+                "give --root a captured tree, the folder that holds sys/ and run/",
+                status=2,
             ) from None
 
     def shown(self, path: str) -> str:
@@ -92,7 +94,7 @@ class Tree:
                 os.close(at)
 
     def _refused(self, path: str, error: OSError) -> GuestcredError:
-        hints = ()
+        hints: tuple[str, ...] = ()
         if error.errno in (errno.EACCES, errno.EPERM):
             hints = ("run it as root: credentials and the DMI table are for root only",)
         return GuestcredError(f"cannot read {self.shown(path)}: {_reason(error)}", *hints)
@@ -246,7 +248,14 @@ def _ask(*command: str) -> str:
     import subprocess
 
     try:
-        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL, timeout=10, check=False)
+        done = subprocess.run(
+            command,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            stdin=subprocess.DEVNULL,
+            timeout=10,
+            check=False,
+        )
     except (OSError, subprocess.TimeoutExpired):
         return ""
     return done.stdout.decode("utf-8", "replace").strip()
@@ -262,7 +271,9 @@ def read_facts(root: str = "/") -> Facts:
             value = captured.get(key)
             return value if isinstance(value, str) and value not in ("", "none") else None
 
-        return Facts(fact("container"), fact("confidential"), fact("virtualization"), captured.get("earlier_stage") is True)
+        return Facts(
+            fact("container"), fact("confidential"), fact("virtualization"), captured.get("earlier_stage") is True
+        )
     try:
         environment = tree.read("proc/1/environ") or b""
     except GuestcredError:

@@ -302,7 +302,9 @@ def build_entry_point(
     return bytes(data)
 
 
-def build_structure(number: int, handle: int, strings: Sequence[bytes] = (), fields: Mapping[str, Any] | None = None) -> bytes:
+def build_structure(
+    number: int, handle: int, strings: Sequence[bytes] = (), fields: Mapping[str, Any] | None = None
+) -> bytes:
     """Build one structure of any type; for the typed ones `fields` by their names, `rest` for the bytes behind.
 
     A Type 11 count byte is the number of strings, wrapped at 256 as QEMU and cloud-hypervisor do.
@@ -334,7 +336,11 @@ def fields_of(structure: Structure) -> dict[str, int | bytes]:
     area = structure.formatted[HEADER_BYTES:]
     found: Container[Any] = _formatted_area(structure.type, len(area)).parse(area)
     kinds = dict(FIELDS[structure.type][1]) if structure.type in FIELDS else {}
-    view: dict[str, int | bytes] = {name: StringNumber(found[name]) if kind is _string else found[name] for name, kind in kinds.items() if name in found}
+    view: dict[str, int | bytes] = {
+        name: StringNumber(found[name]) if kind is _string else found[name]
+        for name, kind in kinds.items()
+        if name in found
+    }
     if found.rest:
         view["rest"] = found.rest
     return view

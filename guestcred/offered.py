@@ -137,7 +137,14 @@ def judge(structures: Iterable[Structure], systemd: int | None) -> tuple[Verdict
 
 
 def _judge_string(
-    text: bytes, handle: int, index: int, systemd: int | None, ended: bool, taken: set[str], total: int, before: Verdict | None
+    text: bytes,
+    handle: int,
+    index: int,
+    systemd: int | None,
+    ended: bool,
+    taken: set[str],
+    total: int,
+    before: Verdict | None,
 ) -> Verdict:
     split = split_prefix(text)
     if split is None:

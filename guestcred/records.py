@@ -4,7 +4,7 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, dataclass_transform
+    from typing import ClassVar, dataclass_transform
 else:
 
     def dataclass_transform(**_: object):
@@ -27,22 +27,16 @@ class Record:
     secrets. `import dataclasses` alone costs more than a bare interpreter start, and this is the boot path.
     """
 
-    __slots__ = ()
-    __match_args__: tuple[str, ...] = ()
-    _defaults: dict[str, Any] = {}
+    _fields: ClassVar[tuple[str, ...]] = ()
 
     def __init_subclass__(cls) -> None:
-        own = tuple(cls.__dict__.get("__annotations__", {}))
-        cls.__match_args__ = own
-        cls._defaults = {name: cls.__dict__[name] for name in own if name in cls.__dict__}
+        cls._fields = tuple(vars(cls)["__annotations__"])
+        setattr(cls, "__match_args__", cls._fields)  # noqa: B010 (mypy lets nobody assign it)
 
     def __init__(self, *values: object, **named: object) -> None:
-        fields = self.__match_args__
-        if len(values) == len(fields) and not named:
-            self.__dict__.update(zip(fields, values))
-            return
-        state = {**self._defaults, **dict(zip(fields, values)), **named}
-        if len(values) > len(fields) or len(state) != len(fields) or state.keys() != set(fields):
+        fields = self._fields
+        state = dict(zip(fields, values), **named)
+        if len(values) + len(named) != len(fields) or len(state) != len(fields) or not state.keys() <= set(fields):
             raise TypeError(f"{type(self).__name__} takes {', '.join(fields)}")
         self.__dict__.update(state)
 

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from guestcred.compare import Comparison, Finding, Stage
-from guestcred.offered import Rejected
+from guestcred.compare import Comparison, Finding
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from guestcred.why import Stage
 
 GREEN, YELLOW, RED, BOLD, PLAIN = "\033[32m", "\033[33m", "\033[31m", "\033[1m", "\033[0m"
 COLOURS = {"imported": GREEN, "foreign": YELLOW}
-
-
-def printable(text: bytes) -> str:
-    """Bytes from firmware as one line that cannot steer a terminal: printable ASCII, the rest as \\xNN."""
-    return "".join(chr(byte) if 0x20 <= byte < 0x7F and byte != 0x5C else f"\\x{byte:02x}" for byte in text)
 
 
 def size(number: int) -> str:
@@ -38,18 +36,33 @@ def check_json(comparison: Comparison) -> dict[str, object]:
         "verdict": "agrees" if comparison.agrees else "findings",
         "systemd": comparison.systemd,
         "credentials": [
-            {"name": one.name, "status": one.status, "size": one.size, "handle": one.handle, "index": one.index, "cause": one.cause}
+            {
+                "name": one.name,
+                "status": one.status,
+                "size": one.size,
+                "handle": one.handle,
+                "index": one.index,
+                "cause": one.cause,
+            }
             for one in comparison.credentials
         ],
-        "rejected": [{"name": one.name, "handle": one.handle, "index": one.index, "reason": one.reason} for one in comparison.rejected],
+        "rejected": [
+            {"name": one.name, "handle": one.handle, "index": one.index, "reason": one.reason}
+            for one in comparison.rejected
+        ],
         "findings": [{"code": one.code, "message": one.message, "hint": one.hint} for one in comparison.findings],
     }
 
 
 def check_text(comparison: Comparison, colour: bool) -> str:
     """One line a credential, the verdict first; then for each problem its cause and its mend."""
-    rows = [(one.status, one.name, size(one.size), _place(one.handle, one.index), one.cause or "") for one in comparison.credentials]
-    rows += [("rejected", one.name or "-", "", _place(one.handle, one.index), one.reason) for one in comparison.rejected]
+    rows = [
+        (one.status, one.name, size(one.size), _place(one.handle, one.index), one.cause or "")
+        for one in comparison.credentials
+    ]
+    rows += [
+        ("rejected", one.name or "-", "", _place(one.handle, one.index), one.reason) for one in comparison.rejected
+    ]
     names = max((len(row[1]) for row in rows), default=0)
     width = max((len(row[2]) for row in rows), default=0)
     lines = [_headline(comparison, colour)]
@@ -91,7 +104,9 @@ def why_text(stages: tuple[Stage, ...], finding: Finding | None, colour: bool) -
     return "\n".join(lines) + "\n"
 
 
-def why_json(name: str, status: str, cause: str | None, stages: tuple[Stage, ...], finding: Finding | None) -> dict[str, object]:
+def why_json(
+    name: str, status: str, cause: str | None, stages: tuple[Stage, ...], finding: Finding | None
+) -> dict[str, object]:
     """The document `guestcred.why/1`."""
     return {
         "schema": "guestcred.why/1",
@@ -99,5 +114,7 @@ def why_json(name: str, status: str, cause: str | None, stages: tuple[Stage, ...
         "status": status,
         "cause": cause,
         "stages": [{"stage": one.name, "passed": one.passed, "evidence": one.evidence} for one in stages],
-        "finding": None if finding is None else {"code": finding.code, "message": finding.message, "hint": finding.hint},
+        "finding": None
+        if finding is None
+        else {"code": finding.code, "message": finding.message, "hint": finding.hint},
     }

@@ -1,0 +1,182 @@
+"""Why a credential was lost: the causes in words, and the evidence that decides for one of them."""
+
+from __future__ import annotations
+
+import hmac
+
+from guestcred.credential import CONFIDENTIAL_VM_SINCE, IMPORTS_SMBIOS_SINCE, TDX_TRUSTED_SINCE
+from guestcred.guest import Entry, Facts, Guest
+from guestcred.offered import Accepted, judge
+from guestcred.records import Record
+from guestcred.smbios import Table, parse
+
+READ_CUT = 4096  # bytes; all that systemd 252 reads of an entry (read_virtual_file() of a sysfs file)
+KERNEL_CUT = 0x10000  # bytes; Linux keeps the low 16 bits of the table's length (drivers/firmware/dmi_scan.c, dmi_len)
+PAGE = 4096  # bytes
+STORE_PAGES = 256  # pages of the 1 MiB tmpfs that holds @system (systemd 257, 262)
+
+CAUSES = {
+    "dmi-sysfs-absent": (
+        "PID 1 reads SMBIOS through /sys/firmware/dmi/entries, and the kernel has no dmi-sysfs there",
+        "build the kernel with CONFIG_DMI_SYSFS=y, or put the module dmi-sysfs into the initrd and load it before systemd",
+    ),
+    "import-disabled": (
+        "the kernel command line has systemd.import_credentials=no",
+        "remove it from the kernel command line and boot again",
+    ),
+    "confidential-vm": (
+        "this is a confidential VM, and systemd does not trust what the host's firmware tables say there",
+        "hand secrets over encrypted (systemd-creds encrypt --with-key=tpm2) or after attestation",
+    ),
+    "container": (
+        "this is a container, and PID 1 reads no SMBIOS in one",
+        "pass the credential through the container manager (systemd-nspawn --load-credential=NAME:PATH)",
+    ),
+    "earlier-stage": (
+        "an earlier PID 1 (in the initrd) did the import, and the one after it does not repeat it",
+        "give the initrd's systemd what it lacks: dmi-sysfs there, and the same version as in the system",
+    ),
+    "systemd-too-old": (
+        "this systemd is older than 252 and does not import from SMBIOS",
+        "upgrade systemd to 252 or later",
+    ),
+    "cut-read": (
+        "systemd 252 reads only the first 4096 bytes of a Type 11 structure, and this string lies across or behind them",
+        "make the strings before it shorter, hand it over first, or upgrade systemd to 257 or later",
+    ),
+    "cut-by-kernel": (
+        "Linux keeps only the low 16 bits of the table's length, so what lies behind is cut off",
+        "keep all OEM strings together under 64 KiB: send large values by disk or vsock",
+    ),
+    "store-full": (
+        "the 1 MiB store of @system was full: every credential takes at least a 4 KiB page of it",
+        "offer at most 256 credentials, or join small ones into one",
+    ),
+    "shadowed-by-fw-cfg": (
+        "QEMU's fw_cfg offers a credential of the same name, and it comes before SMBIOS",
+        "remove one of the two on the host: '-fw_cfg name=opt/io.systemd.credentials/...' or the OEM string",
+    ),
+    "lost-at-switch-root": (
+        "the initrd's PID 1 imported it, and /run/credentials/@system did not come along at switch-root",
+        "keep /run mounted over switch-root (systemctl switch-root does)",
+    ),
+    "unknown": (
+        "nothing that can be seen from here explains it",
+        "read PID 1's own words: journalctl -b _PID=1 | grep -i credential",
+    ),
+}
+
+
+def kernel_cut(table: Table, declared: int | None) -> bool:
+    """Whether Linux cut this table: it stops early, and the entry point's length (bytes) equals its own but for 16 bits."""
+    return table.ended is not None and declared is not None and declared > table.size == declared % KERNEL_CUT
+
+
+class Place(Record):
+    """Where a string stands in its `entries/11-N/raw`: `start` and `end` in bytes."""
+
+    entry: Entry
+    start: int
+    end: int
+
+
+def places(entries: tuple[Entry, ...]) -> dict[tuple[int, int], Place]:
+    """(handle, string number) to its place, for every string that PID 1 could read."""
+    found: dict[tuple[int, int], Place] = {}
+    for entry in entries:
+        for structure in parse(entry.data).structures[:1]:
+            start = structure.length
+            for index, text in enumerate(structure.strings, 1):
+                found[structure.handle, index] = Place(entry, start, start + len(text))
+                start += len(text) + 1
+    return found
+
+
+class Evidence:
+    """What can be known about the losses of one guest, worked out once for all its credentials."""
+
+    def __init__(self, guest: Guest, facts: Facts | None, accepted: tuple[Accepted, ...]) -> None:
+        self._guest = guest
+        self._facts = facts
+        self._system = guest.system or {}
+        self.places = places(guest.entries or ())
+        self._none_arrived = not any(one.name in self._system for one in accepted)
+        self._cut_at_4096 = guest.systemd == IMPORTS_SMBIOS_SINCE and all(self._fits_cut(one) for one in accepted)
+        self._store_full = self._is_store_full(accepted)
+
+    def place(self, one: Accepted) -> Place | None:
+        """Where `one` stands in what PID 1 reads, or None where it is not there."""
+        return self.places.get((one.handle, one.index))
+
+    def differing(self, one: Accepted, imported: bytes) -> tuple[str, str]:
+        """(status, cause) of a credential that was imported with other bytes than were offered."""
+        shadow = (self._guest.fw_cfg or {}).get(one.name)
+        if shadow is not None and hmac.compare_digest(imported, shadow):
+            return "differs", "shadowed-by-fw-cfg"
+        read = self._as_read(one)
+        if read is not None and hmac.compare_digest(imported, read):
+            return "truncated", "cut-read"
+        if len(imported) < len(one.value) and hmac.compare_digest(imported, one.value[: len(imported)]):
+            return "truncated", "unknown"
+        return "differs", "unknown"
+
+    def missing(self, one: Accepted) -> str:
+        """The cause of a credential that was not imported."""
+        refusal = self._refusal()
+        if refusal is not None:
+            return refusal
+        if self._none_arrived and self._facts is not None and self._facts.earlier_stage:
+            return "lost-at-switch-root" if self._guest.system is None else "earlier-stage"
+        if self._none_arrived and not self._guest.entries:
+            return "dmi-sysfs-absent"
+        place = self.place(one)
+        if self._cut_at_4096 and place is not None and place.end > READ_CUT:
+            return "cut-read"
+        return "store-full" if self._store_full else "unknown"
+
+    def _refusal(self) -> str | None:
+        """A reason for which this PID 1 takes nothing at all from SMBIOS (systemd src/core/import-creds.c)."""
+        version, facts = self._guest.systemd, self._facts
+        if facts is not None and facts.container:
+            return "container"
+        if self._guest.parameters.import_disabled:
+            return "import-disabled"
+        if version is not None and version < IMPORTS_SMBIOS_SINCE:
+            return "systemd-too-old"
+        distrusts = version is None or version >= CONFIDENTIAL_VM_SINCE
+        if facts is not None and facts.confidential and distrusts:
+            trusted = facts.confidential == "tdx" and version is not None and version >= TDX_TRUSTED_SINCE
+            return None if trusted else "confidential-vm"
+        return None
+
+    def _as_read(self, one: Accepted) -> bytes | None:
+        """What the first 4096 bytes of the entry make of this string; None where they do not cut it."""
+        place = self.place(one)
+        if place is None or not place.start < READ_CUT < place.end:
+            return None
+        verdicts = judge(parse(place.entry.data[:READ_CUT]).structures, self._guest.systemd)
+        return next((v.value for v in verdicts if isinstance(v, Accepted) and v.index == one.index), None)
+
+    def _fits_cut(self, one: Accepted) -> bool:
+        """Whether this credential is here or not as a reader of 4096 bytes would have it."""
+        place = self.place(one)
+        if place is None:
+            return True
+        return (
+            one.name in self._system
+            if place.end <= READ_CUT
+            else place.start < READ_CUT or one.name not in self._system
+        )
+
+    def _is_store_full(self, accepted: tuple[Accepted, ...]) -> bool:
+        """Whether all up to one are here, none from there on, and that one no longer fitted in."""
+        arrived = [one.name in self._system for one in accepted]
+        if all(arrived):
+            return False
+        first = arrived.index(False)
+        used = sum(_pages(len(value)) for value in self._system.values())
+        return used + _pages(len(accepted[first].value)) > STORE_PAGES and not any(arrived[first:])
+
+
+def _pages(size: int) -> int:
+    return max(1, -(-size // PAGE))

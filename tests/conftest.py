@@ -1,0 +1,68 @@
+"""What tests share: the captured guests, and a tree builder for guests nobody captured."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+
+from guestcred.layout import build_entry_point, build_structure
+
+FIXTURES = Path(__file__).parent.parent / "fixtures" / "dmi"
+CAPTURES = sorted(path for path in FIXTURES.iterdir() if path.is_dir())
+
+Build = Callable[..., Path]
+
+
+def table_of(*strings: bytes, handle: int = 0x0E00) -> bytes:
+    """A table of one Type 11 and its End-of-Table."""
+    return build_structure(11, handle, strings) + build_structure(127, 0x7F00)
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Build:
+    """Build a guest's tree: OEM strings in table and entries, and what `@system` holds."""
+
+    def build(
+        strings: Sequence[bytes] = (),
+        system: dict[str, bytes] | None = None,
+        *,
+        table: bytes | None = None,
+        declared: int | None = None,
+        entries: bool | Sequence[bytes] = True,
+        fw_cfg: dict[str, bytes] | None = None,
+        initrd: dict[str, bytes] | None = None,
+        cmdline: bytes = b"quiet\n",
+        **facts: object,
+    ) -> Path:
+        root = tmp_path / "guest"
+        data = table_of(*strings) if table is None else table
+        length = len(data) if declared is None else declared
+
+        def put(path: str, content: bytes) -> None:
+            (root / path).parent.mkdir(parents=True, exist_ok=True)
+            (root / path).write_bytes(content)
+
+        put("sys/firmware/dmi/tables/DMI", data)
+        put("sys/firmware/dmi/tables/smbios_entry_point", build_entry_point(length, long=length > 0xFFFF, major=3))
+        if entries is not False:
+            raws = [build_structure(11, 0x0E00, strings)] if entries is True else entries
+            (root / "sys/firmware/dmi/entries").mkdir(parents=True, exist_ok=True)
+            for number, raw in enumerate(raws):
+                put(f"sys/firmware/dmi/entries/11-{number}/raw", raw)
+        for folder, suffix, files in (
+            ("run/credentials/@system", "", system),
+            ("run/credentials/@initrd", "", initrd),
+            ("sys/firmware/qemu_fw_cfg/by_name/opt/io.systemd.credentials", "/raw", fw_cfg),
+        ):
+            if files is not None:
+                (root / folder).mkdir(parents=True, exist_ok=True)
+            for name, content in (files or {}).items():
+                put(f"{folder}/{name}{suffix}", content)
+        put("proc/cmdline", cmdline)
+        put("capture.json", json.dumps({"systemd": "systemd 257 (257.13-1)", **facts}).encode())
+        return root
+
+    return build

@@ -1,0 +1,135 @@
+"""The walk and its inverse: nothing before a defect is lost, and no bytes make it raise."""
+
+from __future__ import annotations
+
+import random
+import time
+
+import pytest
+from conftest import CAPTURES, table_of
+from hypothesis import given
+from hypothesis import strategies as st
+
+from guestcred.layout import FIELDS, build_entry_point, build_structure, fields_of, parse_entry_point
+from guestcred.offered import Accepted, judge
+from guestcred.smbios import Table, parse
+
+oem_text = st.binary(min_size=1, max_size=40).map(lambda data: data.replace(b"\0", b"x"))
+
+
+@given(st.binary(max_size=400))
+def test_any_bytes_are_a_table(data: bytes) -> None:
+    _covers(data, parse(data))
+
+
+def _covers(data: bytes, table: Table) -> None:
+    assert table.size == len(data)
+    assert (table.ended is None) == bool(
+        table.structures and table.structures[-1].type == 127 and table.structures[-1].complete
+    )
+    for one in table.structures:
+        assert one.formatted == data[one.offset : one.offset + one.length]
+        fields_of(one)
+    judge(table.structures, None)
+    parse_entry_point(data)
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.integers(0, 126) | st.integers(128, 255),
+            st.integers(0, 65535),
+            st.lists(oem_text, max_size=5),
+            st.binary(max_size=8),
+        )
+    )
+)
+def test_build_then_parse_gives_the_same(structures: list[tuple[int, int, list[bytes], bytes]]) -> None:
+    data = b"".join(build_structure(k, h, s, {"rest": r}) for k, h, s, r in structures) + build_structure(127, 0xFEFF)
+    table = parse(data)
+    assert table.ended is None
+    found = [
+        (one.type, one.handle, list(one.strings), one.formatted[len(one.formatted) - len(r) :])
+        for one, (_, _, _, r) in zip(table.structures, structures)
+    ]
+    assert found == [(k, h, s, r) for k, h, s, r in structures]
+
+
+@given(
+    st.dictionaries(
+        st.text("ABC_.-= ~", min_size=1, max_size=20).filter(lambda n: n not in (".", "..") and "=" not in n),
+        oem_text,
+        max_size=20,
+    )
+)
+def test_the_offered_set_is_what_was_put_in(wanted: dict[str, bytes]) -> None:
+    strings = [b"io.systemd.credential:" + name.encode() + b"=" + value for name, value in wanted.items()]
+    found = judge(parse(table_of(*strings)).structures, 257)
+    assert {one.name: one.value for one in found if isinstance(one, Accepted)} == wanted
+
+
+def test_mutated_real_tables() -> None:
+    chance = random.Random(11)
+    for capture in CAPTURES:
+        original = (capture / "sys/firmware/dmi/tables/DMI").read_bytes()
+        for _ in range(1500):
+            data = bytearray(original)
+            for _ in range(chance.randint(1, 8)):
+                data[chance.randrange(len(data))] = chance.choice((0, 1, 4, 11, 127, 255, chance.randrange(256)))
+            cut = bytes(data[: chance.randrange(len(data) + 1)]) if chance.random() < 0.3 else bytes(data)
+            _covers(cut, parse(cut))
+
+
+@pytest.mark.parametrize(
+    ("data", "reason", "offset", "structures"),
+    [
+        (b"", "empty", 0, 0),
+        (b"\x0b\x05", "cut-header", 0, 0),
+        (b"\x0b\x03\0\0", "bad-length", 0, 0),
+        (b"\x0b\0\0\0", "bad-length", 0, 0),
+        (b"\x0b\x20\0\0\1", "cut-formatted-area", 0, 1),
+        (b"\x0b\5\0\0\1abc", "cut-strings", 0, 1),
+        (build_structure(11, 1, [b"abc"]), "no-end-of-table", 10, 1),
+        (build_structure(11, 1, [b"abc"]) + b"\0\0\0\0\0", "bad-length", 10, 1),
+    ],
+)
+def test_how_a_table_ends(data: bytes, reason: str, offset: int, structures: int) -> None:
+    table = parse(data)
+    assert table.ended is not None
+    assert (table.ended.reason, table.ended.offset, len(table.structures)) == (reason, offset, structures)
+
+
+def test_a_cut_string_is_kept() -> None:
+    assert parse(b"\x0b\5\0\0\2abc\0de").structures[0].strings == (b"abc", b"de")
+
+
+@pytest.mark.parametrize("long", [False, True])
+def test_entry_points_build_and_parse(long: bool) -> None:
+    data = build_entry_point(1234, long=long, major=3, minor=1)
+    found = parse_entry_point(data)
+    assert found is not None and (found.table_length, found.defects, found.version[:3]) == (1234, (), "3.1")
+    broken = parse_entry_point(data[:7] + bytes([data[7] ^ 1]) + data[8:])
+    assert broken is not None and "checksum" in broken.defects[0]
+    assert parse_entry_point(data[:-1]) is None
+
+
+def test_a_count_byte_wraps() -> None:
+    one = parse(build_structure(11, 1, [b"x"] * 300)).structures[0]
+    assert fields_of(one)["count"] == 300 % 256 and len(one.strings) == 300
+
+
+def test_typed_views_cover_what_is_promised() -> None:
+    assert {0, 1, 2, 3, 4, 11, 16, 17, 19, 32, 127} <= FIELDS.keys()
+
+
+def test_the_walk_is_linear() -> None:
+    def seconds(count: int) -> float:
+        data = build_structure(1, 7, [b"a", b"bc"]) * count
+        best = 9.0
+        for _ in range(5):
+            start = time.perf_counter()
+            parse(data)
+            best = min(best, time.perf_counter() - start)
+        return best
+
+    assert seconds(20_000) < 12 * seconds(2_000) + 0.01
