@@ -37,11 +37,11 @@ system:
 .venv/runtime: pyproject.toml | system
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/pip install -q --disable-pip-version-check wheel setuptools
-	$(BIN)/pip install -q --disable-pip-version-check -e .
+	$(BIN)/pip install -q --disable-pip-version-check --config-settings editable_mode=compat -e .
 	touch $@
 
 .venv/dev: pyproject.toml .venv/runtime
-	$(BIN)/pip install -q --disable-pip-version-check -e '.[dev]'
+	$(BIN)/pip install -q --disable-pip-version-check --config-settings editable_mode=compat -e '.[dev]'
 	touch $@
 
 clean:

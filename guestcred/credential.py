@@ -13,6 +13,7 @@ CONFIDENTIAL_VM_SINCE = 254  # import_credentials_smbios() skips confidential VM
 TDX_TRUSTED_SINCE = 262  # but takes them under TDX, whose SMBIOS table is measured
 IMPORTS_SMBIOS_SINCE = 252
 
+_NAME_BYTES = bytes(byte for byte in range(0x20, 0x7F) if byte not in b"/:")
 _WHITESPACE = b" \t\n\r"  # systemd string-util.h WHITESPACE
 _ALPHABET = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 
@@ -21,7 +22,7 @@ def name_is_valid(name: bytes) -> bool:
     """Whether `name` may name a credential: credential_name_valid(), that is filename_is_valid() and fdname_is_valid()."""
     if not 1 <= len(name) <= NAME_MAX or name in (b".", b".."):
         return False
-    return all(0x20 <= byte < 0x7F for byte in name) and b"/" not in name and b":" not in name
+    return not name.translate(None, _NAME_BYTES)
 
 
 def base64_decode(text: bytes, systemd: int | None) -> bytes | None:

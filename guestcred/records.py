@@ -20,25 +20,35 @@ def _shown(value: object) -> str:
 
 
 @dataclass_transform(frozen_default=True, eq_default=True)
-class Record:
+class _RecordType(type):
+    """Makes a slot of every annotated field."""
+
+    def __new__(cls, name: str, bases: tuple[type, ...], namespace: dict[str, object]) -> _RecordType:
+        annotations = namespace.get("__annotations__", {})
+        assert isinstance(annotations, dict)
+        fields = tuple(annotations)
+        namespace |= {"__slots__": fields, "__match_args__": fields}
+        return super().__new__(cls, name, bases, namespace)
+
+
+class Record(metaclass=_RecordType):
     """Base of all results: fields from annotations, immutable, compared by value, matched by `match`.
 
     Its `repr` shows numbers and names; bytes and collections show only their size, since they may hold
     secrets. `import dataclasses` alone costs more than a bare interpreter start, and this is the boot path.
     """
 
-    _fields: ClassVar[tuple[str, ...]] = ()
-
-    def __init_subclass__(cls) -> None:
-        cls._fields = tuple(vars(cls)["__annotations__"])
-        setattr(cls, "__match_args__", cls._fields)  # noqa: B010 (mypy lets nobody assign it)
+    if TYPE_CHECKING:
+        __match_args__: ClassVar[tuple[str, ...]]
 
     def __init__(self, *values: object, **named: object) -> None:
-        fields = self._fields
-        state = dict(zip(fields, values), **named)
-        if len(values) + len(named) != len(fields) or len(state) != len(fields) or not state.keys() <= set(fields):
+        fields = self.__match_args__
+        if named:
+            values += tuple(named.pop(name) for name in fields[len(values) :] if name in named)
+        if len(values) != len(fields) or named:
             raise TypeError(f"{type(self).__name__} takes {', '.join(fields)}")
-        self.__dict__.update(state)
+        for field, value in zip(fields, values):
+            _set(self, field, value)
 
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError(f"{type(self).__name__} is frozen")
@@ -46,12 +56,18 @@ class Record:
     def __delattr__(self, name: str) -> None:
         raise AttributeError(f"{type(self).__name__} is frozen")
 
+    def _values(self) -> tuple[object, ...]:
+        return tuple([getattr(self, field) for field in self.__match_args__])
+
     def __eq__(self, other: object) -> bool:
-        return type(self) is type(other) and self.__dict__ == other.__dict__
+        return type(other) is type(self) and self._values() == other._values()
 
     def __hash__(self) -> int:
-        return hash((type(self), *self.__dict__.values()))
+        return hash((type(self), self._values()))
 
     def __repr__(self) -> str:
-        inside = ", ".join(f"{name}={_shown(value)}" for name, value in self.__dict__.items())
+        inside = ", ".join(f"{field}={_shown(getattr(self, field))}" for field in self.__match_args__)
         return f"{type(self).__name__}({inside})"
+
+
+_set = object.__setattr__

@@ -26,18 +26,30 @@ class Ended(Record):
 
 
 class Structure(Record):
-    """One SMBIOS structure: `formatted` is the whole formatted area with its header, `strings` count from 1.
+    """One SMBIOS structure: `formatted` is its formatted area with the header, `strings` count from 1.
 
     `offset` is the byte offset in the table; `complete` is false where the table stops inside it.
     """
 
-    type: int
-    length: int
-    handle: int
     offset: int
     formatted: bytes
     strings: tuple[bytes, ...]
     complete: bool
+
+    @property
+    def type(self) -> int:
+        """The structure type, DSP0134 7."""
+        return self.formatted[0]
+
+    @property
+    def length(self) -> int:
+        """The length in bytes that the header claims for the formatted area."""
+        return self.formatted[1]
+
+    @property
+    def handle(self) -> int:
+        """The structure's handle, 16 bits."""
+        return self.formatted[2] | self.formatted[3] << 8
 
 
 class Table(Record):
@@ -64,7 +76,6 @@ def parse(data: bytes) -> Table:
         kind, length = data[offset], data[offset + 1]
         if length < HEADER_SIZE:
             return table("bad-length")
-        handle = data[offset + 2] | data[offset + 3] << 8
         start = offset + length
         end = data.find(b"\0\0", start)
         complete = end >= 0
@@ -74,7 +85,7 @@ def parse(data: bytes) -> Table:
         if not complete and text.endswith(b"\0"):
             text = text[:-1]
         strings = tuple(text.split(b"\0")) if text else ()
-        structures.append(Structure(kind, length, handle, offset, data[offset:start], strings, complete))
+        structures.append(Structure(offset, data[offset:start], strings, complete))
         if not complete:
             return table("cut-formatted-area" if start > size else "cut-strings")
         offset = end + 2

@@ -1,0 +1,125 @@
+"""The speed table: ratios measured side by side in one run, medians quoted."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import statistics
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from guestcred.layout import build_entry_point, build_structure
+from guestcred.offered import judge
+from guestcred.smbios import parse
+
+ROOT = Path(__file__).parent.parent
+CAPTURE = ROOT / "fixtures/dmi/debian13"
+PYTHON = "/usr/bin/python3"
+SITE = next((ROOT / ".venv/lib").glob("python3*/site-packages"))
+ROUNDS = 25
+
+
+def start(code: str) -> list[str]:
+    """A bare isolated interpreter that finds the packages, without a virtual environment's own start-up."""
+    return [PYTHON, "-I", "-c", f"import sys; sys.path[1:1] = [{str(ROOT)!r}, {str(SITE)!r}]; {code}"]
+
+
+# Runs a command and prints its seconds and its peak KiB. A process of its own and small, since the
+# peak that the kernel tells of a child is never below its parent's size when it was started.
+RUNNER = """
+import os, sys, time
+out = [(os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0)]
+begin = time.perf_counter()
+pid = os.posix_spawn(sys.argv[1], sys.argv[1:], os.environ, file_actions=out)
+_, status, usage = os.wait4(pid, 0)
+print(time.perf_counter() - begin, usage.ru_maxrss)
+sys.exit(os.waitstatus_to_exitcode(status))
+"""
+
+
+def wall_and_peak(command: list[str]) -> tuple[float, int]:
+    """(seconds, peak KiB) of one run."""
+    done = subprocess.run([PYTHON, "-I", "-S", "-c", RUNNER, *command], stdout=subprocess.PIPE, text=True, check=True)
+    wall, peak = done.stdout.split()
+    return float(wall), int(peak)
+
+
+def processes(commands: dict[str, list[str]]) -> None:
+    """Run all commands in turn, round after round, and print medians beside the first."""
+    walls: dict[str, list[float]] = {name: [] for name in commands}
+    peaks: dict[str, list[int]] = {name: [] for name in commands}
+    for _ in range(ROUNDS):
+        for name, command in commands.items():
+            wall, peak = wall_and_peak(command)
+            walls[name].append(wall)
+            peaks[name].append(peak)
+    bare = statistics.median(next(iter(walls.values())))
+    memory = statistics.median(next(iter(peaks.values())))
+    print(f"{'process':<44} {'ms':>7} {'ratio':>6} {'MiB':>6} {'ratio':>6}")
+    for name in commands:
+        wall, peak = statistics.median(walls[name]), statistics.median(peaks[name])
+        print(f"{name:<44} {wall * 1e3:7.1f} {wall / bare:6.2f} {peak / 1024:6.1f} {peak / memory:6.2f}")
+
+
+def in_process(work: Callable[[], object], rounds: int = 9) -> float:
+    """Median seconds."""
+    taken = []
+    for _ in range(rounds):
+        begin = time.perf_counter()
+        work()
+        taken.append(time.perf_counter() - begin)
+    return statistics.median(taken)
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        dump_bin = Path(folder) / "reference.bin"
+        table = (CAPTURE / "sys/firmware/dmi/tables/DMI").read_bytes()
+        dump_bin.write_bytes(build_entry_point(len(table)).ljust(32, b"\0") + table)
+        run = "from guestcred.__main__ import main; sys.argv = ['guestcred', *{!r}]; sys.exit(main())"
+        commands = {
+            "python3 -I -c pass": [PYTHON, "-I", "-c", "pass"],
+            "import click": start("import click"),
+            "import construct": start("import construct"),
+            "import systemd.daemon": start("import systemd.daemon"),
+            "import dataclasses": start("import dataclasses"),
+            "import click, construct, systemd.daemon": start("import click, construct, systemd.daemon"),
+            "guestcred --root debian13 check": start(run.format(["--root", str(CAPTURE), "check"])),
+            "guestcred --root debian13 check, as installed": [
+                str(ROOT / ".venv/bin/guestcred"),
+                "--root",
+                str(CAPTURE),
+                "check",
+            ],
+            "guestcred --root debian13 why API_KEY": start(run.format(["--root", str(CAPTURE), "why", "API_KEY"])),
+            "guestcred dump FILE": start(run.format(["dump", str(dump_bin)])),
+        }
+        dmidecode = shutil.which("dmidecode", path=os.environ.get("PATH", "") + ":/usr/sbin")
+        if dmidecode:
+            commands["dmidecode --from-dump FILE -t 11"] = [dmidecode, "--from-dump", str(dump_bin), "-t", "11"]
+        processes(commands)
+
+    print(f"\n{'in process':<44} {'ms':>7} {'ratio':>6}")
+    strings = [b"io.systemd.credential:N%04d=" % number + b"v" * 232 for number in range(4000)]
+    big = build_structure(11, 1, strings) + build_structure(127, 2)
+    split = in_process(lambda: big.split(b"\0"))
+    print(f"{'bytes.split of 1 MiB, 4,000 strings':<44} {split * 1e3:7.2f} {1:6.2f}")
+    for name, seconds in (
+        ("parse of the same", in_process(lambda: parse(big))),
+        ("parse and judge of the same", in_process(lambda: judge(parse(big).structures, 257))),
+    ):
+        print(f"{name:<44} {seconds * 1e3:7.2f} {seconds / split:6.2f}")
+    one = build_structure(1, 7, [b"QEMU", b"pc"])
+    few, many = one * 10_000, one * 100_000
+    base = in_process(lambda: parse(few))
+    print(f"{'parse of 10,000 structures':<44} {base * 1e3:7.2f} {1:6.2f}")
+    print(
+        f"{'parse of 100,000 structures':<44} {(more := in_process(lambda: parse(many), 5)) * 1e3:7.2f} {more / base:6.2f}"
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,63 @@
+"""The picture of the layout, held: imports run one way, and the boot path imports nothing dear."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import guestcred
+
+PACKAGE = Path(guestcred.__file__).parent
+
+# each module may import from those before it only
+ORDER = [
+    "__init__", "records", "errors", "smbios", "layout", "credential", "offered", "guest", "causes", "compare", "why",
+    "report", "dump", "commands", "cli", "__main__",
+]  # fmt: skip
+ONLY = {"construct": {"layout"}, "click": {"cli"}, "subprocess": {"guest"}, "json": {"guest", "commands"}}
+
+
+def imports(path: Path) -> set[str]:
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        match node:
+            case ast.Import(names):
+                found |= {alias.name for alias in names}
+            case ast.ImportFrom("guestcred", names):
+                found |= {f"guestcred.{alias.name}" for alias in names}
+            case ast.ImportFrom(str(module)):
+                found.add(module)
+    return found
+
+
+def test_imports_run_one_way() -> None:
+    assert sorted(ORDER) == sorted(path.stem for path in PACKAGE.glob("*.py"))
+    for number, module in enumerate(ORDER):
+        for name in imports(PACKAGE / f"{module}.py"):
+            top, _, below = name.partition(".")
+            if top == "guestcred" and below != "__version__":
+                assert ORDER.index(below) < number, f"{module} imports {name}"
+            assert module in ONLY.get(top, {module}), f"{module} imports {name}"
+
+
+def test_the_boot_path_imports_nothing_dear() -> None:
+    root = PACKAGE.parent / "fixtures/dmi/debian13"
+    code = (
+        "import sys; sys.argv = ['guestcred', '--root', sys.argv[1], 'check']\n"
+        "from guestcred.__main__ import main\n"
+        "status = main()\n"
+        "print(*sorted(sys.modules), file=sys.stderr); sys.exit(status)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(root)], capture_output=True, text=True, check=True)
+    dear = {"construct", "click", "dataclasses", "typing", "inspect", "subprocess", "argparse", "systemd"}
+    assert not dear & set(done.stderr.split())
+
+
+def test_records_print_no_value() -> None:
+    from guestcred.offered import Accepted
+
+    one = Accepted("KEY", "text", b"hunter2", 14, 1)
+    assert repr(one) == "Accepted(name='KEY', encoding='text', value=<bytes of 7>, handle=14, index=1)"
+    assert one == Accepted(name="KEY", encoding="text", value=b"hunter2", handle=14, index=1)
