@@ -26,15 +26,20 @@ class Ended(Record):
 
 
 class Structure(Record):
-    """One SMBIOS structure: `formatted` is its formatted area with the header, `strings` count from 1.
+    """One SMBIOS structure: its formatted area with the header, and its string set without the last two NULs.
 
     `offset` is the byte offset in the table; `complete` is false where the table stops inside it.
     """
 
     offset: int
     formatted: bytes
-    strings: tuple[bytes, ...]
+    string_set: bytes
     complete: bool
+
+    @property
+    def strings(self) -> tuple[bytes, ...]:
+        """The strings in order; DSP0134 6.1.3 counts them from 1."""
+        return tuple(self.string_set.split(b"\0")) if self.string_set else ()
 
     @property
     def type(self) -> int:
@@ -84,8 +89,7 @@ def parse(data: bytes) -> Table:
         text = data[start:end]
         if not complete and text.endswith(b"\0"):
             text = text[:-1]
-        strings = tuple(text.split(b"\0")) if text else ()
-        structures.append(Structure(offset, data[offset:start], strings, complete))
+        structures.append(Structure(offset, data[offset:start], text, complete))
         if not complete:
             return table("cut-formatted-area" if start > size else "cut-strings")
         offset = end + 2
