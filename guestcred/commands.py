@@ -6,11 +6,16 @@ import os
 import sys
 
 from guestcred.causes import Evidence
-from guestcred.compare import Comparison, Finding, compare, needs_facts
+from guestcred.compare import REPORT, Comparison, Finding, compare, needs_facts, table_warnings
 from guestcred.errors import FINDINGS, GuestcredError
-from guestcred.guest import Guest, Tree, read_facts, read_guest
+from guestcred.guest import Guest, read_facts, read_guest, read_systemd, read_table
 from guestcred.offered import Accepted, Verdict, judge
 from guestcred.smbios import OEM_STRINGS, Table, parse
+from guestcred.tree import Tree
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from guestcred.layout import EntryPoint
 
 
 def show_error(error: GuestcredError) -> int:
@@ -39,17 +44,16 @@ def _survey(
     offered = judge(table.structures, guest.systemd)
     facts = read_facts(root) if needs_facts(offered, guest) else None
     evidence = Evidence(guest, facts, tuple(one for one in offered if isinstance(one, Accepted)))
-    return guest, offered, evidence, compare(guest, table, offered, evidence, _declared(guest, table), require)
+    return guest, offered, evidence, compare(guest, table, offered, evidence, _point(guest, table), require)
 
 
-def _declared(guest: Guest, table: Table) -> int | None:
-    """The table length that the entry point names; asked only of a table that ended badly, since construct is dear to import."""
+def _point(guest: Guest, table: Table) -> EntryPoint | None:
+    """The entry point; looked at only for a table that ended badly, since construct is dear to import."""
     if table.ended is None or guest.entry_point is None:
         return None
     from guestcred.layout import parse_entry_point
 
-    found = parse_entry_point(guest.entry_point)
-    return None if found is None else found.table_length
+    return parse_entry_point(guest.entry_point)
 
 
 def check(root: str = "/", systemd: int | None = None, form: str = "text", require: tuple[str, ...] = ()) -> int:
@@ -70,13 +74,12 @@ def why(name: str, root: str = "/", systemd: int | None = None, form: str = "tex
     from guestcred.why import trace
 
     guest, offered, evidence, comparison = _survey(root, systemd, ())
-    status, cause, stages, finding = trace(name, comparison, guest, offered, evidence)
-
+    traced = trace(name, comparison, guest, offered, evidence)
     if form == "json":
-        _print_json(report.why_json(name, status, cause, stages, finding))
+        _print_json(report.why_json(traced))
     else:
-        sys.stdout.write(report.why_text(stages, finding, _colour()))
-    return 0 if finding is None else FINDINGS
+        sys.stdout.write(report.why_text(traced, _colour()))
+    return 0 if traced.finding is None else FINDINGS
 
 
 def dump(
@@ -92,35 +95,32 @@ def dump(
     from guestcred import dump as dumping
     from guestcred.layout import parse_entry_point
 
-    data, entry = _read_table(path, root)
+    if path is None:
+        tree = Tree(root)
+        data, entry = read_table(tree)
+        systemd = read_systemd(tree) if systemd is None else systemd
+    else:
+        data, entry = _read_file(path)
     point = parse_entry_point(entry) if entry is not None else None
     table = parse(data)
-    declared = point.table_length if point else None
-    warnings: list[Finding] = []
+    warnings = table_warnings(table, point)
     if entry is not None and point is None:
-        warnings.append(Finding("entry-point", "the entry point is not one that SMBIOS knows", ""))
-    warnings += dumping.table_warnings(
-        table, declared, point is not None and point.anchor == "_SM_", point.defects if point else ()
-    )
-    result = dumping.Dump(
-        table, point.version if point else None, judge(table.structures, systemd), tuple(warnings), kind, typed, reveal
-    )
+        warnings.insert(0, Finding("entry-point", "the entry point is not one that SMBIOS knows", REPORT))
+    version = point.version if point else None
+    result = dumping.Dump(table, version, judge(table.structures, systemd), tuple(warnings), kind, typed, reveal)
     if form == "json":
         _print_json(dumping.dump_json(result))
     else:
         sys.stdout.write(dumping.dump_text(result))
-    if (table.size and not table.structures) or not table.size:
+    if not table.structures:
         raise GuestcredError(
             f"no structure could be read from {path or 'the table'}", "is this a DMI table? see the warning above"
         )
     return 0
 
 
-def _read_table(path: str | None, root: str) -> tuple[bytes, bytes | None]:
-    """(table, entry point or None) from the guest, a raw table, a `dmidecode --dump-bin` file or a sysfs-like folder."""
-    if path is None:
-        guest = read_guest(root, 0)
-        return guest.table, guest.entry_point
+def _read_file(path: str) -> tuple[bytes, bytes | None]:
+    """(table, entry point or None) from a raw table, a `dmidecode --dump-bin` file or a sysfs-like folder."""
     if os.path.isdir(path):
         tree = Tree(path)
         for below in ("", "tables/", "sys/firmware/dmi/tables/"):

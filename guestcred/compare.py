@@ -3,13 +3,25 @@
 from __future__ import annotations
 
 import hmac
+from itertools import pairwise
 
 from guestcred.causes import CAUSES, Evidence, kernel_cut
 from guestcred.credential import printable
 from guestcred.guest import Guest
 from guestcred.offered import REASONS, Accepted, Rejected, Unrelated, Verdict
 from guestcred.records import Record
+from guestcred.smbios import REASONS as ENDINGS
 from guestcred.smbios import Table
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from guestcred.layout import EntryPoint
+
+REPORT = "tell the makers of the firmware or hypervisor, with 'guestcred dump --all'"
+COMMA = (
+    "if the value has a comma, the hypervisor's option parser split it there: "
+    "hand it over as base64 with 'io.systemd.credential.binary:', or by the hypervisor's API"
+)
 
 STATUS_SENTENCES = {
     "missing": "was offered but not imported",
@@ -38,12 +50,16 @@ class Finding(Record):
 
 
 class Comparison(Record):
-    """All of `check`: credentials in table order, then foreign ones by name."""
+    """All of `check`: credentials in table order, then foreign ones by name.
+
+    A finding says that something was lost; a warning what looks wrong although nothing was.
+    """
 
     systemd: int | None
     credentials: tuple[Credential, ...]
     rejected: tuple[Rejected, ...]
     findings: tuple[Finding, ...]
+    warnings: tuple[Finding, ...]
 
     @property
     def agrees(self) -> bool:
@@ -61,16 +77,16 @@ def compare(
     table: Table,
     offered: tuple[Verdict, ...],
     evidence: Evidence,
-    declared: int | None,
+    point: EntryPoint | None,
     require: tuple[str, ...],
 ) -> Comparison:
     """Decide a status and a cause for every credential.
 
-    `declared` is the table length in bytes that the entry point names (None: unknown); `require` names that must arrive.
+    `point` is the entry point where the table's end makes one look at it; `require` names that must arrive.
     """
     system = guest.system or {}
     accepted = [verdict for verdict in offered if isinstance(verdict, Accepted)]
-    cut = kernel_cut(table, declared)
+    cut = kernel_cut(table, point.table_length if point else None)
     credentials = []
     for one in accepted:
         imported = system.get(one.name)
@@ -90,17 +106,21 @@ def compare(
     rejected = tuple(verdict for verdict in offered if isinstance(verdict, Rejected))
     findings = [
         *_losses(credentials),
-        *([_kernel_cut_finding(table, declared)] if cut else []),
-        *map(_refusal, rejected),
+        *([_kernel_cut_finding(table, point)] if cut and point else []),
+        *map(refusal, rejected),
         *(_near_miss(one) for one in offered if isinstance(one, Unrelated) and one.hint),
         *(_required(name) for name in require if name not in {one.name for one in credentials}),
     ]
-    return Comparison(guest.systemd, tuple(credentials), rejected, tuple(findings))
+    warnings = [] if cut else table_warnings(table, point)
+    for verdict, after in pairwise((*offered, None)):
+        if isinstance(verdict, Accepted):
+            warnings += suspicions(verdict, after)
+    return Comparison(guest.systemd, tuple(credentials), rejected, tuple(findings), tuple(warnings))
 
 
 def _is_last_string(one: Accepted, table: Table) -> bool:
     last = table.structures[-1]
-    return (one.handle, one.index) == (last.handle, len(last.strings))
+    return not last.complete and (one.handle, one.index) == (last.handle, len(last.strings))
 
 
 def _source(name: str, value: bytes, guest: Guest) -> str:
@@ -130,14 +150,50 @@ def loss(status: str, cause: str, names: list[str]) -> Finding:
     return Finding(status, f"{_listed(names)} {STATUS_SENTENCES[status]}: {sentence}", mend)
 
 
-def _kernel_cut_finding(table: Table, declared: int | None) -> Finding:
+def _kernel_cut_finding(table: Table, point: EntryPoint) -> Finding:
     sentence, mend = CAUSES["cut-by-kernel"]
-    return Finding(
-        "cut-by-kernel", f"the table is {declared} bytes long and {table.size} of them are here: {sentence}", mend
-    )
+    message = f"the table is {point.table_length} bytes long and {table.size} of them are here: {sentence}"
+    return Finding("cut-by-kernel", message, mend)
 
 
-def _refusal(one: Rejected) -> Finding:
+def table_warnings(table: Table, point: EntryPoint | None) -> list[Finding]:
+    """What a person should know of the table itself and of its entry point, if there is one."""
+    warnings = [Finding("entry-point", defect, REPORT) for defect in (point.defects if point else ())]
+    if table.ended is not None:
+        message = f"{ENDINGS[table.ended.reason]} (offset {table.ended.offset:#x} of {table.size:#x})"
+        warnings.append(Finding(table.ended.reason, message, REPORT))
+    if point is None:
+        return warnings
+    if kernel_cut(table, point.table_length):
+        return [*warnings, _kernel_cut_finding(table, point)]
+    exact = point.anchor == "_SM_"  # the 64-bit entry point gives a maximum; DSP0134 5.2.2
+    short = table.size < point.table_length and (exact or table.ended is not None)
+    if short or (exact and table.size > point.table_length):
+        message = f"the entry point says {point.table_length} bytes, and the table here has {table.size}"
+        warnings.append(Finding("length-differs", message, REPORT))
+    if exact and table.trailing:
+        message = f"{table.trailing} bytes stand behind the End-of-Table structure"
+        warnings.append(Finding("trailing-bytes", message, REPORT))
+    return warnings
+
+
+def suspicions(one: Accepted, after: Verdict | None) -> list[Finding]:
+    """What looks wrong about a value that was taken as it is; `after` is the OEM string behind it."""
+    at = f"{one.name} (handle {one.handle:#06x}, string {one.index})"
+    found = []
+    if not one.value:
+        found.append(Finding("empty", f"{at} was offered empty", "see whether the secret's file on the host is empty"))
+    elif one.value.find(b"\n") == len(one.value) - 1:
+        hint = "if a password fails for it, write the secret's file on the host with 'printf %s', not 'echo'"
+        found.append(Finding("trailing-newline", f"{at} ends in a newline, and programs get that too", hint))
+    if isinstance(after, Unrelated) and after.handle == one.handle and b":" not in after.text.partition(b"=")[0]:
+        message = f"{at} is followed by string {after.index}, which has no prefix and may be the rest of it"
+        found.append(Finding("fragment", message, COMMA))
+    return found
+
+
+def refusal(one: Rejected) -> Finding:
+    """The finding for an OEM string that PID 1 refuses."""
     named = f"{one.name} " if one.name else ""
     message = f"{named}(handle {one.handle:#06x}, string {one.index}) is refused: {REASONS[one.reason]}"
     return Finding(one.reason, message, one.hint or "")

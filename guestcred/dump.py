@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from guestcred.causes import CAUSES, kernel_cut
 from guestcred.compare import Finding
 from guestcred.credential import name_is_valid, printable
 from guestcred.layout import FIELDS, StringNumber, fields_of, type_name
 from guestcred.offered import Accepted, Rejected, Verdict, split_prefix
 from guestcred.records import Record
-from guestcred.report import count, finding_lines, size
-from guestcred.smbios import OEM_STRINGS, REASONS, Structure, Table
+from guestcred.report import count, size, warning_lines
+from guestcred.smbios import OEM_STRINGS, Structure, Table
 
 CREDENTIAL_HINT = b"io.systemd.cred"
 
@@ -127,7 +126,7 @@ def dump_text(dump: Dump) -> str:
     if not dump.structures():
         lines += ["", "no structure" + (f" of type {dump.kind}" if dump.kind is not None else "") + " in this table"]
     for warning in dump.warnings:
-        lines += ["", *finding_lines(warning, colour=False)]
+        lines += ["", *warning_lines(warning, colour=False)]
     return "\n".join(lines) + "\n"
 
 
@@ -145,32 +144,3 @@ def _oem_text(verdict: Verdict | None, shown: str, reveal: bool) -> str:
         case Rejected(name, _, _, reason):
             return f"rejected: {reason}  {shown}"
     return shown
-
-
-def table_warnings(table: Table, declared: int | None, exact: bool, defects: tuple[str, ...]) -> tuple[Finding, ...]:
-    """What a person should know of the table itself; `declared` bytes by the entry point, `exact` or a maximum."""
-    warnings = [Finding("entry-point", defect, "") for defect in defects]
-    if table.ended is not None:
-        warnings.append(
-            Finding(table.ended.reason, f"{REASONS[table.ended.reason]} (offset {table.ended.offset:#x})", "")
-        )
-    elif table.trailing:
-        warnings.append(
-            Finding("trailing-bytes", f"{size(table.trailing)} stand behind the End-of-Table structure", "")
-        )
-    if kernel_cut(table, declared):
-        sentence, mend = CAUSES["cut-by-kernel"]
-        warnings.append(
-            Finding(
-                "cut-by-kernel",
-                f"the table is {declared} bytes long and {table.size} of them are here: {sentence}",
-                mend,
-            )
-        )
-    elif declared is not None and (
-        (declared > table.size and (exact or table.ended is not None)) or (exact and declared < table.size)
-    ):
-        warnings.append(
-            Finding("length-differs", f"the entry point says {size(declared)}, and the table here has {table.size}", "")
-        )
-    return tuple(warnings)

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import errno
-import os
-import stat
-
 from guestcred.errors import GuestcredError
 from guestcred.records import Record
+from guestcred.tree import Tree
 
 TABLE = "sys/firmware/dmi/tables/DMI"
 ENTRY_POINT = "sys/firmware/dmi/tables/smbios_entry_point"
@@ -17,8 +14,6 @@ INITRD = "run/credentials/@initrd"
 FW_CFG = "sys/firmware/qemu_fw_cfg/by_name/opt/io.systemd.credentials"
 CMDLINE = "proc/cmdline"
 CAPTURE = "capture.json"
-
-FILE_MAX = 16 * 1024 * 1024  # bytes; a DMI table from Linux is under 64 KiB, a credential under 1 MiB
 
 
 class Entry(Record):
@@ -61,122 +56,40 @@ class Facts(Record):
     earlier_stage: bool
 
 
-class Tree:
-    """Reads below a directory, component by component, following no link."""
-
-    def __init__(self, root: str) -> None:
-        self.root = root
-        try:
-            self._fd = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        except OSError as error:
-            raise GuestcredError(
-                f"cannot open the root folder {root}: {_reason(error)}",
-                "give --root a captured tree, the folder that holds sys/ and run/",
-                status=2,
-            ) from None
-
-    def shown(self, path: str) -> str:
-        """`path` as a person would type it."""
-        return os.path.join(self.root, path)
-
-    def _open(self, path: str, flags: int) -> int:
-        *folders, last = path.split("/")
-        at = self._fd
-        try:
-            for folder in folders:
-                below = os.open(folder, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=at)
-                if at != self._fd:
-                    os.close(at)
-                at = below
-            return os.open(last, flags | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK, dir_fd=at)
-        finally:
-            if at != self._fd:
-                os.close(at)
-
-    def _refused(self, path: str, error: OSError) -> GuestcredError:
-        hints: tuple[str, ...] = ()
-        if error.errno in (errno.EACCES, errno.EPERM):
-            hints = ("run it as root: credentials and the DMI table are for root only",)
-        return GuestcredError(f"cannot read {self.shown(path)}: {_reason(error)}", *hints)
-
-    def read(self, path: str) -> bytes | None:
-        """The bytes of a regular file, or None where it does not exist."""
-        try:
-            fd = self._open(path, os.O_RDONLY)
-        except OSError as error:
-            if error.errno in (errno.ENOENT, errno.ENOTDIR):
-                return None
-            raise self._refused(path, error) from None
-        try:
-            if not stat.S_ISREG(os.fstat(fd).st_mode):
-                raise GuestcredError(f"cannot read {self.shown(path)}: not a regular file")
-            parts: list[bytes] = []
-            size = 0
-            while part := os.read(fd, 1 << 20):
-                parts.append(part)
-                size += len(part)
-                if size > FILE_MAX:
-                    raise GuestcredError(f"cannot read {self.shown(path)}: larger than {FILE_MAX >> 20} MiB")
-            return b"".join(parts)
-        except OSError as error:
-            raise self._refused(path, error) from None
-        finally:
-            os.close(fd)
-
-    def names(self, path: str) -> list[str] | None:
-        """The names in a directory, sorted, or None where it does not exist."""
-        try:
-            fd = self._open(path, os.O_RDONLY | os.O_DIRECTORY)
-        except OSError as error:
-            if error.errno == errno.ENOENT:
-                return None
-            raise self._refused(path, error) from None
-        try:
-            return sorted(os.listdir(fd))
-        except OSError as error:
-            raise self._refused(path, error) from None
-        finally:
-            os.close(fd)
-
-    def read_all(self, path: str, file: str = "") -> dict[str, bytes] | None:
-        """Name to bytes for a directory of files (or of directories that hold `file`); vanished ones are left out."""
-        names = self.names(path)
-        if names is None:
-            return None
-        found: dict[str, bytes] = {}
-        for name in names:
-            data = self.read(f"{path}/{name}{file}")
-            if data is not None:
-                found[name] = data
-        return found
-
-
-def _reason(error: OSError) -> str:
-    return (os.strerror(error.errno) if error.errno else str(error)).lower()
-
-
 def read_guest(root: str = "/", systemd: int | None = None) -> Guest:
     """Look at the live system, or at the captured tree below `root`; `systemd` overrides the version seen.
 
     Raises GuestcredError (exit status 3) where there is no table or it may not be read.
     """
     tree = Tree(root)
-    live = root == "/"
-    table = tree.read(TABLE)
-    if table is None:
-        raise _no_table(tree, live)
+    table, entry_point = read_table(tree)
     entries = tree.names(ENTRIES)
+    if systemd is None:
+        systemd = read_systemd(tree)
     return Guest(
         root=root,
         table=table,
-        entry_point=tree.read(ENTRY_POINT),
+        entry_point=entry_point,
         entries=None if entries is None else _read_entries(tree, entries),
-        system=tree.read_all(SYSTEM),
+        system=tree.read_all(tree.resolve(SYSTEM)),
         initrd=tree.read_all(INITRD),
         fw_cfg=tree.read_all(FW_CFG, "/raw"),
-        parameters=parse_cmdline(tree.read(CMDLINE) or b""),
-        systemd=systemd if systemd is not None else (_live_systemd(tree) if live else _captured_systemd(tree)),
+        parameters=parse_cmdline(tree.read(CMDLINE) or b"", systemd),
+        systemd=systemd,
     )
+
+
+def read_table(tree: Tree) -> tuple[bytes, bytes | None]:
+    """(DMI table, entry point or None) of a guest; raises where there is no table or it may not be read."""
+    table = tree.read(TABLE)
+    if table is None:
+        raise _no_table(tree)
+    return table, tree.read(ENTRY_POINT)
+
+
+def read_systemd(tree: Tree) -> int | None:
+    """The major version of the guest's systemd, None where it cannot be seen."""
+    return _live_systemd(tree) if tree.live else _captured_systemd(tree)
 
 
 def _read_entries(tree: Tree, names: list[str]) -> tuple[Entry, ...]:
@@ -185,9 +98,9 @@ def _read_entries(tree: Tree, names: list[str]) -> tuple[Entry, ...]:
     return tuple(Entry(path, data) for path in paths if (data := tree.read(path)) is not None)
 
 
-def _no_table(tree: Tree, live: bool) -> GuestcredError:
+def _no_table(tree: Tree) -> GuestcredError:
     where = tree.shown(TABLE)
-    if not live:
+    if not tree.live:
         hint = "a captured tree holds the same paths as a guest: is this its top folder?"
     elif tree.names("sys/firmware/devicetree/base"):
         hint = "this machine describes itself by device tree: its firmware has no SMBIOS, so hand credentials over by kernel command line or disk"
@@ -264,7 +177,7 @@ def _ask(*command: str) -> str:
 def read_facts(root: str = "/") -> Facts:
     """The facts behind a refusal. Asks other programs when live, so it is called only when something is missing."""
     tree = Tree(root)
-    if root != "/":
+    if not tree.live:
         captured = read_capture(tree)
 
         def fact(key: str) -> str | None:
@@ -289,7 +202,7 @@ def read_facts(root: str = "/") -> Facts:
     return Facts(asked("--container"), asked("--cvm"), asked("--vm"), earlier)
 
 
-def parse_cmdline(data: bytes) -> Parameters:
+def parse_cmdline(data: bytes, systemd: int | None) -> Parameters:
     """Credentials and `systemd.import_credentials=` of a kernel command line, quoted as systemd quotes it."""
     from guestcred.credential import base64_decode, name_is_valid
 
@@ -306,7 +219,7 @@ def parse_cmdline(data: bytes) -> Parameters:
                 disabled = False
         elif key in (b"systemd.set_credential", b"systemd.set_credential_binary"):
             name, colon, text = value.partition(b":")
-            decoded = text if key == b"systemd.set_credential" else base64_decode(text, None)
+            decoded = text if key == b"systemd.set_credential" else base64_decode(text, systemd)
             if colon and name_is_valid(name) and decoded is not None:
                 credentials.setdefault(name.decode("ascii"), (key.decode("ascii"), decoded))
     return Parameters(credentials, disabled)

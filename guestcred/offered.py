@@ -80,14 +80,6 @@ def near_miss(text: bytes) -> str | None:
     return "the prefix must be exactly 'io.systemd.credential:' or 'io.systemd.credential.binary:'"
 
 
-def _is_fragment(text: bytes, before: Verdict | None) -> bool:
-    """Whether `text` looks like what follows a comma in a value that a hypervisor's list parser split."""
-    return bool(text) and isinstance(before, Accepted | Rejected) and not text.startswith(b"io.systemd.")
-
-
-FRAGMENT = "it follows a credential and has no prefix: a value with a comma may have been split here, so encode it as base64 with 'io.systemd.credential.binary:'"
-
-
 def _rejection_hint(reason: str, name: bytes | None, value: bytes) -> str:
     match reason:
         case "no-equals":
@@ -123,16 +115,14 @@ def judge(structures: Iterable[Structure], systemd: int | None) -> tuple[Verdict
         if structure.type != OEM_STRINGS:
             continue
         ended = ended or structure.length != FORMATTED_SIZE
-        before: Verdict | None = None
         for index, text in enumerate(structure.strings, 1):
             if not text:
                 continue
-            verdict = _judge_string(text, structure.handle, index, systemd, ended, taken, total, before)
+            verdict = _judge_string(text, structure.handle, index, systemd, ended, taken, total)
             if isinstance(verdict, Accepted):
                 taken.add(verdict.name)
                 total += len(verdict.value)
             verdicts.append(verdict)
-            before = verdict
     return tuple(verdicts)
 
 
@@ -144,11 +134,10 @@ def _judge_string(
     ended: bool,
     taken: set[str],
     total: int,
-    before: Verdict | None,
 ) -> Verdict:
     split = split_prefix(text)
     if split is None:
-        return Unrelated(text, handle, index, near_miss(text) or (FRAGMENT if _is_fragment(text, before) else None))
+        return Unrelated(text, handle, index, near_miss(text))
     encoding, rest = split
     raw_name, equals, raw_value = rest.partition(b"=")
     # parse_smbios_strings() of systemd: name, then base64, then sizes, then the file that may exist already

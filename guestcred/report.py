@@ -6,7 +6,7 @@ from guestcred.compare import Comparison, Finding
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from guestcred.why import Stage
+    from guestcred.why import Trace
 
 GREEN, YELLOW, RED, BOLD, PLAIN = "\033[32m", "\033[33m", "\033[31m", "\033[1m", "\033[0m"
 COLOURS = {"imported": GREEN, "foreign": YELLOW}
@@ -50,8 +50,13 @@ def check_json(comparison: Comparison) -> dict[str, object]:
             {"name": one.name, "handle": one.handle, "index": one.index, "reason": one.reason}
             for one in comparison.rejected
         ],
-        "findings": [{"code": one.code, "message": one.message, "hint": one.hint} for one in comparison.findings],
+        "findings": [_finding_json(one) for one in comparison.findings],
+        "warnings": [_finding_json(one) for one in comparison.warnings],
     }
+
+
+def _finding_json(finding: Finding) -> dict[str, object]:
+    return {"code": finding.code, "message": finding.message, "hint": finding.hint}
 
 
 def check_text(comparison: Comparison, colour: bool) -> str:
@@ -71,14 +76,19 @@ def check_text(comparison: Comparison, colour: bool) -> str:
         lines.append(f"  {mark}  {name:<{names}}  {told:>{width}}  {place:<23}  {cause}".rstrip())
     for finding in comparison.findings:
         lines += ["", *finding_lines(finding, colour)]
+    for warning in comparison.warnings:
+        lines += ["", *warning_lines(warning, colour)]
     return "\n".join(lines) + "\n"
 
 
 def finding_lines(finding: Finding, colour: bool) -> list[str]:
-    lines = [f"{_colour(finding.code, BOLD, colour)}: {finding.message}."]
-    if finding.hint:
-        lines.append(f"  mend: {finding.hint}.")
-    return lines
+    """The cause in one sentence and the mend in the next."""
+    return [f"{_colour(finding.code, BOLD, colour)}: {finding.message}.", f"  mend: {finding.hint}."]
+
+
+def warning_lines(warning: Finding, colour: bool) -> list[str]:
+    """What looks wrong, and what to do if it is."""
+    return [f"{_colour('warning', YELLOW, colour)}: {warning.message}.", f"  hint: {warning.hint}."]
 
 
 def _headline(comparison: Comparison, colour: bool) -> str:
@@ -93,28 +103,27 @@ def _headline(comparison: Comparison, colour: bool) -> str:
     return f"{word}: {told} ({version})"
 
 
-def why_text(stages: tuple[Stage, ...], finding: Finding | None, colour: bool) -> str:
+def why_text(trace: Trace, colour: bool) -> str:
     """The way of one credential, a line a stage, up to where it was lost."""
     lines = []
-    for stage in stages:
+    for stage in trace.stages:
         mark = _colour("ok  ", GREEN, colour) if stage.passed else _colour("LOST", RED, colour)
         lines.append(f"{mark}  {stage.name:<8}  {stage.evidence}")
-    if finding is not None:
-        lines += ["", *finding_lines(finding, colour)]
+    if trace.finding is not None:
+        lines += ["", *finding_lines(trace.finding, colour)]
+    for warning in trace.warnings:
+        lines += ["", *warning_lines(warning, colour)]
     return "\n".join(lines) + "\n"
 
 
-def why_json(
-    name: str, status: str, cause: str | None, stages: tuple[Stage, ...], finding: Finding | None
-) -> dict[str, object]:
+def why_json(trace: Trace) -> dict[str, object]:
     """The document `guestcred.why/1`."""
     return {
         "schema": "guestcred.why/1",
-        "name": name,
-        "status": status,
-        "cause": cause,
-        "stages": [{"stage": one.name, "passed": one.passed, "evidence": one.evidence} for one in stages],
-        "finding": None
-        if finding is None
-        else {"code": finding.code, "message": finding.message, "hint": finding.hint},
+        "name": trace.name,
+        "status": trace.status,
+        "cause": trace.cause,
+        "stages": [{"stage": one.name, "passed": one.passed, "evidence": one.evidence} for one in trace.stages],
+        "finding": None if trace.finding is None else _finding_json(trace.finding),
+        "warnings": [_finding_json(one) for one in trace.warnings],
     }

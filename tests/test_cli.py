@@ -165,8 +165,25 @@ def test_refusals_and_near_misses(tree: Build, text: bytes, reason: str, hint: s
 
 def test_a_fragment_behind_a_comma(tree: Build) -> None:
     root = tree([b"io.systemd.credential:KEY=front", SECRET], {"KEY": b"front"})
-    assert "comma" in run("--root", root, "check", status=1)
+    for command in (["check"], ["why", "KEY"]):
+        assert "comma" in run("--root", root, *command)
     run("--root", root, "dump")
+
+
+@pytest.mark.parametrize(
+    ("value", "code"), [(SECRET + b"\n", "trailing-newline"), (b"", "empty"), (b"PEM\n" + SECRET + b"\n", None)]
+)
+def test_values_that_look_wrong_are_warned_of(tree: Build, value: bytes, code: str | None) -> None:
+    root = tree([b"io.systemd.credential:KEY=" + value], {"KEY": value})
+    for command in (["check"], ["why", "KEY"]):
+        document = json.loads(run("--root", root, *command, "--format", "json"))
+        assert [one["code"] for one in document["warnings"]] == ([code] if code else [])
+
+
+def test_a_table_that_ends_badly_is_warned_of(tree: Build) -> None:
+    root = tree(table=table_of(KEY)[:-6], system={"KEY": SECRET}, entries=[table_of(KEY)[:-6]])
+    document = json.loads(run("--root", root, "check", "--format", "json"))
+    assert [one["code"] for one in document["warnings"]] == ["no-end-of-table"]
 
 
 def test_require(tree: Build) -> None:

@@ -1,0 +1,116 @@
+"""Files below a root directory, opened component by component so that no link leads astray."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+
+from guestcred.errors import GuestcredError
+
+FILE_MAX = 16 * 1024 * 1024  # bytes; a DMI table from Linux is under 64 KiB, a credential under 1 MiB
+
+
+class Tree:
+    """Reads below a directory, component by component, following no link."""
+
+    def __init__(self, root: str) -> None:
+        self.root = root
+        self.live = os.path.abspath(root) == "/"
+        try:
+            self._fd = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except OSError as error:
+            raise GuestcredError(
+                f"cannot open the root folder {root}: {_reason(error)}",
+                "give --root a captured tree, the folder that holds sys/ and run/",
+                status=2,
+            ) from None
+
+    def shown(self, path: str) -> str:
+        """`path` as a person would type it."""
+        return os.path.join(self.root, path)
+
+    def _open(self, path: str, flags: int) -> int:
+        *folders, last = path.split("/")
+        at = self._fd
+        try:
+            for folder in folders:
+                below = os.open(folder, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=at)
+                if at != self._fd:
+                    os.close(at)
+                at = below
+            return os.open(last, flags | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK, dir_fd=at)
+        finally:
+            if at != self._fd:
+                os.close(at)
+
+    def resolve(self, path: str) -> str:
+        """`path`, or where the link that stands there leads, seen from the root; links further on are not followed."""
+        try:
+            fd = self._open(path, os.O_PATH)
+        except OSError:
+            return path
+        try:
+            target = os.readlink("", dir_fd=fd)
+        except OSError:
+            return path
+        finally:
+            os.close(fd)
+        return os.path.normpath(os.path.join("/", os.path.dirname(path), target)).lstrip("/")
+
+    def _refused(self, path: str, error: OSError) -> GuestcredError:
+        hints: tuple[str, ...] = ()
+        if error.errno in (errno.EACCES, errno.EPERM):
+            hints = ("run it as root: credentials and the DMI table are for root only",)
+        return GuestcredError(f"cannot read {self.shown(path)}: {_reason(error)}", *hints)
+
+    def read(self, path: str) -> bytes | None:
+        """The bytes of a regular file, or None where it does not exist."""
+        try:
+            fd = self._open(path, os.O_RDONLY)
+        except OSError as error:
+            if error.errno in (errno.ENOENT, errno.ENOTDIR):
+                return None
+            raise self._refused(path, error) from None
+        try:
+            if not stat.S_ISREG(os.fstat(fd).st_mode):
+                raise GuestcredError(f"cannot read {self.shown(path)}: not a regular file")
+            parts: list[bytes] = []
+            size = 0
+            while part := os.read(fd, 1 << 20):
+                parts.append(part)
+                size += len(part)
+                if size > FILE_MAX:
+                    raise GuestcredError(f"cannot read {self.shown(path)}: larger than {FILE_MAX >> 20} MiB")
+            return b"".join(parts)
+        except OSError as error:
+            raise self._refused(path, error) from None
+        finally:
+            os.close(fd)
+
+    def names(self, path: str) -> list[str] | None:
+        """The names in a directory, sorted, or None where it does not exist."""
+        try:
+            fd = self._open(path, os.O_RDONLY | os.O_DIRECTORY)
+        except OSError as error:
+            if error.errno == errno.ENOENT:
+                return None
+            raise self._refused(path, error) from None
+        try:
+            return sorted(os.listdir(fd))
+        except OSError as error:
+            raise self._refused(path, error) from None
+        finally:
+            os.close(fd)
+
+    def read_all(self, path: str, file: str = "") -> dict[str, bytes] | None:
+        """Name to bytes for a directory of files (or of directories that hold `file`); vanished ones are left out."""
+        names = self.names(path)
+        if names is None:
+            return None
+        found = {name: self.read(self.resolve(f"{path}/{name}") + file) for name in names}
+        return {name: data for name, data in found.items() if data is not None}
+
+
+def _reason(error: OSError) -> str:
+    return (os.strerror(error.errno) if error.errno else str(error)).lower()

@@ -1,0 +1,110 @@
+"""The reading edge: what else names credentials, and files that are not what they should be."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from conftest import Build
+
+from guestcred.errors import GuestcredError
+from guestcred.guest import FW_CFG, SYSTEM, parse_cmdline, read_guest
+from guestcred.tree import FILE_MAX, Tree
+
+
+@pytest.mark.parametrize(
+    ("line", "disabled"),
+    [
+        (b"quiet", False),
+        (b"systemd.import_credentials=no", True),
+        (b"systemd.import-credentials=0 quiet", True),
+        (b"systemd.import_credentials=off systemd.import_credentials=yes", False),
+        (b"systemd.import_credentials", False),
+        (b"'systemd.import_credentials=no'\n", True),
+        (b"rd.systemd.import_credentials=no", False),
+        (b"systemd.import_credentials=maybe", False),
+    ],
+)
+def test_the_import_switch(line: bytes, disabled: bool) -> None:
+    assert parse_cmdline(line, 257).import_disabled is disabled
+
+
+def test_credentials_of_the_command_line() -> None:
+    line = (
+        b'systemd.set_credential="A:b c" systemd.set_credential=A:second systemd.set_credential_binary=B:UVE= '
+        b"systemd.set_credential=C systemd.set_credential=x/y:z systemd.set_credential_binary=D:!"
+    )
+    found = parse_cmdline(line, 257).credentials
+    assert {name: value for name, (_, value) in found.items()} == {"A": b"b c", "B": b"QQ"}
+
+
+def test_fw_cfg_stands_behind_links_as_the_kernel_makes_them(tree: Build) -> None:
+    root = tree()
+    (root / FW_CFG).mkdir(parents=True)
+    key = root / "sys/firmware/qemu_fw_cfg/by_key/41"
+    key.mkdir(parents=True)
+    (key / "raw").write_bytes(b"v")
+    (root / FW_CFG / "F").symlink_to("../../../by_key/41")
+    (root / FW_CFG / "LOOP").symlink_to("LOOP")
+    (root / FW_CFG / "OUT").symlink_to("/../../../../etc")
+    assert read_guest(str(root)).fw_cfg == {"F": b"v"}
+
+
+def test_a_container_has_a_link_for_its_credentials(tree: Build) -> None:
+    root = tree()
+    (root / "run/host/credentials").mkdir(parents=True)
+    (root / "run/host/credentials/A").write_bytes(b"v")
+    (root / "run/credentials").mkdir()
+    (root / SYSTEM).symlink_to("/run/host/credentials")
+    assert read_guest(str(root)).system == {"A": b"v"}
+
+
+def test_files_that_vanish_while_read_are_absent(tree: Build, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = tree([], {"A": b"v"})
+    monkeypatch.setattr(Tree, "names", lambda _, path: ["A", "GONE"] if path == SYSTEM else None)
+    assert read_guest(str(root)).system == {"A": b"v"}
+
+
+@pytest.mark.parametrize(
+    ("plant", "problem"),
+    [
+        (lambda path: os.mkfifo(path), "not a regular file"),
+        (lambda path: path.mkdir(), "not a regular file"),
+        (lambda path: path.open("wb").truncate(FILE_MAX + 1), "larger than 16 MiB"),
+    ],
+    ids=["fifo", "folder", "huge"],
+)
+def test_no_file_at_all(tmp_path: Path, plant: object, problem: str) -> None:
+    assert callable(plant)
+    plant(tmp_path / "file")
+    with pytest.raises(GuestcredError, match=problem):
+        Tree(str(tmp_path)).read("file")
+
+
+def test_a_link_leads_nowhere(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_bytes(b"v")
+    (tmp_path / "link").symlink_to("secret")
+    (tmp_path / "folder").symlink_to(tmp_path)
+    with pytest.raises(GuestcredError, match="symbolic link"):
+        Tree(str(tmp_path)).read("link")
+    assert Tree(str(tmp_path)).read("folder/secret") is None
+
+
+@pytest.mark.parametrize(
+    ("made", "hint"),
+    [
+        ("sys/firmware/devicetree/base/compatible", "device tree"),
+        ("sys/kernel/x", "mount sysfs"),
+        ("sys/firmware/acpi/x", "Firecracker"),
+        ("sys/firmware/dmi/x/y", "covered by a mount"),
+    ],
+)
+def test_a_live_guest_without_a_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, made: str, hint: str) -> None:
+    (tmp_path / made).mkdir(parents=True)
+    live = Tree(str(tmp_path))
+    live.live = True
+    monkeypatch.setattr("guestcred.guest.Tree", lambda _: live)
+    with pytest.raises(GuestcredError, match="there is no DMI table") as caught:
+        read_guest("/")
+    assert hint in caught.value.hints[0]

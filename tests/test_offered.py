@@ -1,0 +1,97 @@
+"""What PID 1 takes and refuses, string by string."""
+
+from __future__ import annotations
+
+import pytest
+from conftest import table_of
+
+from guestcred.layout import build_structure
+from guestcred.offered import Accepted, Rejected, Unrelated, Verdict, judge
+from guestcred.smbios import parse
+
+MIB = 1 << 20
+
+
+def judged(*strings: bytes, systemd: int | None = 257) -> tuple[Verdict, ...]:
+    return judge(parse(table_of(*strings)).structures, systemd)
+
+
+def reasons(verdicts: tuple[Verdict, ...]) -> list[str | None]:
+    return [one.reason if isinstance(one, Rejected) else None for one in verdicts]
+
+
+def test_the_first_equals_splits() -> None:
+    (one,) = judged(b"io.systemd.credential:A=b=c=")
+    assert one == Accepted("A", "text", b"b=c=", 0x0E00, 1)
+
+
+def test_a_value_may_be_empty() -> None:
+    assert judged(b"io.systemd.credential:A=", b"io.systemd.credential.binary:B=") == (
+        Accepted("A", "text", b"", 0x0E00, 1),
+        Accepted("B", "binary", b"", 0x0E00, 2),
+    )
+
+
+def test_the_first_of_a_name_wins() -> None:
+    strings = [b"io.systemd.credential.binary:A=!", b"io.systemd.credential:A=1", b"io.systemd.credential:A=2"]
+    assert reasons(judged(*strings)) == ["bad-base64", None, "duplicate"]
+
+
+@pytest.mark.parametrize("over", [False, True])
+def test_sizes_at_and_over_the_limits(over: bool) -> None:
+    one = b"io.systemd.credential:A=" + b"x" * (MIB + over)
+    assert reasons(judged(one)) == (["too-large"] if over else [None])
+    half = b"x" * (MIB // 2)
+    two = [b"io.systemd.credential:A=" + half, b"io.systemd.credential:B=" + half + b"x" * over]
+    assert reasons(judged(*two)) == ([None, "total-too-large"] if over else [None, None])
+
+
+def test_what_was_too_large_takes_no_room() -> None:
+    strings = [b"io.systemd.credential:A=" + b"x" * (MIB + 1), b"io.systemd.credential:A=x"]
+    assert reasons(judged(*strings)) == ["too-large", None]
+
+
+def test_a_wrong_type11_length_ends_the_import() -> None:
+    one, two, three = (b"io.systemd.credential:" + name + b"=v" for name in (b"A", b"B", b"C"))
+    data = build_structure(11, 1, [one]) + b"\x0b\x06\x02\x00\x01\x00" + two + b"\0\0" + build_structure(11, 3, [three])
+    assert reasons(judge(parse(data).structures, 257)) == [None, "type11-length", "type11-length"]
+
+
+def test_other_types_are_not_looked_at() -> None:
+    assert judge(parse(build_structure(1, 1, [b"io.systemd.credential:A=v"])).structures, 257) == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        (b"io.systemd.credentials:A=v", "an 's' too many"),
+        (b"io.systemd.credentials.binary:A=v", "an 's' too many"),
+        (b"IO.systemd.Credential:A=v", "lower case"),
+        (b"'io.systemd.credential:A=v'", "quote"),
+        (b"\tio.systemd.credential:A=v", "space"),
+        (b"io.systemd.credential=A:v", "exactly"),
+        (b"io.systemd.credential.text:A=v", "exactly"),
+    ],
+)
+def test_near_misses(text: bytes, hint: str) -> None:
+    (one,) = judged(text)
+    assert isinstance(one, Unrelated) and one.hint is not None and hint in one.hint
+
+
+@pytest.mark.parametrize("text", [b"io.systemd.boot.kernel-cmdline-extra=quiet", b"hello", b"io.systemd", b"\xff"])
+def test_other_strings_are_nobodys_mistake(text: bytes) -> None:
+    (one,) = judged(text)
+    assert isinstance(one, Unrelated) and one.hint is None
+
+
+@pytest.mark.parametrize(
+    ("text", "systemd", "hint"),
+    [
+        (b"-_-_", 252, "URL-safe"),
+        (b"QQ", 257, "padding"),
+        (b"Q!==", 257, "base64 -w0"),
+    ],
+)
+def test_hints_for_base64(text: bytes, systemd: int, hint: str) -> None:
+    (one,) = judged(b"io.systemd.credential.binary:A=" + text, systemd=systemd)
+    assert isinstance(one, Rejected) and one.hint is not None and hint in one.hint
