@@ -42,6 +42,7 @@ system:
 
 .venv/dev: pyproject.toml .venv/runtime
 	$(BIN)/pip install -q --disable-pip-version-check --config-settings editable_mode=compat -e '.[dev]'
+	$(BIN)/pip install -q --disable-pip-version-check --upgrade --no-deps --target .venv/oldest construct==2.10.68 click==8.1.3
 	touch $@
 
 clean:

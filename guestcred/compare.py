@@ -17,7 +17,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from guestcred.layout import EntryPoint
 
-REPORT = "tell the makers of the firmware or hypervisor, with 'guestcred dump --all'"
+REPORT = "if this is the whole table, tell the makers of the firmware or hypervisor, with 'guestcred dump --all'"
 COMMA = (
     "if the value has a comma, the hypervisor's option parser split it there: "
     "hand it over as base64 with 'io.systemd.credential.binary:', or by the hypervisor's API"

@@ -28,6 +28,13 @@ def run(*arguments: object, status: int = 0) -> str:
 
 
 @pytest.mark.parametrize("capture", CAPTURES, ids=lambda path: path.name)
+def test_fixtures_say_how_they_were_made_and_what_they_hold(capture: Path) -> None:
+    provenance = json.loads((capture / "capture.json").read_text())
+    assert {"made_by", "guest", "systemd", "kernel", "secrets"} <= provenance.keys()
+    assert json.loads((capture / "expected.json").read_text()).keys() == {"verdict", "smbios_version", "credentials"}
+
+
+@pytest.mark.parametrize("capture", CAPTURES, ids=lambda path: path.name)
 def test_captured_guests(capture: Path) -> None:
     expected = json.loads((capture / "expected.json").read_text())
     document = json.loads(
