@@ -60,8 +60,8 @@ def processes(commands: dict[str, list[str]]) -> None:
     bare, memory = statistics.median(walls[first]), statistics.median(peaks[first])
     print(f"{'process':<44} {'ms':>7} {'ratio':>6} {'MiB':>6} {'ratio':>6}")
     for name in commands:
-        wall, peak = statistics.median(walls[name]), statistics.median(peaks[name])
-        print(f"{name:<44} {wall * 1e3:7.1f} {wall / bare:6.2f} {peak / 1024:6.1f} {peak / memory:6.2f}")
+        taken, used = statistics.median(walls[name]), statistics.median(peaks[name])
+        print(f"{name:<44} {taken * 1e3:7.1f} {taken / bare:6.2f} {used / 1024:6.1f} {used / memory:6.2f}")
 
 
 def in_process(work: Callable[[], object], rounds: int = 9) -> float:
