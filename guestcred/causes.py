@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hmac
-
-from guestcred.credential import CONFIDENTIAL_VM_SINCE, IMPORTS_SMBIOS_SINCE, TDX_TRUSTED_SINCE
+from guestcred.credential import CONFIDENTIAL_VM_SINCE, IMPORTS_SMBIOS_SINCE, TDX_TRUSTED_SINCE, compare_digest
 from guestcred.guest import Entry, Facts, Guest
 from guestcred.offered import Accepted, judge
 from guestcred.records import Record
@@ -111,12 +109,12 @@ class Evidence:
     def differing(self, one: Accepted, imported: bytes) -> tuple[str, str]:
         """(status, cause) of a credential that was imported with other bytes than were offered."""
         shadow = (self._guest.fw_cfg or {}).get(one.name)
-        if shadow is not None and hmac.compare_digest(imported, shadow):
+        if shadow is not None and compare_digest(imported, shadow):
             return "differs", "shadowed-by-fw-cfg"
         read = self._as_read(one)
-        if read is not None and hmac.compare_digest(imported, read):
+        if read is not None and compare_digest(imported, read):
             return "truncated", "cut-read"
-        if len(imported) < len(one.value) and hmac.compare_digest(imported, one.value[: len(imported)]):
+        if len(imported) < len(one.value) and compare_digest(imported, one.value[: len(imported)]):
             return "truncated", "unknown"
         return "differs", "unknown"
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import hmac
 from itertools import pairwise
 
 from guestcred.causes import CAUSES, Evidence, kernel_cut
-from guestcred.credential import printable
+from guestcred.credential import compare_digest, printable
 from guestcred.guest import Guest
 from guestcred.offered import REASONS, Accepted, Rejected, Unrelated, Verdict
 from guestcred.records import Record
@@ -93,7 +92,7 @@ def compare(
         status, cause = "imported", None
         if imported is None:
             status, cause = "missing", evidence.missing(one)
-        elif not hmac.compare_digest(imported, one.value):
+        elif not compare_digest(imported, one.value):
             status, cause = evidence.differing(one, imported)
         elif cut and _is_last_string(one, table):
             status, cause = "truncated", "cut-by-kernel"
@@ -130,7 +129,7 @@ def _source(name: str, value: bytes, guest: Guest) -> str:
         ("initrd", (guest.initrd or {}).get(name)),
     )
     for source, offered in sources:
-        if offered is not None and hmac.compare_digest(offered, value):
+        if offered is not None and compare_digest(offered, value):
             return source
     return "unknown"
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from guestcred.credential import SIZE_MAX, TOTAL_SIZE_MAX, base64_decode, name_is_valid
 from guestcred.records import Record
 from guestcred.smbios import OEM_STRINGS, Structure
@@ -103,7 +101,7 @@ def _rejection_hint(reason: str, name: bytes | None, value: bytes) -> str:
     return "make it smaller, or hand it over on a disk or over vsock"
 
 
-def judge(structures: Iterable[Structure], systemd: int | None) -> tuple[Verdict, ...]:
+def judge(structures: tuple[Structure, ...], systemd: int | None) -> tuple[Verdict, ...]:
     """Judge every string of every Type 11 structure in table order, as import_credentials_smbios() does.
 
     `systemd` is the major version, None for unknown (the newest rules). Empty strings are skipped, as there.
