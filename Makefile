@@ -2,16 +2,19 @@
 SHELL := /bin/bash
 PYTHON := /usr/bin/python3
 BIN := .venv/bin
-APT := python3-venv python3-dev gcc pkg-config libsystemd-dev dmidecode
 
-.PHONY: demo test test-fast bench lint clean system
+# systemd-python is compiled: it wants Python's and systemd's headers and a C compiler
+BUILD_PACKAGES := python3-venv python3-dev gcc pkg-config libsystemd-dev
+TEST_PACKAGES := dmidecode dpkg-dev debhelper dh-python pybuild-plugin-pyproject python3-all python3-setuptools lintian
+
+.PHONY: demo test test-fast bench lint deb clean build-packages test-packages
 
 demo: .venv/runtime
 	$(BIN)/guestcred --root fixtures/dmi/debian13 check
 
 test: test-fast
 
-test-fast: lint
+test-fast: lint deb
 	$(BIN)/pytest
 
 lint: .venv/dev
@@ -19,22 +22,39 @@ lint: .venv/dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+# in a folder of its own, by Debian's own Python whatever else stands in PATH
+deb: test-packages
+	rm -rf build/deb && mkdir -p build/deb/guestcred dist
+	tar -c --exclude=__pycache__ guestcred pyproject.toml README.md LICENSE packaging | tar -x -C build/deb/guestcred
+	mv build/deb/guestcred/packaging/debian build/deb/guestcred/debian
+	cd build/deb/guestcred && PATH=/usr/sbin:/usr/bin:/sbin:/bin dpkg-buildpackage --build=binary --no-sign >../build.log 2>&1 || { tail -n 30 ../build.log >&2; exit 1; }
+	rm -f dist/guestcred_*.deb
+	cp build/deb/guestcred_*_all.deb dist/
+	@ls dist/guestcred_*_all.deb
+
 bench: .venv/dev
 	$(BIN)/python tests/bench.py
 
-# systemd-python is compiled: it wants Python's and systemd's headers and a C compiler
-system:
-	@missing=$$(dpkg-query -W -f '$${Package} $${Status}\n' $(APT) 2>/dev/null | awk '$$NF == "installed" {print $$1}' \
-	  | sort | comm -13 - <(printf '%s\n' $(APT) | sort) | xargs); \
-	if [ -n "$$missing" ]; then \
-	  if [ "$$(id -u)" = 0 ]; then become=; \
-	  elif sudo -n true 2>/dev/null; then become="sudo -n"; \
-	  else echo "guestcred: these packages are missing; type: sudo apt-get install --no-install-recommends $$missing" >&2; exit 1; fi; \
-	  $$become apt-get update -qq && DEBIAN_FRONTEND=noninteractive $$become apt-get install -y -qq --no-install-recommends $$missing >/dev/null || \
-	  { echo "guestcred: apt-get could not install $$missing" >&2; exit 1; }; \
-	fi
+# installs the packages in $(1) by apt when it may, else says the line to type
+define install
+@missing=$$(dpkg-query -W -f '$${Package} $${Status}\n' $(1) 2>/dev/null | awk '$$NF == "installed" {print $$1}' \
+  | sort | comm -13 - <(printf '%s\n' $(1) | sort) | xargs); \
+if [ -n "$$missing" ]; then \
+  if [ "$$(id -u)" = 0 ]; then become=; \
+  elif sudo -n true 2>/dev/null; then become="sudo -n"; \
+  else echo "guestcred: these packages are missing; type: sudo apt-get install --no-install-recommends $$missing" >&2; exit 1; fi; \
+  $$become apt-get update -qq && DEBIAN_FRONTEND=noninteractive $$become apt-get install -y -qq --no-install-recommends $$missing >/dev/null || \
+  { echo "guestcred: apt-get could not install $$missing" >&2; exit 1; }; \
+fi
+endef
 
-.venv/runtime: pyproject.toml | system
+build-packages:
+	$(call install,$(BUILD_PACKAGES))
+
+test-packages:
+	$(call install,$(TEST_PACKAGES))
+
+.venv/runtime: pyproject.toml | build-packages
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/pip install -q --disable-pip-version-check wheel setuptools
 	$(BIN)/pip install -q --disable-pip-version-check --config-settings editable_mode=compat -e .

@@ -79,13 +79,13 @@ class Place(Record):
 
 
 def places(entries: tuple[Entry, ...]) -> dict[tuple[int, int], Place]:
-    """(handle, string number) to its place, for every string that PID 1 could read."""
+    """(instance, string number) to its place, for every string that PID 1 could read."""
     found: dict[tuple[int, int], Place] = {}
     for entry in entries:
         for structure in parse(entry.data).structures[:1]:
             start = structure.length
             for index, text in enumerate(structure.strings, 1):
-                found[structure.handle, index] = Place(entry, start, start + len(text))
+                found[entry.instance, index] = Place(entry, start, start + len(text))
                 start += len(text) + 1
     return found
 
@@ -104,7 +104,7 @@ class Evidence:
 
     def place(self, one: Accepted) -> Place | None:
         """Where `one` stands in what PID 1 reads, or None where it is not there."""
-        return self.places.get((one.handle, one.index))
+        return self.places.get((one.instance, one.index))
 
     def differing(self, one: Accepted, imported: bytes) -> tuple[str, str]:
         """(status, cause) of a credential that was imported with other bytes than were offered."""

@@ -185,7 +185,7 @@ def suspicions(one: Accepted, after: Verdict | None) -> list[Finding]:
     elif one.value.find(b"\n") == len(one.value) - 1:
         hint = "if a password fails for it, write the secret's file on the host with 'printf %s', not 'echo'"
         found.append(Finding("trailing-newline", f"{at} ends in a newline, and programs get that too", hint))
-    if isinstance(after, Unrelated) and after.handle == one.handle and b":" not in after.text.partition(b"=")[0]:
+    if isinstance(after, Unrelated) and after.instance == one.instance and b":" not in after.text.partition(b"=")[0]:
         message = f"{at} is followed by string {after.index}, which has no prefix and may be the rest of it"
         found.append(Finding("fragment", message, COMMA))
     return found

@@ -65,7 +65,7 @@ def dump_json(dump: Dump) -> dict[str, object]:
         if dump.typed:
             entry |= {"name": type_name(one.type), "fields": dict(_fields(one, dump))}
         structures.append(entry)
-    shown = {one.handle: dump.strings(one) for one in dump.table.structures if one.type == OEM_STRINGS}
+    shown = [dump.strings(one) for one in dump.table.structures if one.type == OEM_STRINGS]
     return {
         "schema": "guestcred.dump/1",
         "smbios_version": dump.version,
@@ -74,7 +74,7 @@ def dump_json(dump: Dump) -> dict[str, object]:
         else {"offset": dump.table.ended.offset, "reason": dump.table.ended.reason},
         "structures": structures,
         "oem_strings": [
-            _oem_json(verdict, shown[verdict.handle][verdict.index - 1], dump.reveal) for verdict in dump.verdicts
+            _oem_json(verdict, shown[verdict.instance][verdict.index - 1], dump.reveal) for verdict in dump.verdicts
         ],
         "warnings": [{"code": one.code, "message": one.message} for one in dump.warnings],
     }
@@ -107,7 +107,8 @@ def dump_text(dump: Dump) -> str:
     table = dump.table
     version = f"SMBIOS {dump.version}" if dump.version else "SMBIOS version unknown"
     lines = [f"{version}, {size(table.size)}, {count(len(table.structures), 'structure')}"]
-    by_place = {(one.handle, one.index): one for one in dump.verdicts}
+    by_place = {(one.instance, one.index): one for one in dump.verdicts}
+    instances = {id(one): n for n, one in enumerate(one for one in table.structures if one.type == OEM_STRINGS)}
     for one in dump.structures():
         lines += [
             "",
@@ -118,7 +119,7 @@ def dump_text(dump: Dump) -> str:
         strings = dump.strings(one)
         if one.type == OEM_STRINGS:
             lines += [
-                f"  {index:>3}  {_oem_text(by_place.get((one.handle, index)), text, dump.reveal)}"
+                f"  {index:>3}  {_oem_text(by_place.get((instances[id(one)], index)), text, dump.reveal)}"
                 for index, text in enumerate(strings, 1)
             ]
         elif not (dump.typed and one.type in FIELDS):
@@ -138,9 +139,9 @@ def _field_text(value: object) -> str:
 
 def _oem_text(verdict: Verdict | None, shown: str, reveal: bool) -> str:
     match verdict:
-        case Accepted(name, encoding, value):
+        case Accepted(name=name, encoding=encoding, value=value):
             line = f"{name}  {encoding}  {size(len(value))}"
             return f"{line}  {printable(value)}" if reveal else line
-        case Rejected(name, _, _, reason):
+        case Rejected(reason=reason):
             return f"rejected: {reason}  {shown}"
     return shown

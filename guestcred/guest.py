@@ -17,9 +17,10 @@ CAPTURE = "capture.json"
 
 
 class Entry(Record):
-    """What PID 1 reads of one Type 11 structure: `path` (entries/11-N/raw) and its bytes."""
+    """What PID 1 reads of one Type 11 structure: `path` (entries/11-N/raw), the N and its bytes."""
 
     path: str
+    instance: int
     data: bytes
 
 
@@ -94,8 +95,8 @@ def read_systemd(tree: Tree) -> int | None:
 
 def _read_entries(tree: Tree, names: list[str]) -> tuple[Entry, ...]:
     numbers = sorted(int(name[3:]) for name in names if name.startswith("11-") and name[3:].isdecimal())
-    paths = [f"{ENTRIES}/11-{number}/raw" for number in numbers]
-    return tuple(Entry(path, data) for path in paths if (data := tree.read(path)) is not None)
+    paths = [(f"{ENTRIES}/11-{number}/raw", number) for number in numbers]
+    return tuple(Entry(path, number, data) for path, number in paths if (data := tree.read(path)) is not None)
 
 
 def _no_table(tree: Tree) -> GuestcredError:

@@ -22,13 +22,17 @@ REASONS = {
 
 
 class Accepted(Record):
-    """An OEM string that is a credential; `value` decoded, `encoding` "text" or "binary", `index` from 1."""
+    """An OEM string that is a credential; `value` decoded, `encoding` "text" or "binary".
+
+    `index` counts strings from 1, `instance` Type 11 structures from 0: the N of `entries/11-N`.
+    """
 
     name: str
     encoding: str
     value: bytes
     handle: int
     index: int
+    instance: int
 
 
 class Rejected(Record):
@@ -37,6 +41,7 @@ class Rejected(Record):
     name: str | None
     handle: int
     index: int
+    instance: int
     reason: str
     hint: str | None
 
@@ -47,6 +52,7 @@ class Unrelated(Record):
     text: bytes
     handle: int
     index: int
+    instance: int
     hint: str | None
 
 
@@ -109,14 +115,12 @@ def judge(structures: tuple[Structure, ...], systemd: int | None) -> tuple[Verdi
     verdicts: list[Verdict] = []
     taken: set[str] = set()
     total, ended = 0, False
-    for structure in structures:
-        if structure.type != OEM_STRINGS:
-            continue
+    for instance, structure in enumerate(one for one in structures if one.type == OEM_STRINGS):
         ended = ended or structure.length != FORMATTED_SIZE
         for index, text in enumerate(structure.strings, 1):
             if not text:
                 continue
-            verdict = _judge_string(text, structure.handle, index, systemd, ended, taken, total)
+            verdict = _judge_string(text, structure.handle, index, instance, systemd, ended, taken, total)
             if isinstance(verdict, Accepted):
                 taken.add(verdict.name)
                 total += len(verdict.value)
@@ -128,6 +132,7 @@ def _judge_string(
     text: bytes,
     handle: int,
     index: int,
+    instance: int,
     systemd: int | None,
     ended: bool,
     taken: set[str],
@@ -135,7 +140,7 @@ def _judge_string(
 ) -> Verdict:
     split = split_prefix(text)
     if split is None:
-        return Unrelated(text, handle, index, near_miss(text))
+        return Unrelated(text, handle, index, instance, near_miss(text))
     encoding, rest = split
     raw_name, equals, raw_value = rest.partition(b"=")
     # parse_smbios_strings() of systemd: name, then base64, then sizes, then the file that may exist already
@@ -157,5 +162,7 @@ def _judge_string(
     elif name in taken:
         reason = "duplicate"
     else:
-        return Accepted(name, encoding, value, handle, index)
-    return Rejected(name, handle, index, reason, _rejection_hint(reason, raw_name if equals else None, raw_value))
+        return Accepted(name, encoding, value, handle, index, instance)
+    return Rejected(
+        name, handle, index, instance, reason, _rejection_hint(reason, raw_name if equals else None, raw_value)
+    )

@@ -12,6 +12,7 @@ import pytest
 from conftest import CAPTURES, Build, table_of
 
 from guestcred.__main__ import plain_check
+from guestcred.layout import build_structure
 
 KEY = b"io.systemd.credential:KEY=hunter2hunter2"
 SECRET = b"hunter2hunter2"
@@ -259,6 +260,16 @@ def test_dump_reads_every_form(tmp_path: Path) -> None:
         ]
     assert "hunter2" in run("dump", tmp_path / "raw", "--reveal")
     run("dump", tmp_path / "absent", status=3)
+
+
+def test_structures_may_share_a_handle(tree: Build) -> None:
+    first, second = b"io.systemd.credential:A=1", b"io.systemd.credential:B=" + SECRET
+    raws = [build_structure(11, 7, [first]), build_structure(11, 7, [b"x", second])]
+    root = tree(table=b"".join(raws) + build_structure(127, 8), entries=raws, system={"A": b"1", "B": SECRET})
+    document = json.loads(run("--root", root, "dump", "--format", "json"))
+    assert [one.get("name") for one in document["oem_strings"]] == ["A", None, "B"]
+    assert "B  text" in run("--root", root, "dump")
+    assert "entries/11-1/raw, bytes 7 to 45" in run("--root", root, "why", "B")
 
 
 def test_the_plain_form_is_only_a_short_cut() -> None:

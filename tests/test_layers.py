@@ -58,6 +58,6 @@ def test_the_boot_path_imports_nothing_dear() -> None:
 def test_records_print_no_value() -> None:
     from guestcred.offered import Accepted
 
-    one = Accepted("KEY", "text", b"hunter2", 14, 1)
-    assert repr(one) == "Accepted(name='KEY', encoding='text', value=<bytes of 7>, handle=14, index=1)"
-    assert one == Accepted(name="KEY", encoding="text", value=b"hunter2", handle=14, index=1)
+    one = Accepted("KEY", "text", b"hunter2", 14, 1, 0)
+    assert repr(one) == "Accepted(name='KEY', encoding='text', value=<bytes of 7>, handle=14, index=1, instance=0)"
+    assert one == Accepted(name="KEY", encoding="text", value=b"hunter2", handle=14, index=1, instance=0)

@@ -22,13 +22,13 @@ def reasons(verdicts: tuple[Verdict, ...]) -> list[str | None]:
 
 def test_the_first_equals_splits() -> None:
     (one,) = judged(b"io.systemd.credential:A=b=c=")
-    assert one == Accepted("A", "text", b"b=c=", 0x0E00, 1)
+    assert one == Accepted("A", "text", b"b=c=", 0x0E00, 1, 0)
 
 
 def test_a_value_may_be_empty() -> None:
     assert judged(b"io.systemd.credential:A=", b"io.systemd.credential.binary:B=") == (
-        Accepted("A", "text", b"", 0x0E00, 1),
-        Accepted("B", "binary", b"", 0x0E00, 2),
+        Accepted("A", "text", b"", 0x0E00, 1, 0),
+        Accepted("B", "binary", b"", 0x0E00, 2, 0),
     )
 
 
