@@ -8,7 +8,7 @@ import sys
 from guestcred.causes import Evidence
 from guestcred.compare import REPORT, Comparison, Finding, compare, needs_facts, table_warnings
 from guestcred.errors import FINDINGS, GuestcredError
-from guestcred.guest import Guest, read_facts, read_guest, read_systemd, read_table
+from guestcred.guest import Facts, Guest, read_facts, read_guest, read_systemd, read_table
 from guestcred.offered import Accepted, Verdict, judge
 from guestcred.smbios import OEM_STRINGS, Table, parse
 from guestcred.tree import Tree
@@ -40,11 +40,19 @@ def _survey(
     root: str, systemd: int | None, require: tuple[str, ...]
 ) -> tuple[Guest, tuple[Verdict, ...], Evidence, Comparison]:
     guest = read_guest(root, systemd)
+    return guest, *_judged(guest, None, require)
+
+
+def _judged(
+    guest: Guest, facts: Facts | None, require: tuple[str, ...] = ()
+) -> tuple[tuple[Verdict, ...], Evidence, Comparison]:
+    """Everything worked out from one look; facts are asked for where they matter and were not given."""
     table = parse(guest.table)
     offered = judge(table.structures, guest.systemd)
-    facts = read_facts(root) if needs_facts(offered, guest) else None
+    if facts is None and needs_facts(offered, guest):
+        facts = read_facts(guest.root)
     evidence = Evidence(guest, facts, tuple(one for one in offered if isinstance(one, Accepted)))
-    return guest, offered, evidence, compare(guest, table, offered, evidence, _point(guest, table), require)
+    return offered, evidence, compare(guest, table, offered, evidence, _point(guest, table), require)
 
 
 def _point(guest: Guest, table: Table) -> EntryPoint | None:
@@ -80,6 +88,29 @@ def why(name: str, root: str = "/", systemd: int | None = None, form: str = "tex
     else:
         sys.stdout.write(report.why_text(traced, _colour()))
     return 0 if traced.finding is None else FINDINGS
+
+
+def capture(path: str, root: str = "/", systemd: int | None = None, form: str = "text") -> int:
+    """Save the guest below the new folder `path`, with noise for every secret."""
+    from guestcred import report
+    from guestcred.capture import disguised, tree_of, write_tree
+
+    guest = read_guest(root, systemd)
+    facts = read_facts(root)
+    safe = disguised(guest)
+    if report.check_json(_judged(safe, facts)[-1]) != report.check_json(_judged(guest, facts)[-1]):
+        raise GuestcredError(
+            "cannot hide the credentials of this guest without changing what 'check' says of it",
+            "try once more, since the noise is random; if it fails again, that is a bug: report it with 'guestcred check'",
+        )
+    files = tree_of(safe, facts)
+    write_tree(path, files)
+    count = sum(data is not None for data in files.values())
+    if form == "json":
+        _print_json({"schema": "guestcred.capture/1", "path": path, "files": count})
+    else:
+        print(f"captured {count} files into {path}; every secret in them is noise of the same length")
+    return 0
 
 
 def dump(

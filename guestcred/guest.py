@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from guestcred.errors import GuestcredError
 from guestcred.records import Record
 from guestcred.tree import Tree
@@ -54,6 +56,7 @@ class Facts(Record):
     container: str | None
     confidential: str | None
     virtualization: str | None
+    kernel: str | None
     earlier_stage: bool
 
 
@@ -186,7 +189,11 @@ def read_facts(root: str = "/") -> Facts:
             return value if isinstance(value, str) and value not in ("", "none") else None
 
         return Facts(
-            fact("container"), fact("confidential"), fact("virtualization"), captured.get("earlier_stage") is True
+            container=fact("container"),
+            confidential=fact("confidential"),
+            virtualization=fact("virtualization"),
+            kernel=fact("kernel"),
+            earlier_stage=captured.get("earlier_stage") is True,
         )
     try:
         environment = tree.read("proc/1/environ") or b""
@@ -200,7 +207,7 @@ def read_facts(root: str = "/") -> Facts:
         answer = _ask("systemd-detect-virt", *flags)
         return None if answer in ("", "none") else answer
 
-    return Facts(asked("--container"), asked("--cvm"), asked("--vm"), earlier)
+    return Facts(asked("--container"), asked("--cvm"), asked("--vm"), os.uname().release, earlier)
 
 
 def parse_cmdline(data: bytes, systemd: int | None) -> Parameters:

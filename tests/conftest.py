@@ -35,34 +35,35 @@ def tree(tmp_path: Path) -> Build:
         fw_cfg: dict[str, bytes] | None = None,
         initrd: dict[str, bytes] | None = None,
         cmdline: bytes = b"quiet\n",
+        root: str = "guest",
         **facts: object,
     ) -> Path:
-        root = tmp_path / "guest"
+        folder = tmp_path / root
         data = table_of(*strings) if table is None else table
         length = len(data) if declared is None else declared
 
         def put(path: str, content: bytes) -> None:
-            (root / path).parent.mkdir(parents=True, exist_ok=True)
-            (root / path).write_bytes(content)
+            (folder / path).parent.mkdir(parents=True, exist_ok=True)
+            (folder / path).write_bytes(content)
 
         put("sys/firmware/dmi/tables/DMI", data)
         put("sys/firmware/dmi/tables/smbios_entry_point", build_entry_point(length, long=length > 0xFFFF, major=3))
         if entries is not False:
             raws = [build_structure(11, 0x0E00, strings)] if entries is True else entries
-            (root / "sys/firmware/dmi/entries").mkdir(parents=True, exist_ok=True)
+            (folder / "sys/firmware/dmi/entries").mkdir(parents=True, exist_ok=True)
             for number, raw in enumerate(raws):
                 put(f"sys/firmware/dmi/entries/11-{number}/raw", raw)
-        for folder, suffix, files in (
+        for below, suffix, files in (
             ("run/credentials/@system", "", system),
             ("run/credentials/@initrd", "", initrd),
             ("sys/firmware/qemu_fw_cfg/by_name/opt/io.systemd.credentials", "/raw", fw_cfg),
         ):
             if files is not None:
-                (root / folder).mkdir(parents=True, exist_ok=True)
+                (folder / below).mkdir(parents=True, exist_ok=True)
             for name, content in (files or {}).items():
-                put(f"{folder}/{name}{suffix}", content)
+                put(f"{below}/{name}{suffix}", content)
         put("proc/cmdline", cmdline)
         put("capture.json", json.dumps({"systemd": "systemd 257 (257.13-1)", **facts}).encode())
-        return root
+        return folder
 
     return build

@@ -14,9 +14,9 @@ PACKAGE = Path(guestcred.__file__).parent
 # each module may import from those before it only
 ORDER = [
     "__init__", "records", "errors", "smbios", "layout", "credential", "offered", "tree", "guest", "causes", "compare", "why",
-    "report", "dump", "commands", "cli", "__main__",
+    "report", "dump", "disguise", "capture", "commands", "cli", "__main__",
 ]  # fmt: skip
-ONLY = {"construct": {"layout"}, "click": {"cli"}, "subprocess": {"guest"}, "json": {"guest", "commands"}}
+ONLY = {"construct": {"layout"}, "click": {"cli"}, "subprocess": {"guest"}, "json": {"guest", "capture", "commands"}}
 
 
 def imports(path: Path) -> set[str]:
