@@ -88,6 +88,16 @@ class Tree:
         finally:
             os.close(fd)
 
+    def exists(self, path: str) -> bool:
+        """Whether anything stands at `path`; a link there is not followed."""
+        try:
+            os.close(self._open(path, os.O_PATH))
+        except OSError as error:
+            if error.errno in (errno.ENOENT, errno.ENOTDIR):
+                return False
+            raise self._refused(path, error) from None
+        return True
+
     def names(self, path: str) -> list[str] | None:
         """The names in a directory, sorted, or None where it does not exist."""
         try:
