@@ -57,11 +57,12 @@ class Disguise:
         used = set(known.values())
         longer = b""
         for secret in sorted(self._secrets[kind] | known.keys(), reverse=True):
-            for _ in range(_TRIES):
+            for attempt in range(_TRIES):
                 if secret in made:
                     break
-                noise = made[longer][: len(secret)] if longer.startswith(secret) and longer else _noise(kind, secret)
-                if noise not in used:
+                front = attempt == 0 and longer and longer.startswith(secret)
+                noise = made[longer][: len(secret)] if front else _noise(kind, secret)
+                if noise not in used and (kind != "binary" or _decodes_alike(secret, noise)):
                     made[secret] = noise
                     used.add(noise)
             else:
@@ -84,6 +85,11 @@ class Disguise:
 def _compact(text: bytes) -> bytes:
     """Base64 without white space and in the standard alphabet, so that one value has one form."""
     return text.translate(None, _WHITESPACE).replace(b"-", b"+").replace(b"_", b"/")
+
+
+def _decodes_alike(secret: bytes, noise: bytes) -> bool:
+    """Whether base64 is refused or decoded in both; a front may stop before padding that stood inside the longer one."""
+    return (base64_decode(secret, None) is None) == (base64_decode(noise, None) is None)
 
 
 def _noise(kind: str, secret: bytes) -> bytes:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from conftest import CAPTURES, Build, table_of
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from test_cli import run
 
@@ -35,13 +35,34 @@ prefixes = st.sampled_from(
     [b"io.systemd.credential:", b"io.systemd.credential.binary:", b"io.systemd.credentials:", b" io.systemd.credential:", b""]
 )  # fmt: skip
 names = st.sampled_from([b"A", b"B", b"a/b", b"a:b", b"", b".", b"x" * 256, b"\xc3\xa9"])
-values = st.sampled_from([b"QQ", b"QQ==", b"QUE=", b"QR==", b"Q Q\n==", b"-_-_", b"====", b"v\n", b"", b"a=b", b"x,y"])
+values = st.sampled_from(
+    [
+        b"QQ",
+        b"QQ==",
+        b"QQ==QQ==",
+        b"QUI=QUJD",
+        b"QQ==A",
+        b"QUE=",
+        b"QR==",
+        b"Q Q\n==",
+        b"-_-_",
+        b"====",
+        b"v\n",
+        b"",
+        b"a=b",
+        b"x,y",
+    ]
+)
 any_value = st.binary(max_size=12).map(lambda data: data.replace(b"\0", b"!"))
 oem_string = st.builds(
     lambda p, n, e, v: p + n + e + v, prefixes, names, st.sampled_from([b"=", b""]), values | any_value
 )
 
 
+# base64 that is the front of refused base64, with its padding inside that
+@example(
+    [b"io.systemd.credential.binary:" + text for text in (b"A=QQ==", b"B=QQ==QQ==", b"x=QUI=", b"y=QUI=QUJD", b"z=QQ")]
+)
 @settings(max_examples=300)
 @given(st.lists(oem_string.filter(bool), max_size=8))
 def test_every_string_keeps_its_verdict(strings: list[bytes]) -> None:

@@ -39,7 +39,10 @@ class Booted:
 
     def result(self, *command: str) -> dict[str, object]:
         """The first result of that command."""
-        return next(one for one in self.results if one["command"] == list(command))
+        for one in self.results:
+            if one["command"] == list(command):
+                return one
+        raise AssertionError(f"{' '.join(command)} was not run: {self.results[-1]}")
 
     def json(self, *command: str) -> dict[str, object]:
         """The JSON document that a command of guestcred's printed."""

@@ -86,6 +86,10 @@ def _run(*command: str | Path, log: Path) -> None:
         raise CannotRun(f"{command[0]} failed with status {done.returncode}:\n{tail}")
 
 
+def _chroot(root: Path, *command: str, log: Path) -> None:
+    _run("env", "DEBIAN_FRONTEND=noninteractive", "LC_ALL=C.UTF-8", "chroot", root, *command, log=log)
+
+
 def build_base(release: Release) -> Path:
     """The release's root file system, made by debootstrap where the cache has none; it appears whole or not at all."""
     if release.base.is_dir():
@@ -97,11 +101,10 @@ def build_base(release: Release) -> Path:
         target, log = Path(folder) / "rootfs", CACHE / f"{release.name}.log"
         log.unlink(missing_ok=True)
         scripts = _debootstrap_scripts(Path(folder), release.suite)
-        _run(
-            "env", f"DEBOOTSTRAP_DIR={scripts}", "debootstrap", "--variant=minbase",
-            f"--include={','.join(PACKAGES)}", release.suite, target, log=log,
-        )  # fmt: skip
-        shutil.rmtree(target / "var/cache/apt/archives", ignore_errors=True)
+        _run("env", f"DEBOOTSTRAP_DIR={scripts}", "debootstrap", "--variant=minbase", release.suite, target, log=log)
+        # by apt, not debootstrap: a suite in motion has dependencies that only apt can sort
+        _chroot(target, "apt-get", "install", "-y", "-qq", "--no-install-recommends", *PACKAGES, log=log)
+        _chroot(target, "apt-get", "clean", log=log)
         for unneeded in ("usr/share/doc", "usr/share/locale", "var/lib/apt/lists"):
             shutil.rmtree(target / unneeded, ignore_errors=True)
         target.rename(release.base)
@@ -157,7 +160,7 @@ def build_image(release: Release, package: Path, out: Path) -> Image:
     with _overlay(base) as root:
         shutil.copytree(OVERLAY, root, dirs_exist_ok=True)
         shutil.copy(package, root / "tmp/guestcred.deb")
-        _run("env", "DEBIAN_FRONTEND=noninteractive", "chroot", root, "sh", "-eu", "/usr/local/lib/vm/setup", log=log)
+        _chroot(root, "sh", "-eu", "/usr/local/lib/vm/setup", log=log)
         (root / "tmp/guestcred.deb").unlink()
         shutil.copy(next((root / "boot").glob("vmlinuz-*")), image.kernel)
         shutil.copy(next((root / "boot").glob("initrd.img-*")), image.initrd)
