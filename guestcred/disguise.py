@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import re
 import string
@@ -37,59 +38,66 @@ class Disguise:
 
     def __init__(self) -> None:
         self._secrets: dict[str, set[bytes]] = {"binary": set(), "value": set(), "text": set()}
+        self._url_safe: set[bytes] = set()  # values that stood in URL-safe base64, which systemd 252 refuses
         self._noise: dict[str, dict[bytes, bytes]] = {}
 
     def collect(self, kind: str, secret: bytes) -> bytes:
         """Note a secret to hide and return it unchanged: the `Replace` of the first run."""
-        self._secrets[kind].add(_compact(secret) if kind == "binary" else secret)
+        value = base64_decode(secret, None) if kind == "binary" else None
+        if value is not None:
+            self._secrets["value"].add(value)
+            if b"-" in secret or b"_" in secret:
+                self._url_safe.add(value)
+        else:
+            self._secrets[kind].add(_compact(secret) if kind == "binary" else secret)
         return secret
 
     def settle(self) -> None:
         """Make the noise for all that was collected."""
-        binary = self._fill("binary", {})
-        pairs = ((base64_decode(text, None), base64_decode(noise, None)) for text, noise in binary.items())
-        known = {real: fake for real, fake in pairs if real is not None and fake is not None}
-        self._noise = {"binary": binary, "value": self._fill("value", known), "text": self._fill("text", {})}
+        self._noise = {kind: self._fill(kind) for kind in self._secrets}
 
-    def _fill(self, kind: str, known: dict[bytes, bytes]) -> dict[bytes, bytes]:
+    def _fill(self, kind: str) -> dict[bytes, bytes]:
         """Noise for one kind. Sorted backwards, what is the front of another secret comes right after that one."""
-        made = dict(known)
-        used = set(known.values())
+        made: dict[bytes, bytes] = {}
+        used: set[bytes] = set()
         longer = b""
-        for secret in sorted(self._secrets[kind] | known.keys(), reverse=True):
+        for secret in sorted(self._secrets[kind], reverse=True):
             for attempt in range(_TRIES):
-                if secret in made:
-                    break
                 front = attempt == 0 and longer and longer.startswith(secret)
                 noise = made[longer][: len(secret)] if front else _noise(kind, secret)
-                if noise not in used and (kind != "binary" or _decodes_alike(secret, noise)):
-                    made[secret] = noise
-                    used.add(noise)
+                if noise not in used and self._does_as_well(kind, secret, noise):
+                    break
             else:
                 raise GuestcredError("cannot hide the credentials: too many very short values differ", "try once more")
+            made[secret] = noise
+            used.add(noise)
             longer = secret
         return made
+
+    def _does_as_well(self, kind: str, secret: bytes, noise: bytes) -> bool:
+        """Whether systemd takes or refuses the noise as it does the secret."""
+        if kind == "binary":
+            padded = ((secret + padding, noise + padding) for padding in (b"", b"=", b"=="))
+            return all((base64_decode(a, None) is None) == (base64_decode(b, None) is None) for a, b in padded)
+        return secret not in self._url_safe or bool({*base64.b64encode(noise)} & {*b"+/"})
 
     def replace(self, kind: str, secret: bytes) -> bytes:
         """The noise for a collected secret, in the same shape: the `Replace` of the second run."""
         if kind != "binary":
             return self._noise[kind][secret]
-        digits = iter(self._noise[kind][_compact(secret)])
-        out = bytearray()
-        for byte in secret:
-            digit = byte if byte in _WHITESPACE else next(digits)
-            out.append({0x2B: 0x2D, 0x2F: 0x5F}[digit] if byte in b"-_" else digit)
-        return bytes(out)
+        value = base64_decode(secret, None)
+        text = (
+            self._noise["binary"][_compact(secret)] if value is None else base64.b64encode(self._noise["value"][value])
+        )
+        if b"-" in secret or b"_" in secret:
+            text = text.replace(b"+", b"-").replace(b"/", b"_")
+        digits = iter(text)
+        return bytes(byte if byte in _WHITESPACE else next(digits) for byte in secret)
 
 
 def _compact(text: bytes) -> bytes:
     """Base64 without white space and in the standard alphabet, so that one value has one form."""
     return text.translate(None, _WHITESPACE).replace(b"-", b"+").replace(b"_", b"/")
-
-
-def _decodes_alike(secret: bytes, noise: bytes) -> bool:
-    """Whether base64 is refused or decoded in both; a front may stop before padding that stood inside the longer one."""
-    return (base64_decode(secret, None) is None) == (base64_decode(noise, None) is None)
 
 
 def _noise(kind: str, secret: bytes) -> bytes:

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from test_cli import run
 
 from guestcred.capture import write_tree
+from guestcred.compare import suspicions
 from guestcred.disguise import Disguise, hide_table
 from guestcred.errors import GuestcredError
 from guestcred.guest import read_guest
@@ -75,6 +76,7 @@ def test_every_string_keeps_its_verdict(strings: list[bytes]) -> None:
             match real, fake:
                 case (Accepted(), Accepted()):
                     assert (real.name, real.encoding, len(real.value)) == (fake.name, fake.encoding, len(fake.value))
+                    assert suspicions(real, None) == suspicions(fake, None)
                 case (Rejected(), Rejected()):
                     assert (real.name, real.reason, real.hint) == (fake.name, fake.reason, fake.hint)
                 case (Unrelated(), Unrelated()):
