@@ -61,7 +61,7 @@ class Disguise:
                 if secret in made:
                     break
                 noise = made[longer][: len(secret)] if longer.startswith(secret) and longer else _noise(kind, secret)
-                if noise not in used:
+                if noise not in used and _form(kind, noise) == _form(kind, secret):
                     made[secret] = noise
                     used.add(noise)
             else:
@@ -84,6 +84,12 @@ class Disguise:
 def _compact(text: bytes) -> bytes:
     """Base64 without white space and in the standard alphabet, so that one value has one form."""
     return text.translate(None, _WHITESPACE).replace(b"-", b"+").replace(b"_", b"/")
+
+
+def _form(kind: str, secret: bytes) -> tuple[bool, bool]:
+    """Whether a value is one line with a newline at its end, which `check` warns of, and has a NUL, which no string can."""
+    value = (base64_decode(secret, None) or b"") if kind == "binary" else secret
+    return value.find(b"\n") == len(value) - 1, b"\0" in value
 
 
 def _noise(kind: str, secret: bytes) -> bytes:
