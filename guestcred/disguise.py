@@ -120,7 +120,7 @@ def _noise(kind: str, secret: bytes) -> bytes:
 _OEM_SPECIFIC = 128  # structure types from here on hold what only their maker knows; DSP0134 6.1.2
 _IDENTIFYING = {"serial_number", "asset_tag", "asset_tag_number"}  # strings that name one machine
 _UUID = slice(8, 24)  # in System Information; DSP0134 7.2
-_OWN_WORDS = re.compile(rb"[ \t\r\n\"']*io\.systemd\.(cred(entials?(\.binary)?)?)?[:=]?", re.IGNORECASE)
+_OWN_WORDS = re.compile(rb"(io\.systemd\.cred(?:entials?(?:\.binary)?)?[:=]?|credential)", re.IGNORECASE)
 
 
 def hide_table(data: bytes, replace: Replace) -> bytes:
@@ -166,6 +166,6 @@ def _hide_oem(text: bytes, replace: Replace) -> bytes:
         if equals and name_is_valid(name):
             return text[: -len(value) or None] + replace("binary" if encoding == "binary" else "value", value)
         return text[: len(text) - len(rest)] + replace("text", rest)
-    own = _OWN_WORDS.match(text)
-    shown = own.end() if own else 0
-    return text[:shown] + replace("text", text[shown:])
+    # the words that make it a near miss stay, and are every second part
+    parts = _OWN_WORDS.split(text)
+    return b"".join(part if number % 2 else replace("text", part) for number, part in enumerate(parts))

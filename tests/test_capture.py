@@ -193,6 +193,15 @@ def test_captured_guests_captured_again(capture: Path, tmp_path: Path) -> None:
     assert not survivors(tmp_path / "out", [value for value in guest.system.values() if len(value) > 3])
 
 
+def test_noise_for_a_value_in_both_forms_fits_both() -> None:
+    value = b"S3CRETvalue-of-one"
+    table = table_of(b"io.systemd.credential:A=" + value, b"io.systemd.credential.binary:B=" + base64.b64encode(value))
+    for _ in range(200):
+        first, second = judge(parse(hidden(table)[0]).structures, 257)
+        assert isinstance(first, Accepted) and isinstance(second, Accepted)
+        assert first.value == second.value and not first.value.endswith(b"\n")
+
+
 def test_nothing_is_written_over_or_left_half(tree: Build, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     root = tree([b"io.systemd.credential:KEY=v"], {})
     (tmp_path / "there").mkdir()
