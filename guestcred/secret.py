@@ -89,13 +89,14 @@ def _read(name: str, path: str, folder: str | None, timeout: float) -> bytes:
                 raise refused("it is a folder")
             if not (regular or stat.S_ISFIFO(before.st_mode) or path == STDIN):
                 raise refused("it is neither a file nor a pipe")
-            value = _read_to_end(fd, None if regular else time.monotonic() + timeout)
+            # with its newline; a file is read no further than it was long, however fast it grows
+            limit = min(before.st_size, SIZE_MAX + 1) if regular else SIZE_MAX + 1
+            value = _read_to_end(fd, limit, None if regular else time.monotonic() + timeout)
             if value is None:
                 raise refused(f"it did not come to its end within {timeout:g} seconds")
             if len(value) > SIZE_MAX + 1:
                 raise refused("it is larger than 1 MiB, the most that systemd takes", status=FINDINGS)
-            after = os.fstat(fd)
-            if regular and (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
+            if regular and (len(value) != before.st_size or os.fstat(fd).st_mtime_ns != before.st_mtime_ns):
                 raise refused("it changed while it was read", "write a new file and rename it over the old one")
             return value
         finally:
@@ -126,10 +127,10 @@ def _open(path: str, folder: str | None, refused: _Refused) -> int:
         os.close(at)
 
 
-def _read_to_end(fd: int, deadline: float | None) -> bytes | None:
-    """All bytes up to one more than may be used, or None where `deadline` (monotonic seconds) came first."""
+def _read_to_end(fd: int, limit: int, deadline: float | None) -> bytes | None:
+    """All bytes, but of more than `limit` only enough to see it; None where `deadline` (monotonic seconds) came first."""
     parts, size = [], 0
-    while size <= SIZE_MAX + 1:
+    while size <= limit:
         if deadline is not None and not select.select([fd], [], [], max(0, deadline - time.monotonic()))[0]:
             return None
         part = os.read(fd, SIZE_MAX)
