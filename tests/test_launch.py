@@ -10,12 +10,11 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler
 from pathlib import Path
-from socketserver import ThreadingUnixStreamServer
 
 import difficult
 import pytest
+from cloud_hypervisor import Api
 from qemu import Machine, machine
 
 from guestcred.smbios import parse
@@ -114,71 +113,6 @@ def test_a_string_in_memory_cannot_be_changed(tmp_path: Path) -> None:
     command = ["--for", "qemu", f"KEY={tmp_path}/key", "--", sys.executable, "-c", code]
     done = subprocess.run([sys.executable, "-m", "guestcred", "launch", *command], capture_output=True, check=True)
     assert done.stdout == b"sealed\n" * 3
-
-
-class Api:
-    """A cloud-hypervisor that has only its API: answers by action, and what was asked of it."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.vm: object = None
-        self.asked: list[str] = []
-        self.answers: dict[str, tuple[int, bytes] | None] = {}
-        self.ended = threading.Event()
-        api = self
-
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def address_string(self) -> str:
-                return "unix"
-
-            def log_message(self, *_: object) -> None:
-                pass
-
-            def do_GET(self) -> None:
-                self._act()
-
-            def do_PUT(self) -> None:
-                self._act()
-
-            def _act(self) -> None:
-                action = self.path.removeprefix("/api/v1/")
-                body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-                api.asked.append(action)
-                answer = api.answers.get(action, api.act(action, body))
-                if answer is None:  # hangs
-                    api.ended.wait(30)
-                    return
-                self.send_response(answer[0])
-                self.send_header("Content-Length", str(len(answer[1])))
-                self.end_headers()
-                self.wfile.write(answer[1])
-
-        self.server = ThreadingUnixStreamServer(str(path), Handler)
-        self.thread = threading.Thread(target=self.server.serve_forever)
-        self.thread.start()
-
-    def act(self, action: str, body: bytes) -> tuple[int, bytes]:
-        """As cloud-hypervisor does: 204 for what was done, 404 or 500 and a JSON list for what was not."""
-        match action:
-            case "vm.info":
-                return (200, b"{}") if self.vm is not None else (404, b'["Error from API","VM is not created"]')
-            case "vm.create" if self.vm is None:
-                self.vm = json.loads(body)
-            case "vm.boot" if self.vm is not None:
-                pass
-            case "vm.delete":
-                self.vm = None
-            case _:
-                return 500, b'["Error from API"]'
-        return 204, b""
-
-    def close(self) -> None:
-        self.ended.set()
-        self.server.shutdown()
-        self.server.server_close()
-        self.thread.join()
 
 
 @pytest.fixture
