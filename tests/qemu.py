@@ -51,29 +51,37 @@ class Machine:
 
     def table(self) -> bytes | None:
         """The DMI table as the firmware placed it, or None where QEMU ended before it had one."""
-        with socket.socket(socket.AF_UNIX) as qmp:
-            while True:
-                if self.process.poll() is not None:
-                    return None
-                try:
-                    qmp.connect(f"{self.folder}/qmp")
-                    break
-                except OSError:
-                    assert time.monotonic() < self.deadline, "QEMU opens no QMP socket"
-                    time.sleep(0.02)
-            with qmp.makefile("rw") as stream:
-                stream.readline()
-                self._command(stream, "qmp_capabilities")
-                while True:
-                    low = self._memory(stream, 0xF0000, 0x10000)
-                    for at in range(0, len(low), 16):
-                        point = parse_entry_point(low[at : at + 31])
-                        if point is not None and point.address and not point.defects:
-                            table = self._memory(stream, point.address, point.table_length)
-                            if parse(table).ended is None:
-                                return table
-                    assert time.monotonic() < self.deadline, "the firmware places no SMBIOS table"
-                    time.sleep(0.05)
+        try:
+            with socket.socket(socket.AF_UNIX) as qmp:
+                self._connect(qmp)
+                with qmp.makefile("rw") as stream:
+                    return self._table(stream)
+        except (OSError, EOFError):
+            assert self.process.wait(TIMEOUT) != 0
+            return None
+
+    def _connect(self, qmp: socket.socket) -> None:
+        while self.process.poll() is None:
+            try:
+                return qmp.connect(f"{self.folder}/qmp")
+            except OSError:
+                assert time.monotonic() < self.deadline, "QEMU opens no QMP socket"
+                time.sleep(0.02)
+        raise EOFError
+
+    def _table(self, stream: Any) -> bytes:
+        stream.readline()
+        self._command(stream, "qmp_capabilities")
+        while True:
+            low = self._memory(stream, 0xF0000, 0x10000)
+            for at in range(0, len(low), 16):
+                point = parse_entry_point(low[at : at + 31])
+                if point is not None and point.address and not point.defects:
+                    table = self._memory(stream, point.address, point.table_length)
+                    if parse(table).ended is None:
+                        return table
+            assert time.monotonic() < self.deadline, "the firmware places no SMBIOS table"
+            time.sleep(0.05)
 
     def _memory(self, stream: Any, address: int, size: int) -> bytes:
         file = self.folder / "memory"
@@ -84,7 +92,10 @@ class Machine:
         stream.write(json.dumps({"execute": name, "arguments": arguments}))
         stream.flush()
         while True:
-            answer = json.loads(stream.readline())
+            line = stream.readline()
+            if not line:
+                raise EOFError
+            answer = json.loads(line)
             if "event" not in answer:
                 assert "return" in answer, answer
                 return
