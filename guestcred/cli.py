@@ -143,13 +143,7 @@ def host_options(function: Any) -> Any:
     return click.argument("files", nargs=-1, metavar="NAME=FILE ...")(function)
 
 
-def _request(hypervisor: str, options: dict[str, Any]) -> Any:
-    from guestcred.host import Request
-
-    return Request(hypervisor=hypervisor, **options)
-
-
-@main.command("encode")
+@main.command()
 @click.option(
     "--for",
     "hypervisor",
@@ -162,7 +156,7 @@ def _request(hypervisor: str, options: dict[str, Any]) -> Any:
 @click.option("--allow-arguments", is_flag=True, help="libvirt: print secrets that it will put into QEMU's arguments.")
 @click.option("--dry-run", is_flag=True, help="Print what is used of each limit, and no value.")
 @format_option
-def encode_(
+def encode(
     hypervisor: str,
     config: str | None,
     folder: str | None,
@@ -187,10 +181,10 @@ def encode_(
 
     Exit status: 0 done, 1 a limit or an empty secret, 2 usage, 3 a secret could not be read.
     """
-    from guestcred.host import run_encode
+    from guestcred.host import Request, run_encode
 
     return run_encode(
-        _request(hypervisor, options),
+        Request(hypervisor=hypervisor, **options),
         config,
         dry_run=dry_run,
         form=form,
@@ -208,7 +202,7 @@ class _Launch(click.Command):
         return super().parse_args(ctx, args[:cut])
 
 
-@main.command("launch", cls=_Launch, options_metavar="[OPTIONS]")
+@main.command(cls=_Launch)
 @click.option(
     "--for",
     "hypervisor",
@@ -227,7 +221,7 @@ class _Launch(click.Command):
     help="cloud-hypervisor: how long one answer of the API may take.",
 )
 @click.pass_context
-def launch_(
+def launch(
     context: click.Context,
     /,
     hypervisor: str,
@@ -249,10 +243,12 @@ def launch_(
     Exit status: QEMU's own; or 0 booted, 1 a limit, an empty secret or a VM that could not be started, 2 usage,
     3 a secret could not be read.
     """
-    from guestcred.host import run_launch
+    from guestcred.host import Request, run_launch
 
     command = context.meta["guestcred.command"]
-    return run_launch(_request(hypervisor, options), config, command=command, api_socket=api_socket, timeout=timeout)
+    return run_launch(
+        Request(hypervisor=hypervisor, **options), config, command=command, api_socket=api_socket, timeout=timeout
+    )
 
 
 def run(arguments: list[str]) -> int:

@@ -10,9 +10,8 @@ from guestcred.credential import IMPORTS_SMBIOS_SINCE, TOTAL_SIZE_MAX
 from guestcred.errors import FINDINGS, USAGE, GuestcredError
 from guestcred.offered import BINARY_PREFIX, FORMATTED_SIZE, TEXT_PREFIX, split_prefix
 from guestcred.records import Record
+from guestcred.report import count
 from guestcred.secret import Secret
-
-HYPERVISORS = ("cloud-hypervisor", "qemu", "libvirt", "crosvm", "json")
 
 # What a string set, an option parser, a shell, XML and JSON all leave as it is; every other value goes as base64.
 _TEXT_BYTES = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._+/=:@-"
@@ -163,7 +162,7 @@ def capacity_json(hypervisor: str, encoded: tuple[Encoded, ...], found: tuple[Li
 def capacity_text(hypervisor: str, encoded: tuple[Encoded, ...], found: tuple[Limit, ...]) -> str:
     """The same for people."""
     width = max((len(one.name) for one in encoded), default=0)
-    lines = [f"{'fits' if fits(found) else 'does not fit'}: {len(encoded)} credentials for {hypervisor}"]
+    lines = [f"{'fits' if fits(found) else 'does not fit'}: {count(len(encoded), 'credential')} for {hypervisor}"]
     lines += [
         f"  {one.name:<{width}}  {one.encoding:<6}  {one.size:>5} bytes, {len(one.text):>5} as a string"
         for one in encoded

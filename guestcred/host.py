@@ -6,7 +6,6 @@ import json
 import os
 import shlex
 import sys
-from typing import NoReturn
 
 from guestcred import forms
 from guestcred.encode import (
@@ -161,31 +160,24 @@ def _refuse_arguments(secrets: tuple[Secret, ...], allowed: bool) -> None:
 def run_launch(
     asked: Request, config: str | None, *, command: tuple[str, ...], api_socket: str | None, timeout: float
 ) -> int:
-    """Start a VM that is offered the credentials; by exec for QEMU, which this process becomes."""
-    match asked.hypervisor:
-        case "qemu":
-            if not command or api_socket is not None:
-                raise GuestcredError(
-                    "QEMU is started by its own command line",
-                    "guestcred launch --for qemu NAME=FILE ... -- qemu-system-x86_64 ...",
-                    status=USAGE,
-                )
-            _launch_qemu(prepare(asked, config), command)
-        case "cloud-hypervisor":
-            if command or api_socket is None or config is None:
-                raise GuestcredError(
-                    "cloud-hypervisor is spoken to over its API socket",
-                    "guestcred launch --for cloud-hypervisor --api-socket PATH --config vm.json NAME=FILE ...",
-                    status=USAGE,
-                )
-            prepared = prepare(asked, config)
-            check_limits(prepared.limits, prepared.encoded)
-            names = [one.name for one in prepared.encoded]
-            boot_cloud_hypervisor(api_socket, (prepared.document or "").encode("ascii"), names, timeout)
-            return 0
-    raise GuestcredError(f"{asked.hypervisor} cannot be launched from here", "see 'guestcred encode'", status=USAGE)
-
-
-def _launch_qemu(prepared: Prepared, command: tuple[str, ...]) -> NoReturn:
+    """Start a VM that is offered the credentials; for "qemu" this process becomes it and nothing is returned."""
+    if asked.hypervisor == "qemu":
+        if not command or api_socket is not None:
+            raise GuestcredError(
+                "QEMU is started by its own command line",
+                "guestcred launch --for qemu NAME=FILE ... -- qemu-system-x86_64 ...",
+                status=USAGE,
+            )
+    elif command or api_socket is None or config is None:
+        raise GuestcredError(
+            "cloud-hypervisor is spoken to over its API socket",
+            "guestcred launch --for cloud-hypervisor --api-socket PATH --config vm.json NAME=FILE ...",
+            status=USAGE,
+        )
+    prepared = prepare(asked, config)
     check_limits(prepared.limits, prepared.encoded)
-    exec_qemu(tuple(one.text for one in prepared.encoded), command)
+    if prepared.document is None or api_socket is None:
+        exec_qemu(tuple(one.text for one in prepared.encoded), command)
+    names = [one.name for one in prepared.encoded]
+    boot_cloud_hypervisor(api_socket, prepared.document.encode("ascii"), names, timeout)
+    return 0

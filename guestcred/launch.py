@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import http.client
 import os
@@ -40,10 +41,6 @@ def _sealed(text: bytes) -> int:
     return fd
 
 
-class _Refused(Exception):
-    """The API answered, with this status and no success."""
-
-
 class _UnixConnection(http.client.HTTPConnection):
     def __init__(self, path: str, timeout: float) -> None:
         super().__init__("localhost", timeout=timeout)
@@ -55,6 +52,13 @@ class _UnixConnection(http.client.HTTPConnection):
         self.sock.connect(self._path)
 
 
+class _Refused(Exception):
+    """The API answered, with this status and no success."""
+
+
+_FAILURES = (OSError, http.client.HTTPException, _Refused)
+
+
 def boot_cloud_hypervisor(path: str, config: bytes, names: list[str], timeout: float) -> None:
     """Create and boot a VM from `config` by the API socket at `path` of a running cloud-hypervisor.
 
@@ -62,48 +66,62 @@ def boot_cloud_hypervisor(path: str, config: bytes, names: list[str], timeout: f
     that repeats nothing of an answer: cloud-hypervisor quotes what it could not parse. `timeout` in seconds.
     """
 
-    def failed(step: str, error: Exception, *hints: str) -> GuestcredError:
-        sent = f"nothing of {', '.join(names)} reached a guest" if names else "no guest was started"
-        reason = f"it answered {error}" if isinstance(error, _Refused) else _reason(error, timeout)
-        return GuestcredError(f"{step} failed at {path}: {reason}", *hints, sent, status=FINDINGS)
+    def call(method: str, action: str, body: bytes | None = None) -> None:
+        _call(path, timeout, method, action, body)
 
-    log = "cloud-hypervisor's own log says why; without -v, which would log the strings"
-    try:
-        exists = _call(path, "GET", "vm.info", None, timeout, refused_is="none") != "none"
-    except (OSError, http.client.HTTPException) as error:
-        raise failed("vm.info", error, "start 'cloud-hypervisor --api-socket' first, as a user who shares it") from None
-    if exists:
-        raise GuestcredError(
-            f"there is a VM already at {path}", "one cloud-hypervisor runs one VM: shut it down", status=FINDINGS
-        )
-    step = "vm.create"
-    try:
-        _call(path, "PUT", step, config, timeout)
-        step = "vm.boot"
-        _call(path, "PUT", step, None, timeout)
-    except BaseException as error:
-        hints = [log]
+    def exists() -> bool:
         try:
-            _call(path, "PUT", "vm.delete", None, timeout, refused_is="none")
-        except (OSError, http.client.HTTPException) as again:
-            hints.append(f"vm.delete failed as well ({_reason(again, timeout)}): end this cloud-hypervisor")
-        if isinstance(error, (OSError, http.client.HTTPException, _Refused)):
-            raise failed(step, error, *hints) from None
+            call("GET", "vm.info")
+        except _Refused:
+            return False
+        return True
+
+    def failed(error: Exception, *hints: str) -> GuestcredError:
+        sent = f"nothing of {', '.join(names)} reached a guest" if names else "no guest was started"
+        return GuestcredError(f"{step} failed at {path}: {_reason(error, timeout)}", *hints, sent, status=FINDINGS)
+
+    step = "vm.info"
+    try:
+        if exists():
+            raise GuestcredError(
+                f"there is a VM already at {path}", "one cloud-hypervisor runs one VM: shut it down", status=FINDINGS
+            )
+    except _FAILURES as error:
+        raise failed(error, "start 'cloud-hypervisor --api-socket' first, as a user who shares it") from None
+    try:
+        step = "vm.create"
+        call("PUT", step, config)
+        step = "vm.boot"
+        call("PUT", step)
+    except BaseException as error:
+        hints = ["cloud-hypervisor's own log says why; not with -v, which would log the strings"]
+        try:
+            # also where vm.create failed: cloud-hypervisor keeps the config before it opens the console
+            with contextlib.suppress(_Refused):
+                call("PUT", "vm.delete")
+            remains = exists()
+        except _FAILURES:
+            remains = True
+        if remains:
+            hints.append("a VM remains, since vm.delete failed as well: end this cloud-hypervisor")
+        if isinstance(error, _FAILURES):
+            raise failed(error, *hints) from None
         raise
 
 
 def _reason(error: Exception, timeout: float) -> str:
-    if isinstance(error, TimeoutError):
-        return f"no answer within {timeout:g} seconds"
-    if isinstance(error, OSError):
-        return (error.strerror or str(error)).lower()
+    match error:
+        case _Refused():
+            return f"it answered {error}"
+        case TimeoutError():
+            return f"no answer within {timeout:g} seconds"
+        case OSError():
+            return (error.strerror or str(error)).lower()
     return "the answer is not HTTP"
 
 
-def _call(
-    path: str, method: str, action: str, body: bytes | None, timeout: float, refused_is: str | None = None
-) -> str | None:
-    """One request; None where it succeeded, `refused_is` (if any) where the answer was an error, else _Refused."""
+def _call(path: str, timeout: float, method: str, action: str, body: bytes | None) -> None:
+    """One request; raises one of _FAILURES."""
     connection = _UnixConnection(path, timeout)
     try:
         headers = {"Accept": "*/*"} | ({"Content-Type": "application/json"} if body is not None else {})
@@ -112,8 +130,5 @@ def _call(
         answer.read(ANSWER_MAX)
     finally:
         connection.close()
-    if 200 <= answer.status < 300:
-        return None
-    if refused_is is not None:
-        return refused_is
-    raise _Refused(f"{answer.status} {http.client.responses.get(answer.status, '')}".rstrip())
+    if not 200 <= answer.status < 300:
+        raise _Refused(f"{answer.status} {http.client.responses.get(answer.status, '')}".rstrip())

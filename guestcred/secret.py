@@ -7,6 +7,7 @@ import select
 import stat
 import time
 from collections.abc import Iterable
+from errno import EACCES
 
 from guestcred.credential import SIZE_MAX, name_is_valid, printable
 from guestcred.errors import COULD_NOT_LOOK, FINDINGS, USAGE, GuestcredError
@@ -76,46 +77,52 @@ def _shown(text: str) -> str:
     return "standard input" if text == STDIN else printable(os.fsencode(text)) or "''"
 
 
-def _read(name: str, path: str, folder: str | None, timeout: float) -> bytes:
-    def refused(reason: str, *hints: str, status: int = COULD_NOT_LOOK) -> GuestcredError:
-        return GuestcredError(f"cannot read the secret {name} from {_shown(path)}: {reason}", *hints, status=status)
+def _refused(name: str, path: str, reason: str, *hints: str, status: int = COULD_NOT_LOOK) -> GuestcredError:
+    return GuestcredError(f"cannot read the secret {name} from {_shown(path)}: {reason}", *hints, status=status)
 
+
+def _read(name: str, path: str, folder: str | None, timeout: float) -> bytes:
     try:
-        fd = 0 if path == STDIN else _open(path, folder, refused)
+        fd = 0 if path == STDIN else _open(name, path, folder)
         try:
             before = os.fstat(fd)
             regular = stat.S_ISREG(before.st_mode)
             if stat.S_ISDIR(before.st_mode):
-                raise refused("it is a folder")
+                raise _refused(name, path, "it is a folder")
             if not (regular or stat.S_ISFIFO(before.st_mode) or path == STDIN):
-                raise refused("it is neither a file nor a pipe")
+                raise _refused(name, path, "it is neither a file nor a pipe")
             # with its newline; a file is read no further than it was long, however fast it grows
             limit = min(before.st_size, SIZE_MAX + 1) if regular else SIZE_MAX + 1
             value = _read_to_end(fd, limit, None if regular else time.monotonic() + timeout)
             if value is None:
-                raise refused(f"it did not come to its end within {timeout:g} seconds")
+                raise _refused(name, path, f"it did not come to its end within {timeout:g} seconds")
             if len(value) > SIZE_MAX + 1:
-                raise refused("it is larger than 1 MiB, the most that systemd takes", status=FINDINGS)
+                raise _refused(name, path, "it is larger than 1 MiB, the most that systemd takes", status=FINDINGS)
             if regular and (len(value) != before.st_size or os.fstat(fd).st_mtime_ns != before.st_mtime_ns):
-                raise refused("it changed while it was read", "write a new file and rename it over the old one")
+                raise _refused(
+                    name, path, "it changed while it was read", "write a new file and rename it over the old one"
+                )
             return value
         finally:
             if fd:
                 os.close(fd)
     except OSError as error:
-        hints = ["it runs as the user who may read it; in a unit that is LoadCredential="] if error.errno == 13 else []
-        raise refused((error.strerror or str(error)).lower(), *hints) from None
+        hints = ["only its user may read it: a unit gets a copy by LoadCredential="] if error.errno == EACCES else []
+        raise _refused(name, path, (error.strerror or str(error)).lower(), *hints) from None
 
 
-def _open(path: str, folder: str | None, refused: _Refused) -> int:
+def _open(name: str, path: str, folder: str | None) -> int:
     # a pipe without a writer must not hold us in open(2)
     flags = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
     if os.path.isabs(path):
         return os.open(path, flags)
     if "/" in path or path in ("", ".", ".."):
-        raise refused("it is neither absolute nor a plain name", "give an absolute path", status=USAGE)
+        reason = "it is neither absolute nor a plain name"
+        raise _refused(name, path, reason, "give an absolute path", status=USAGE)
     if folder is None:
-        raise refused(
+        raise _refused(
+            name,
+            path,
             "$CREDENTIALS_DIRECTORY is not set",
             f"give an absolute path, or run it in a unit with LoadCredential={path}:/run/secrets/...",
             status=USAGE,
@@ -139,11 +146,3 @@ def _read_to_end(fd: int, limit: int, deadline: float | None) -> bytes | None:
         parts.append(part)
         size += len(part)
     return b"".join(parts)
-
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Protocol
-
-    class _Refused(Protocol):
-        def __call__(self, reason: str, *hints: str, status: int = ...) -> GuestcredError: ...
