@@ -145,7 +145,7 @@ def run_encode(
 
 
 def _refuse_arguments(secrets: tuple[Secret, ...], allowed: bool) -> None:
-    """libvirt writes oemStrings into QEMU's arguments (qemuBuildSmbiosCommandLine(), `-smbios type=11,value=...`)."""
+    """libvirt writes oemStrings into QEMU's arguments (its tests/qemuxmlconfdata/smbios.x86_64-latest.args)."""
     exposed = [one.name for one in secrets if not one.literal]
     if exposed and not allowed:
         raise GuestcredError(

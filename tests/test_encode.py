@@ -7,7 +7,7 @@ import re
 from xml.etree import ElementTree
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from guestcred import forms
@@ -46,6 +46,7 @@ def check(encoded: tuple[Encoded, ...], guest_systemd: int | None = None, hyperv
     check_limits(limits(encoded, hypervisor, guest_systemd, reserve=2048), encoded)
 
 
+@settings(deadline=None)
 @given(st.dictionaries(NAMES, st.binary(max_size=300) | st.from_regex(rb"[ -~]{0,60}", fullmatch=True), max_size=20))
 def test_what_is_encoded_arrives(values: dict[str, bytes]) -> None:
     encoded = encode(secrets_of(values))
@@ -56,12 +57,13 @@ def test_what_is_encoded_arrives(values: dict[str, bytes]) -> None:
         assert len(verdicts) == len(values)
 
 
+@settings(deadline=None)
 @given(st.dictionaries(NAMES, st.integers(0, 40_000).map(bytes), max_size=4), st.sampled_from([252, 257]))
 def test_what_would_not_arrive_is_refused(values: dict[str, bytes], systemd: int) -> None:
     encoded = encode(secrets_of(values))
     table = table_of(encoded)
     structure = build_structure(11, 3, [one.text for one in encoded])
-    # what Linux and systemd 252 leave of the table; see SPEC of each limit in encode.limits()
+    # what Linux leaves of a table that is too long, and systemd 252 of a structure
     kept = table[: len(table) % 0x10000] if systemd != 252 else structure[:READ_CUT]
     verdicts = judge(parse(kept).structures, systemd)
     arrives = {one.name: one.value for one in verdicts if isinstance(one, Accepted)} == values
