@@ -14,9 +14,17 @@ PACKAGE = Path(guestcred.__file__).parent
 # each module may import from those before it only
 ORDER = [
     "__init__", "records", "errors", "smbios", "layout", "credential", "offered", "tree", "guest", "stores", "users", "causes", "compare", "why",
-    "report", "dump", "disguise", "capture", "commands", "cli", "__main__",
+    "report", "dump", "disguise", "capture", "commands", "secret", "encode", "forms", "memory", "launch", "host", "cli", "__main__",
 ]  # fmt: skip
-ONLY = {"construct": {"layout"}, "click": {"cli"}, "subprocess": {"guest"}, "json": {"guest", "capture", "commands"}}
+ONLY = {
+    "construct": {"layout"},
+    "click": {"cli"},
+    "subprocess": {"guest"},
+    "json": {"guest", "capture", "commands", "forms", "host"},
+    "ctypes": {"memory"},
+    "http.client": {"launch"},
+    "socket": {"launch"},
+}
 
 
 def imports(path: Path) -> set[str]:
