@@ -100,6 +100,7 @@ def test_libvirt_is_refused_for_secrets(credentials: Path) -> None:
     assert b"<entry>io.systemd.credential.binary:HARD=aHVudGVyMixodW50ZXIy</entry>" in done.stdout
 
 
+@pytest.mark.qemu
 def test_qemus_arguments_work_as_they_are_printed(credentials: Path, folder: Path) -> None:
     private = folder / "with a space, and a comma"
     done = run("encode", "--for", "qemu", "--folder", private, *PAIRS, "HARD=host-hard", credentials=credentials)

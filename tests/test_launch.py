@@ -24,6 +24,7 @@ CONFIG = {"payload": {"kernel": "/boot/vmlinux"}, "platform": {"oem_strings": ["
 OURS = "io.systemd.credential.binary:KEY=aHVudGVyMixodW50ZXIy"
 
 
+@pytest.mark.qemu
 def test_difficult_secrets_arrive_byte_for_byte_and_nobody_sees_them(folder: Path) -> None:
     files = difficult.write(folder)
     with Machine(difficult.by_guestcred(files, folder), folder) as qemu:
@@ -49,6 +50,7 @@ def _read(path: Path) -> bytes:
         return b""
 
 
+@pytest.mark.qemu
 def test_the_shell_damages_some_of_them(folder: Path) -> None:
     files = difficult.write(folder)
     damaged = set()
@@ -59,6 +61,7 @@ def test_the_shell_damages_some_of_them(folder: Path) -> None:
     assert damaged == {"COMMA", "TRAILING_NEWLINE", "NUL"}
 
 
+@pytest.mark.qemu
 def test_the_other_structures_of_qemu_fit_into_the_reserve(folder: Path) -> None:
     sockets = ["-machine", "q35", "-smp", "8,sockets=8"]
     with Machine([*machine(folder), *sockets], folder) as qemu:
@@ -68,6 +71,7 @@ def test_the_other_structures_of_qemu_fit_into_the_reserve(folder: Path) -> None
     )
 
 
+@pytest.mark.qemu
 def test_at_qemus_limit_the_last_string_arrives(folder: Path) -> None:
     files = {name: folder / name for name in ("A", "B", "LAST")}
     for number, file in enumerate(files.values()):

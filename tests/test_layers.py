@@ -51,7 +51,7 @@ def test_imports_run_one_way() -> None:
 
 
 def test_the_boot_path_imports_nothing_dear() -> None:
-    root = PACKAGE.parent / "fixtures/dmi/debian13"
+    root = PACKAGE.parent / "fixtures/dmi/debian13-reference"
     code = (
         "import sys; sys.argv = ['guestcred', '--root', sys.argv[1], 'check']\n"
         "from guestcred.__main__ import main\n"

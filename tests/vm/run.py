@@ -98,8 +98,7 @@ def run_one(image: Image, scenario: Scenario) -> Outcome:
         counted = verify(booted, scenario, release)
     except AssertionError as error:
         problem = str(error)
-    firmware = f"{scenario.machine} {scenario.firmware} {'2.8' if scenario.entry_point == '32' else '3.0'}"
-    return Outcome(scenario.name, release.name, firmware, *counted, time.monotonic() - begin, problem)
+    return Outcome(scenario.name, release.name, scenario.shown, *counted, time.monotonic() - begin, problem)
 
 
 def table(outcomes: list[Outcome]) -> str:
@@ -116,7 +115,15 @@ def table(outcomes: list[Outcome]) -> str:
     return "\n".join(lines)
 
 
-def _package() -> Path:
+def ready() -> None:
+    """Raises CannotRun, with all that is missing and how to get it."""
+    missing = missing_tools()
+    if missing:
+        raise CannotRun("; ".join(missing))
+
+
+def package() -> Path:
+    """The Debian package that this run built."""
     found = sorted((ROOT / "dist").glob("guestcred_*_all.deb"))
     if not found:
         raise CannotRun("there is no package in dist/: run make deb")
@@ -141,12 +148,9 @@ def main() -> int:
     releases = [one for one in RELEASES if not arguments.release or one.name in arguments.release]
     begin = time.monotonic()
     try:
-        missing = missing_tools()
-        if missing:
-            raise CannotRun("; ".join(missing))
-        package = _package()
+        ready()
         with ThreadPoolExecutor(AT_ONCE) as pool:
-            images = list(pool.map(lambda one: build_image(one, package, OUT / "images"), releases))
+            images = list(pool.map(lambda one: build_image(one, package(), OUT / "images"), releases))
     except CannotRun as error:
         print(f"real guests cannot run here: {error}", file=sys.stderr)
         return 1
