@@ -39,7 +39,8 @@ class Folder:
         return self
 
     def __exit__(self, *_: object) -> None:
-        os.close(self.fd)
+        with _Failing(self.path):
+            os.close(self.fd)
 
     def _at(self, name: str) -> _Failing:
         return _Failing(self.shown(name))
@@ -77,6 +78,21 @@ class Folder:
                 if error.errno in (errno.ENOENT, errno.EINVAL):
                     return None
                 raise
+
+    def read(self, name: str, size: int) -> tuple[os.stat_result, bytes] | None:
+        """A regular file's status and first `size` bytes; None where there is none, or something else."""
+        with self._at(name):
+            try:
+                fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=self.fd)
+            except OSError as error:
+                if error.errno in (errno.ENOENT, errno.ELOOP, errno.ENXIO):  # a link, a FIFO or a socket
+                    return None
+                raise
+            try:
+                status = os.fstat(fd)
+                return (status, os.read(fd, size)) if stat.S_ISREG(status.st_mode) else None
+            finally:
+                os.close(fd)
 
     def open(self, name: str) -> Folder:
         with self._at(name):

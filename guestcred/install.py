@@ -101,6 +101,7 @@ class Installation:
 
     def install(self, plan: Plan, values: dict[str, bytes], report: bytes) -> Changes:
         """Make what is there what is wanted, and say what that took. Raises GuestcredError, with the old state intact."""
+        self._refuse_vanished(plan)
         if self._home is None:
             self._home = self._made(HOME, HOME_MODE)
         _lock(self._home)
@@ -111,7 +112,6 @@ class Installation:
             self._store = self._made(STORE, STORE_MODE)
         changes = self.changes(plan, values, report)
         if changes.any:
-            self._refuse_vanished(plan)
             self._write(self._home, changes, plan, values, report)
         return changes
 
@@ -264,21 +264,13 @@ def _is_folder_of(folder: Folder, uid: int, gid: int, mode: int) -> bool:
 
 def _holds(folder: Folder, name: str, data: bytes, owned: tuple[int, int, int] | None) -> bool:
     """Whether a regular file with no other name holds these bytes, for that (uid, gid, mode) where it matters."""
-    try:
-        fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder.fd)
-    except OSError:
+    found = folder.read(name, len(data) + 1)
+    if found is None:
         return False
-    try:
-        status = os.fstat(fd)
-        if not stat.S_ISREG(status.st_mode) or status.st_nlink != 1 or status.st_size != len(data):
-            return False
-        if owned not in (None, (status.st_uid, status.st_gid, stat.S_IMODE(status.st_mode))):
-            return False
-        return compare_digest(os.read(fd, len(data) + 1), data)
-    except OSError:
+    status, there = found
+    if status.st_nlink != 1 or owned not in (None, (status.st_uid, status.st_gid, stat.S_IMODE(status.st_mode))):
         return False
-    finally:
-        os.close(fd)
+    return compare_digest(there, data)
 
 
 def _lock(home: Folder) -> None:
