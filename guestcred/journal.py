@@ -50,5 +50,8 @@ def tell(plan: Plan, headline: str) -> None:
 
 def _to_journal() -> bool:
     """Whether standard error is the journal: $JOURNAL_STREAM may be handed down to what writes elsewhere (systemd.exec(5))."""
+    stream = os.environ.get("JOURNAL_STREAM")
+    if stream is None:
+        return False
     status = os.fstat(2)
-    return os.environ.get("JOURNAL_STREAM") == f"{status.st_dev}:{status.st_ino}"
+    return stream == f"{status.st_dev}:{status.st_ino}"
