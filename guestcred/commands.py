@@ -86,9 +86,9 @@ def apply(root: str = "/", systemd: int | None = None, form: str = "text", dry_r
 
     forbid_core_dumps()
     tree = Tree(root)
+    installation = Installation(tree)  # first, since it refuses a /run/guestcred that is no folder to read from either
     services = read_services(tree)
     plan, values = _plan(tree, services, _look(tree, systemd, services))
-    installation = Installation(tree)
     document = receipt.report_json(plan)
     report = receipt.json_text(document).encode() + b"\n"
     act = installation.changes if dry_run else installation.install

@@ -85,7 +85,7 @@ class _File:
 
     def _service(self, name: str, table: object) -> Service:
         unit = name if name.endswith(".service") else f"{name}.service"
-        if not _UNIT_CHARACTERS.issuperset(name) or name.startswith(".") or len(unit) > _UNIT_NAME_MAX:
+        if not _UNIT_CHARACTERS.issuperset(name) or name[:1] in ("", ".") or len(unit) > _UNIT_NAME_MAX:
             raise self._wrong(name, "", "no name of a service", "name the unit as systemd does, without '/'")
         if not isinstance(table, dict):
             raise self._wrong(name, "", "not a table", f"write [services.{name}] and its keys below it")

@@ -108,9 +108,11 @@ class Installation:
         status = self._home.status()
         if status is not None and stat.S_IMODE(status.st_mode) != HOME_MODE:
             self._home.own(os.geteuid(), os.getegid(), HOME_MODE)
-        if self._store is None and plan.rescues:
-            self._store = self._made(STORE, STORE_MODE)
+        if self._store is None:
+            self._store = self._existing(STORE)  # of a run that had the lock before this one
         changes = self.changes(plan, values, report)
+        if changes.rescue and self._store is None:
+            self._store = self._made(STORE, STORE_MODE)
         if changes.any:
             self._write(self._home, changes, plan, values, report)
         return changes

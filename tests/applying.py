@@ -19,7 +19,9 @@ USERS = "root:x:0:0::/:/bin/sh\ndemo-svc-user:x:901:901::/:/bin/sh\nother:x:902:
 SECRET = "hunter2-hunter2-hunter2"
 
 # as the boot path starts it, without what a virtual environment adds; one seed, so that two runs make the same calls
-PROGRAM = [PYTHON, "-S", "-s", "-P", "-c", f"import sys; sys.path.insert(0, {str(PACKAGE)!r}); from guestcred.__main__ import main; sys.exit(main())"]  # fmt: skip
+SITE = next((PACKAGE / ".venv/lib").glob("python3*/site-packages"))
+CODE = f"import sys; sys.path[:1] = [{str(PACKAGE)!r}]; sys.path.append({str(SITE)!r}); from guestcred.__main__ import main; sys.exit(main())"
+PROGRAM = [PYTHON, "-S", "-s", "-c", CODE]
 ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "PYTHONHASHSEED": "0"}
 
 
