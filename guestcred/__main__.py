@@ -6,17 +6,17 @@ import os
 import sys
 
 
-def plain_check(arguments: list[str]) -> tuple[str, str] | None:
-    """(root, format) of a plain `[--root DIR] check [--format text|json]`, or None for all else, which click parses."""
+def plain_form(arguments: list[str]) -> tuple[str, str, str] | None:
+    """(command, root, format) of a plain `[--root DIR] check|apply [--format text|json]`, or None: click parses it."""
     match arguments:
-        case ["check"]:
-            return "/", "text"
-        case ["check", "--format", "text" | "json" as form]:
-            return "/", form
-        case ["--root", root, "check"]:
-            return root, "text"
-        case ["--root", root, "check", "--format", "text" | "json" as form]:
-            return root, form
+        case ["check" | "apply" as command]:
+            return command, "/", "text"
+        case ["check" | "apply" as command, "--format", "text" | "json" as form]:
+            return command, "/", form
+        case ["--root", root, "check" | "apply" as command]:
+            return command, root, "text"
+        case ["--root", root, "check" | "apply" as command, "--format", "text" | "json" as form]:
+            return command, root, form
     return None
 
 
@@ -29,11 +29,12 @@ def main() -> int:
         stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     try:
         try:
-            plain = plain_check(sys.argv[1:])
+            plain = plain_form(sys.argv[1:])
             if plain is not None:
-                from guestcred.commands import check
+                from guestcred.commands import apply, check
 
-                status = check(root=plain[0], form=plain[1])
+                command, root, form = plain
+                status = (check if command == "check" else apply)(root=root, form=form)
             else:
                 from guestcred.cli import run
 

@@ -71,6 +71,19 @@ def check(where: dict[str, Any], require: tuple[str, ...], form: str) -> int:
 
 
 @main.command()
+@click.option("--dry-run", is_flag=True, help="Show what would stand where, and write nothing.")
+@format_option
+@click.pass_obj
+def apply(where: dict[str, Any], dry_run: bool, form: str) -> int:
+    """Write what is missing: credentials that PID 1 did not import, and the directories of services.
+
+    What was offered and not imported goes to /run/credstore, where systemd finds it for LoadCredential=. The
+    services of /etc/guestcred/*.toml get their credentials in /run/guestcred. Exit status: 0 nothing left to mend.
+    """
+    return commands.apply(form=form, dry_run=dry_run, **where)
+
+
+@main.command()
 @click.argument("name")
 @format_option
 @click.pass_obj

@@ -6,7 +6,7 @@ import os
 import sys
 
 from guestcred.causes import Evidence
-from guestcred.compare import REPORT, Comparison, Finding, compare, needs_facts, table_warnings
+from guestcred.compare import REPORT, Comparison, Finding, compare, is_cut_off, needs_facts, table_warnings
 from guestcred.errors import FINDINGS, GuestcredError
 from guestcred.guest import Facts, Guest, read_facts, read_guest, read_systemd, read_table
 from guestcred.offered import Accepted, Verdict, judge
@@ -15,7 +15,9 @@ from guestcred.tree import Tree
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from guestcred.config import Service
     from guestcred.layout import EntryPoint
+    from guestcred.plan import Plan
 
 
 CAPTURE_TRIES = 10  # noise is random and may, rarely, look like another mistake than the one it hides
@@ -77,6 +79,70 @@ def check(root: str = "/", systemd: int | None = None, form: str = "text", requi
     else:
         sys.stdout.write(report.check_text(comparison, _colour()))
     return 0 if comparison.agrees else FINDINGS
+
+
+def apply(root: str = "/", systemd: int | None = None, form: str = "text", dry_run: bool = False) -> int:
+    """Write what is missing; 0 where nothing is left to mend, 1 with findings that are."""
+    from guestcred import journal, receipt
+    from guestcred.config import read_services
+    from guestcred.install import Installation, forbid_core_dumps
+
+    forbid_core_dumps()
+    tree = Tree(root)
+    installation = Installation(tree)  # first, since it refuses a /run/guestcred that is no folder to read from either
+    services = read_services(tree)
+    plan, values = _plan(tree, services, _look(tree, systemd, services))
+    document = receipt.report_json(plan)
+    report = receipt.json_text(document).encode() + b"\n"
+    act = installation.changes if dry_run else installation.install
+    changed = act(plan, values, report).any
+    if form == "json":
+        document |= {"schema": "guestcred.apply/1", "dry_run": dry_run, "changed": changed}
+        print(receipt.json_text(document))
+    else:
+        did = ("would be written" if dry_run else "written") if changed else "nothing to change"
+        sys.stdout.write(receipt.plan_text(plan, did, root, _colour()))
+    if not dry_run:
+        journal.tell(plan, receipt.headline(plan))
+    return FINDINGS if plan.left else 0
+
+
+def _look(tree: Tree, systemd: int | None, services: tuple[Service, ...]) -> Guest:
+    """The guest; where it has no table, the services that now go without are named."""
+    try:
+        return read_guest(tree.root, systemd)
+    except GuestcredError as error:
+        units = ", ".join(service.unit for service in services)
+        told = (f"so the directories of {units} stay as they were",) if units else ()
+        raise GuestcredError(error.problem, *told, *error.hints, status=error.status) from None
+
+
+def _plan(tree: Tree, services: tuple[Service, ...], guest: Guest) -> tuple[Plan, dict[str, bytes]]:
+    """What `apply` shall write, by name, and the values for its last step, by place."""
+    from guestcred import plan as planning
+    from guestcred.sources import find_sources
+    from guestcred.stores import RESCUE, find_blocking, rescued_names
+    from guestcred.users import find_user
+
+    offered, _, comparison = _judged(guest, None)
+    table = parse(guest.table)
+    missing = {one.name for one in comparison.credentials if one.status == "missing"}
+    accepted = {one.name: one for one in offered if isinstance(one, Accepted) and one.name in missing}
+    cut_off = frozenset(one.name for one in accepted.values() if is_cut_off(one, table))
+    blocked = {name: path for name, one in accepted.items() if (path := find_blocking(tree, name, one.value))}
+    rescues, left = planning.plan_rescues(comparison, cut_off, blocked)
+    changed: dict[str, bytes | None] = dict.fromkeys(rescued_names(tree)) | {
+        one.name: accepted[one.name].value for one in rescues
+    }
+    wanted = []
+    for service in services:
+        user = find_user(tree, service.user)
+        if user is None:
+            raise planning.unknown_user(service)
+        wanted.append((service, user, find_sources(tree, service, changed)))
+    values = {one.place: one.value for *_, sources in wanted for one in sources}
+    values |= {f"{RESCUE}/{one.name}": accepted[one.name].value for one in rescues}
+    return planning.Plan(comparison, rescues, planning.plan_folders(wanted), left), values
 
 
 def why(name: str, root: str = "/", systemd: int | None = None, form: str = "text") -> int:

@@ -94,7 +94,7 @@ def compare(
             status, cause = "missing", evidence.missing(one)
         elif not compare_digest(imported, one.value):
             status, cause = evidence.differing(one, imported)
-        elif cut and _is_last_string(one, table):
+        elif cut and is_cut_off(one, table):
             status, cause = "truncated", "cut-by-kernel"
         size = len(one.value if imported is None else imported)
         credentials.append(Credential(one.name, status, size, one.handle, one.index, cause))
@@ -117,7 +117,8 @@ def compare(
     return Comparison(guest.systemd, tuple(credentials), rejected, tuple(findings), tuple(warnings))
 
 
-def _is_last_string(one: Accepted, table: Table) -> bool:
+def is_cut_off(one: Accepted, table: Table) -> bool:
+    """Whether the table stops in this string, so that its value may be only the front."""
     last = table.structures[-1]
     return not last.complete and (one.handle, one.index) == (last.handle, len(last.strings))
 
@@ -146,7 +147,7 @@ def _losses(credentials: list[Credential]) -> list[Finding]:
 def loss(status: str, cause: str, names: list[str]) -> Finding:
     """The finding for credentials that were lost for one cause: its sentence and its mend."""
     sentence, mend = CAUSES[cause]
-    return Finding(status, f"{_listed(names)} {STATUS_SENTENCES[status]}: {sentence}", mend)
+    return Finding(status, f"{listed(names)} {STATUS_SENTENCES[status]}: {sentence}", mend)
 
 
 def _kernel_cut_finding(table: Table, point: EntryPoint) -> Finding:
@@ -210,7 +211,8 @@ def _required(name: str) -> Finding:
     )
 
 
-def _listed(names: list[str]) -> str:
+def listed(names: list[str]) -> str:
+    """`A, B and C`, or the first five and how many more."""
     if len(names) == 1:
         return names[0]
     if len(names) <= 6:

@@ -203,11 +203,19 @@ def read_facts(root: str = "/") -> Facts:
     # there, it was handed over by the PID 1 of the initrd (systemd src/core/import-creds.c)
     earlier = any(entry.startswith(b"CREDENTIALS_DIRECTORY=") for entry in environment.split(b"\0"))
 
-    def asked(*flags: str) -> str | None:
-        answer = _ask("systemd-detect-virt", *flags)
+    def asked(*command: str) -> str | None:
+        answer = _ask(*command)
         return None if answer in ("", "none") else answer
 
-    return Facts(asked("--container"), asked("--cvm"), asked("--vm"), os.uname().release, earlier)
+    # what PID 1 itself found (from v254) goes first: a sandbox hides the device by which AMD's SEV is detected
+    confidential = asked("systemctl", "show", "--property=ConfidentialVirtualization", "--value")
+    return Facts(
+        asked("systemd-detect-virt", "--container"),
+        confidential or asked("systemd-detect-virt", "--cvm"),
+        asked("systemd-detect-virt", "--vm"),
+        os.uname().release,
+        earlier,
+    )
 
 
 def parse_cmdline(data: bytes, systemd: int | None) -> Parameters:

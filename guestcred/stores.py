@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import binascii
+import os
+import stat
+
+from guestcred.credential import compare_digest
 from guestcred.guest import SYSTEM
 from guestcred.tree import Tree
 
@@ -9,6 +14,11 @@ CREDSTORES = ("etc/credstore", "run/credstore", "usr/local/lib/credstore", "usr/
 RESCUE = CREDSTORES[1]  # where guestcred puts what PID 1 missed
 # credential_search_path(), CREDENTIAL_SEARCH_PATH_TRUSTED, in systemd src/core/exec-credential.c
 SEARCH_PATH = (SYSTEM, *CREDSTORES)
+
+# A rescued credential is known by its time of change: a second in 2001 that no clock shows again, and in it
+# the nanosecond that its name hashes to. Whoever writes into it or copies it under another name makes it theirs.
+RESCUED_SECOND = 1_000_000_000
+NEXT_RESCUE = ".guestcred-next"  # a rescued credential on its way over an older one of its name
 
 
 def split_load(setting: str) -> tuple[str, str]:
@@ -31,3 +41,33 @@ def imported_names(tree: Tree, pattern: str) -> tuple[str, ...]:
     """The names that `ImportCredential=pattern` finds in any of the places, sorted."""
     names = {name for folder in SEARCH_PATH for name in tree.names(tree.resolve(folder)) or ()}
     return tuple(sorted(name for name in names if glob_matches(pattern, name)))
+
+
+def rescue_mark(name: str) -> int:
+    """The time of change, in nanoseconds, by which a rescued credential of that name is known."""
+    return RESCUED_SECOND * 10**9 + binascii.crc32(name.encode()) % 10**9
+
+
+def is_rescued(name: str, status: os.stat_result) -> bool:
+    """Whether guestcred put the file there that has this name and `status`."""
+    if name == NEXT_RESCUE:
+        return status.st_mtime_ns // 10**9 == RESCUED_SECOND
+    return status.st_mtime_ns == rescue_mark(name)
+
+
+def find_blocking(tree: Tree, name: str, value: bytes) -> str | None:
+    """The path of another credential that would win over a rescue of that name, or that stands in its place."""
+    for folder in CREDSTORES[: CREDSTORES.index(RESCUE) + 1]:
+        path = f"{folder}/{name}"
+        status = tree.status(path)
+        if status is None or (folder == RESCUE and is_rescued(name, status)):
+            continue
+        if not stat.S_ISREG(status.st_mode) or not compare_digest(tree.read(path) or b"", value):
+            return path
+    return None
+
+
+def rescued_names(tree: Tree) -> tuple[str, ...]:
+    """The names in run/credstore that guestcred put there, sorted."""
+    found = ((name, tree.status(f"{RESCUE}/{name}")) for name in tree.names(RESCUE) or ())
+    return tuple(name for name, status in found if status is not None and is_rescued(name, status))

@@ -8,6 +8,7 @@ import stat
 
 from guestcred.errors import GuestcredError
 
+LINKS_MAX = 40  # as many as the kernel follows (path_resolution(7))
 FILE_MAX = 16 * 1024 * 1024  # bytes; a DMI table from Linux is under 64 KiB, a credential under 1 MiB
 
 
@@ -88,15 +89,35 @@ class Tree:
         finally:
             os.close(fd)
 
-    def exists(self, path: str) -> bool:
-        """Whether anything stands at `path`; a link there is not followed."""
+    def follow(self, path: str) -> str:
+        """`path` with every link on its way followed, seen from the root."""
+        todo, seen, links = path.strip("/").split("/")[::-1], "", 0
+        while todo and links <= LINKS_MAX:
+            here = f"{seen}/{todo.pop()}".lstrip("/")
+            target = self.resolve(here)
+            if target == here:
+                seen = here
+            else:
+                todo += target.split("/")[::-1]
+                seen, links = "", links + 1
+        return seen
+
+    def status(self, path: str) -> os.stat_result | None:
+        """What the kernel says of the file, folder or link at `path`, or None where nothing is."""
         try:
-            os.close(self._open(path, os.O_PATH))
+            fd = self._open(path, os.O_PATH) if path else os.dup(self._fd)
         except OSError as error:
             if error.errno in (errno.ENOENT, errno.ENOTDIR):
-                return False
+                return None
             raise self._refused(path, error) from None
-        return True
+        try:
+            return os.fstat(fd)
+        finally:
+            os.close(fd)
+
+    def exists(self, path: str) -> bool:
+        """Whether anything stands at `path`; a link there is not followed."""
+        return self.status(path) is not None
 
     def names(self, path: str) -> list[str] | None:
         """The names in a directory, sorted, or None where it does not exist."""

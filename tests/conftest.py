@@ -75,3 +75,17 @@ def tree(tmp_path: Path) -> Build:
         return folder
 
     return build
+
+
+_COUNTS: dict[str, str] = {}
+
+
+@pytest.fixture
+def record_count() -> dict[str, str]:
+    """What a test wants to be quoted at the end of the run."""
+    return _COUNTS
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    for name, told in _COUNTS.items():
+        terminalreporter.write_line(f"{name}: {told}")

@@ -12,7 +12,7 @@ import pytest
 from conftest import CAPTURES, Build, table_of
 from vm.fixtures import expected
 
-from guestcred.__main__ import plain_check
+from guestcred.__main__ import plain_form
 from guestcred.layout import build_structure
 
 KEY = b"io.systemd.credential:KEY=hunter2hunter2"
@@ -303,6 +303,13 @@ def test_structures_may_share_a_handle(tree: Build) -> None:
 
 
 def test_the_plain_form_is_only_a_short_cut() -> None:
-    assert plain_check(["--root", "x", "check", "--format", "json"]) == ("x", "json")
-    for arguments in (["check", "--help"], ["check", "--require", "A"], ["--root"], ["--root", "x"], ["why", "A"], []):
-        assert plain_check(arguments) is None
+    assert plain_form(["--root", "x", "check", "--format", "json"]) == ("check", "x", "json")
+    for arguments in (
+        ["check", "--help"],
+        ["check", "--require", "A"],
+        ["--root"],
+        ["--root", "x"],
+        ["apply", "--dry-run"],
+        [],
+    ):
+        assert plain_form(arguments) is None

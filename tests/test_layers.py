@@ -14,7 +14,8 @@ PACKAGE = Path(guestcred.__file__).parent
 # each module may import from those before it only
 ORDER = [
     "__init__", "records", "errors", "smbios", "layout", "credential", "offered", "tree", "guest", "stores", "users", "causes", "compare", "why",
-    "report", "dump", "disguise", "capture", "commands", "secret", "encode", "forms", "memory", "launch", "host", "cli", "__main__",
+    "report", "config", "sources", "plan", "folders", "install", "receipt", "journal", "dump", "disguise", "capture", "commands",
+    "secret", "encode", "forms", "memory", "launch", "host", "cli", "__main__",
 ]  # fmt: skip
 ONLY = {
     "construct": {"layout"},
@@ -22,8 +23,11 @@ ONLY = {
     "subprocess": {"guest"},
     "json": {"guest", "capture", "commands", "forms", "host"},
     "ctypes": {"memory"},
+    "_ctypes": {"install"},
     "http.client": {"launch"},
     "socket": {"launch"},
+    "systemd": {"journal"},
+    "tomllib": {"config"},
 }
 
 

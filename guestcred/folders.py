@@ -1,0 +1,211 @@
+"""Folders to write into: opened without following links, owned by root, in memory, every failure naming its path."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+
+from guestcred.errors import FINDINGS, GuestcredError
+
+MEMORY = (b"tmpfs", b"ramfs")
+_OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+class _Failing:
+    """Makes an OSError the one error that names the path, and keeps what the kernel says of it."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
+        if isinstance(error, OSError):
+            reason = (os.strerror(error.errno) if error.errno else str(error)).lower()
+            hints = ("run it as root",) if error.errno in (errno.EACCES, errno.EPERM) and os.geteuid() else ()
+            raise GuestcredError(f"cannot write {self._path}: {reason}", *hints, status=FINDINGS) from None
+
+
+class Folder:
+    """An open directory; all that is done to it is done relative to its descriptor."""
+
+    def __init__(self, fd: int, path: str) -> None:
+        self.fd = fd
+        self.path = path
+
+    def __enter__(self) -> Folder:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with _Failing(self.path):
+            os.close(self.fd)
+
+    def _at(self, name: str) -> _Failing:
+        return _Failing(self.shown(name))
+
+    def shown(self, name: str) -> str:
+        """The path of an entry as a person would type it."""
+        return os.path.join(self.path, name)
+
+    def refused(self, name: str, why: str) -> GuestcredError:
+        """The error for something that stands where guestcred shall write."""
+        return GuestcredError(
+            f"refusing to write {self.shown(name)}: {why}", "look at it, and move it away by hand", status=FINDINGS
+        )
+
+    def names(self) -> list[str]:
+        with _Failing(self.path):
+            return sorted(os.listdir(self.fd))
+
+    def status(self, name: str = "") -> os.stat_result | None:
+        """Of the entry itself where that is a link, or of this folder; None where nothing is."""
+        with self._at(name):
+            if not name:
+                return os.fstat(self.fd)
+            try:
+                return os.stat(name, dir_fd=self.fd, follow_symlinks=False)
+            except FileNotFoundError:
+                return None
+
+    def target(self, name: str) -> str | None:
+        """Where the link leads; None where nothing is, or no link."""
+        with self._at(name):
+            try:
+                return os.readlink(name, dir_fd=self.fd)
+            except OSError as error:
+                if error.errno in (errno.ENOENT, errno.EINVAL):
+                    return None
+                raise
+
+    def read(self, name: str, size: int) -> tuple[os.stat_result, bytes] | None:
+        """A regular file's status and first `size` bytes; None where there is none, or something else."""
+        with self._at(name):
+            try:
+                fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=self.fd)
+            except OSError as error:
+                if error.errno in (errno.ENOENT, errno.ELOOP, errno.ENXIO):  # a link, a FIFO or a socket
+                    return None
+                raise
+            try:
+                status = os.fstat(fd)
+                return (status, os.read(fd, size)) if stat.S_ISREG(status.st_mode) else None
+            finally:
+                os.close(fd)
+
+    def open(self, name: str) -> Folder:
+        with self._at(name):
+            return Folder(os.open(name, _OPEN, dir_fd=self.fd), self.shown(name))
+
+    def make(self, name: str) -> Folder:
+        """A new folder, 0700 until `own` says otherwise."""
+        with self._at(name):
+            os.mkdir(name, 0o700, dir_fd=self.fd)
+        return self.open(name)
+
+    def own(self, uid: int, gid: int, mode: int) -> None:
+        """Give this folder its owner, then its mode."""
+        with _Failing(self.path):
+            os.fchown(self.fd, uid, gid)
+            os.fchmod(self.fd, mode)
+
+    def write(self, name: str, data: bytes, uid: int, gid: int, mode: int) -> None:
+        """A new file, whole, with its owner and then its mode."""
+        with self._at(name):
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+            fd = os.open(name, flags, 0o600, dir_fd=self.fd)
+            try:
+                _fill(fd, data, uid, gid, mode)
+            finally:
+                os.close(fd)
+
+    def publish(self, name: str, data: bytes, uid: int, gid: int, mode: int, changed: int) -> None:
+        """A new file that has no name until it is whole; `changed` is its time of change in nanoseconds."""
+        with self._at(name):
+            fd = os.open(".", os.O_WRONLY | os.O_TMPFILE | os.O_CLOEXEC, 0o600, dir_fd=self.fd)
+            try:
+                _fill(fd, data, uid, gid, mode)
+                os.utime(fd, ns=(changed, changed))
+                os.link(f"/proc/self/fd/{fd}", name, dst_dir_fd=self.fd)
+            finally:
+                os.close(fd)
+
+    def link(self, name: str, target: str) -> None:
+        with self._at(name):
+            os.symlink(target, name, dir_fd=self.fd)
+
+    def rename(self, name: str, new: str, into: Folder | None = None) -> None:
+        """Move an entry over `new`, here or in another folder, in one step."""
+        with self._at(new):
+            os.rename(name, new, src_dir_fd=self.fd, dst_dir_fd=(into or self).fd)
+
+    def remove(self, name: str) -> None:
+        with self._at(name):
+            os.unlink(name, dir_fd=self.fd)
+
+    def remove_folder(self, name: str) -> None:
+        """Remove a folder of ours with all that others may have put into its folders, however deep."""
+        with self.open(name) as top:
+            top.own(os.geteuid(), os.getegid(), 0o700)
+            todo = top.names()
+            for entry in todo:  # grows by what is found further down, moved up, so that no depth hurts
+                if not _is_folder(top, entry):
+                    top.remove(entry)
+                    continue
+                with top.open(entry) as below:
+                    below.own(os.geteuid(), os.getegid(), 0o700)  # from here on nobody else can add to it
+                    for inner in below.names():
+                        if _is_folder(below, inner):
+                            up = f".{len(todo)}"
+                            below.rename(inner, up, top)
+                            todo.append(up)
+                        else:
+                            below.remove(inner)
+                with top._at(entry):
+                    os.rmdir(entry, dir_fd=top.fd)
+        with self._at(name):
+            os.rmdir(name, dir_fd=self.fd)
+
+
+def _fill(fd: int, data: bytes, uid: int, gid: int, mode: int) -> None:
+    rest = memoryview(data)
+    while rest:
+        rest = rest[os.write(fd, rest) :]
+    os.fchown(fd, uid, gid)
+    os.fchmod(fd, mode)
+
+
+def _is_folder(folder: Folder, name: str) -> bool:
+    status = folder.status(name)
+    return status is not None and stat.S_ISDIR(status.st_mode)
+
+
+def open_root(path: str) -> Folder:
+    """The folder below which all is written; a link to it may be followed."""
+    with _Failing(path):
+        return Folder(os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC), path)
+
+
+def refuse_untrusted(folder: Folder, root: Folder) -> None:
+    """Refuse a folder that others than root, or than the owner of the tree, could change under our hands."""
+    status, top = folder.status(), root.status()
+    assert status is not None and top is not None
+    if status.st_uid not in (0, top.st_uid):
+        raise folder.refused("", "the folder is not owned by root")
+    if status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        raise folder.refused("", "others than root may write to the folder")
+
+
+def refuse_disk(folder: Folder) -> None:
+    """Refuse a folder that is not in memory: what is written there could be found on a disk later."""
+    status = folder.status()
+    assert status is not None
+    device = f"{os.major(status.st_dev)}:{os.minor(status.st_dev)}".encode()
+    with _Failing(folder.path), open("/proc/self/mountinfo", "rb", buffering=0) as file:
+        # fields before and after " - ", see proc(5): ID, parent, major:minor, ...; file system type
+        for line in file.readall().splitlines():
+            mount, _, kind = line.partition(b" - ")
+            if mount.split(b" ", 3)[2] == device and kind.split(b" ", 1)[0] in MEMORY:
+                return
+    raise folder.refused("", "it is not in memory (tmpfs or ramfs), and a disk would keep the credentials")

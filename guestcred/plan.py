@@ -1,0 +1,142 @@
+"""Comparison, configuration and what is there -> what `apply` shall write; by name and place, never by value."""
+
+from __future__ import annotations
+
+from guestcred.compare import STATUS_SENTENCES, Comparison, Credential, Finding, loss, refusal
+from guestcred.config import Service
+from guestcred.credential import SIZE_MAX, TOTAL_SIZE_MAX
+from guestcred.errors import FINDINGS, GuestcredError
+from guestcred.records import Record
+from guestcred.sources import Source
+from guestcred.stores import RESCUE
+from guestcred.users import User
+
+# where systemd takes nothing because somebody decided so, guestcred does not overrule it
+DECISIONS = {"container", "confidential-vm", "import-disabled"}
+
+
+class File(Record):
+    """A credential to write: its name, its size in bytes, and the place that its value is from."""
+
+    name: str
+    size: int
+    place: str
+
+
+class Folder(Record):
+    """A service's directory: its files, and the ids that no source had."""
+
+    unit: str
+    user: str
+    uid: int
+    files: tuple[File, ...]
+    skipped: tuple[str, ...]
+
+
+class Left(Record):
+    """What `apply` cannot mend: the credentials it is about, their status and cause, and the finding in words."""
+
+    names: tuple[str, ...]
+    status: str
+    cause: str | None
+    finding: Finding
+
+
+class Plan(Record):
+    """All that shall stand when `apply` is done, and what is left to mend for somebody else."""
+
+    comparison: Comparison
+    rescues: tuple[File, ...]
+    folders: tuple[Folder, ...]
+    left: tuple[Left, ...]
+
+    @property
+    def verdict(self) -> str:
+        """ "findings" where something is left, else "mended" or "agrees"."""
+        return "findings" if self.left else "mended" if self.rescues else "agrees"
+
+
+def plan_rescues(
+    comparison: Comparison, cut_off: frozenset[str], blocked: dict[str, str]
+) -> tuple[tuple[File, ...], tuple[Left, ...]]:
+    """Which missing credentials go to run/credstore, and all findings that this does not mend.
+
+    `cut_off` names those in which the table stops; `blocked` the path of another credential in the way of one.
+    """
+    rescues: list[File] = []
+    lost: dict[tuple[str, str, str], list[str]] = {}
+    for one in comparison.credentials:
+        if one.status not in STATUS_SENTENCES:
+            continue
+        why_not = _why_not(one, cut_off, blocked)
+        if why_not is None:
+            rescues.append(File(one.name, one.size, f"{RESCUE}/{one.name}"))
+        else:
+            lost.setdefault((one.status, one.cause or "unknown", why_not), []).append(one.name)
+    left = [_left(names, *key) for key, names in lost.items()]
+    for rejected in comparison.rejected:
+        names = (rejected.name,) if rejected.name else ()
+        left.append(Left(names, "rejected", rejected.reason, refusal(rejected)))
+    told = {one.finding for one in left} | {
+        finding for finding in comparison.findings if finding.code in STATUS_SENTENCES
+    }
+    left += [Left((), finding.code, None, finding) for finding in comparison.findings if finding not in told]
+    return tuple(rescues), tuple(left)
+
+
+def _why_not(one: Credential, cut_off: frozenset[str], blocked: dict[str, str]) -> str | None:
+    """Why a lost credential is not rescued, in words for its finding; None where it is."""
+    if one.status != "missing":
+        return "what was imported is not written over"
+    if one.cause in DECISIONS:
+        return "that is a decision, and guestcred does not overrule it"
+    if one.name in cut_off:
+        return "the table stops in it, so that its value may be only the front"
+    if one.name in blocked:
+        return f"another credential is at {blocked[one.name]} already"
+    return None
+
+
+def _left(names: list[str], status: str, cause: str, why_not: str) -> Left:
+    told = loss(status, cause, names)
+    return Left(tuple(names), status, cause, Finding(told.code, f"{told.message}; not rescued: {why_not}", told.hint))
+
+
+def plan_folders(wanted: list[tuple[Service, User, tuple[Source, ...]]]) -> tuple[Folder, ...]:
+    """The services' directories. Raises one GuestcredError for all that is required and has no source."""
+    missing: list[str] = []
+    names: list[str] = []
+    for service, _, sources in wanted:
+        found = {source.id for source in sources}
+        for identifier in service.required:
+            if identifier not in found:
+                missing.append(f"{identifier} ({service.unit}, {service.path})")
+                names.append(dict(service.load).get(identifier, identifier))
+    if missing:
+        verb = "is" if len(missing) == 1 else "are"
+        raise GuestcredError(
+            f"{', '.join(missing)} {verb} required and nowhere to be found",
+            f"follow it: guestcred why {names[0]}",
+            status=FINDINGS,
+        )
+    return tuple(_folder(service, user, sources) for service, user, sources in wanted)
+
+
+def _folder(service: Service, user: User, sources: tuple[Source, ...]) -> Folder:
+    sizes = [len(source.value) for source in sources]
+    if max(sizes, default=0) > SIZE_MAX or sum(sizes) > TOTAL_SIZE_MAX:
+        # CREDENTIAL_SIZE_MAX and CREDENTIALS_TOTAL_SIZE_MAX in systemd src/shared/creds-util.h
+        raise GuestcredError(f"the credentials of {service.unit} are larger than 1 MiB", status=FINDINGS)
+    files = tuple(File(source.id, len(source.value), source.place) for source in sources)
+    found = {source.id for source in sources}
+    skipped = dict.fromkeys(identifier for identifier, _ in service.load if identifier not in found)
+    return Folder(service.unit, user.name, user.uid, files, tuple(skipped))
+
+
+def unknown_user(service: Service) -> GuestcredError:
+    """The error for a service whose user does not exist."""
+    return GuestcredError(
+        f"{service.path}: services.{service.unit.removesuffix('.service')}.user: there is no user {service.user!r}",
+        "create it before guestcred.service runs, by sysusers.d(5) for instance",
+        status=FINDINGS,
+    )

@@ -1,0 +1,56 @@
+"""What a service's settings resolve to: by systemd's search order, with the planned rescues as if they were there."""
+
+from __future__ import annotations
+
+from guestcred.config import Service
+from guestcred.credential import name_is_valid
+from guestcred.records import Record
+from guestcred.stores import RESCUE, SEARCH_PATH, glob_matches
+from guestcred.tree import Tree
+
+Rescues = dict[str, "bytes | None"]
+"""What run/credstore will differ in: name to value, or to None for what an earlier run put there and this one removes."""
+
+
+class Source(Record):
+    """A value for one id of a service, and the place it is from: a path below the root, or the file that sets it."""
+
+    id: str
+    place: str
+    value: bytes
+
+
+def find_sources(tree: Tree, service: Service, rescues: Rescues) -> tuple[Source, ...]:
+    """One source for each id that has any, in the order load, import, set; the first wins (systemd.exec(5))."""
+    found: dict[str, Source] = {}
+    for identifier, path in service.load:
+        if identifier not in found and (place_value := _load(tree, path, rescues)) is not None:
+            found[identifier] = Source(identifier, *place_value)
+    for pattern in service.imports:
+        for name in _names(tree, rescues):
+            if glob_matches(pattern, name) and name not in found and (place_value := _load(tree, name, rescues)):
+                found[name] = Source(name, *place_value)
+    for identifier, value in service.defaults:
+        found.setdefault(identifier, Source(identifier, f"{service.path} ({service.unit}, set {identifier})", value))
+    return tuple(found.values())
+
+
+def _load(tree: Tree, path: str, rescues: Rescues) -> tuple[str, bytes] | None:
+    """(place, value) of an absolute path, or of a name in the first of the places that has it."""
+    if path.startswith("/"):
+        value = tree.read(tree.follow(path))
+        return None if value is None else (path[1:], value)
+    for folder in SEARCH_PATH:
+        planned = folder == RESCUE and path in rescues
+        value = rescues[path] if planned else tree.read(f"{tree.resolve(folder)}/{path}")
+        if value is not None:
+            return f"{folder}/{path}", value
+    return None
+
+
+def _names(tree: Tree, rescues: Rescues) -> list[str]:
+    """Every name in any of the places that a credential may have."""
+    names = set(rescues)
+    for folder in SEARCH_PATH:
+        names.update(tree.names(tree.resolve(folder)) or ())
+    return sorted(name for name in names if name_is_valid(name.encode("utf-8", "surrogateescape")))

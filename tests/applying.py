@@ -1,0 +1,84 @@
+"""What the tests of `apply` share: a guest in memory, the program as a process, and all that stands there."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+from conftest import table_of
+
+from guestcred.layout import build_structure
+
+PACKAGE = Path(__file__).parent.parent
+PYTHON = "/usr/bin/python3"
+USERS = "root:x:0:0::/:/bin/sh\ndemo-svc-user:x:901:901::/:/bin/sh\nother:x:902:902::/:/bin/sh\n"
+SECRET = "hunter2-hunter2-hunter2"
+
+# as the boot path starts it, without what a virtual environment adds; one seed, so that two runs make the same calls
+SITE = next((PACKAGE / ".venv/lib").glob("python3*/site-packages"))
+CODE = f"import sys; sys.path[:1] = [{str(PACKAGE)!r}]; sys.path.append({str(SITE)!r}); from guestcred.__main__ import main; sys.exit(main())"
+PROGRAM = [PYTHON, "-S", "-s", "-c", CODE]
+ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "PYTHONHASHSEED": "0"}
+
+
+def need(*programs: str) -> None:
+    """Fail with what to type where the tests cannot run."""
+    assert os.geteuid() == 0, "these tests give files to other users: run them as root"
+    for program in programs:
+        assert shutil.which(program, path=ENVIRONMENT["PATH"]), f"{program} is missing: type: make test-packages"
+
+
+def offer(root: Path, credentials: dict[str, str], imported: Sequence[str] = ()) -> None:
+    """Let the hypervisor offer these, of which PID 1 took those named in `imported`."""
+    strings = [f"io.systemd.credential:{name}={value}".encode() for name, value in credentials.items()]
+    put(root, "sys/firmware/dmi/tables/DMI", table_of(*strings))
+    put(root, "sys/firmware/dmi/entries/11-0/raw", build_structure(11, 0x0E00, strings))
+    put(root, "capture.json", b'{"systemd": "systemd 257 (257.13-1)"}')
+    put(root, "etc/passwd", USERS.encode())
+    system = root / "run/credentials/@system"
+    shutil.rmtree(system, ignore_errors=True)
+    system.mkdir(parents=True)
+    for name in imported:
+        (system / name).write_text(credentials[name])
+
+
+def put(root: Path, path: str, data: bytes | str) -> Path:
+    """Write a file below the root, with the folders on its way."""
+    file = root / path
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(data.encode() if isinstance(data, str) else data)
+    return file
+
+
+def apply(root: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    """Run `guestcred --root ROOT apply`."""
+    command = [*PROGRAM, "--root", str(root), "apply", *options]
+    return subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, check=False)
+
+
+def standing(root: Path) -> dict[str, tuple[object, ...]]:
+    """All that `apply` may have written: path to kind and mode, owner, group, names, and content or target."""
+    found: dict[str, tuple[object, ...]] = {}
+    for top in ("run/guestcred", "run/credstore"):
+        for folder, folders, files in os.walk(root / top):
+            for name in [".", *folders, *files]:
+                path = Path(folder) / name
+                status = path.lstat()
+                content: object = None
+                if stat.S_ISLNK(status.st_mode):
+                    content = os.readlink(path)
+                elif stat.S_ISREG(status.st_mode):
+                    content = path.read_bytes()
+                names = 1 if stat.S_ISDIR(status.st_mode) else status.st_nlink
+                found[str(path.relative_to(root))] = (status.st_mode, status.st_uid, status.st_gid, names, content)
+    return found
+
+
+def delivered(root: Path, unit: str) -> dict[str, str] | None:
+    """What the program of a service reads, or None where it has no directory."""
+    folder = root / "run/guestcred" / f"{unit}.service"
+    return {path.name: path.read_text() for path in folder.iterdir()} if folder.exists() else None

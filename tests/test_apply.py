@@ -1,0 +1,473 @@
+"""Stories of `apply`: what it rescues and refuses, whose files it writes, and what it leaves alone."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import socket
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from applying import ENVIRONMENT, PROGRAM, SECRET, apply, delivered, need, offer, put, standing
+from conftest import table_of
+
+from guestcred import commands, install, journal
+from guestcred.errors import GuestcredError
+
+DEMO = '[services.demo]\nuser = "demo-svc-user"\nload = ["key:KEY"]\n'
+
+
+@pytest.fixture
+def root() -> Iterator[Path]:
+    """A guest in memory whose PID 1 missed the one credential that was offered."""
+    need()
+    with tempfile.TemporaryDirectory(dir="/dev/shm", prefix="guestcred-") as folder:
+        top = Path(folder) / "guest"
+        offer(top, {"KEY": SECRET})
+        yield top
+
+
+def facts(root: Path, **told: object) -> None:
+    put(root, "capture.json", json.dumps({"systemd": "systemd 257 (257.13-1)", **told}))
+
+
+def report(root: Path) -> dict[str, list[dict[str, object]]]:
+    found: dict[str, list[dict[str, object]]] = json.loads((root / "run/guestcred/report.json").read_text())
+    return found
+
+
+def test_a_missing_credential_is_rescued(root: Path) -> None:
+    done = apply(root)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == (
+        f"mended: 1 credential rescued; written\n  rescued    KEY    {len(SECRET)} bytes  {root}/run/credstore/KEY\n"
+    )
+    mode, uid, gid, links, value = standing(root)["run/credstore/KEY"]
+    assert (mode, uid, gid, links, value) == (0o100400, 0, 0, 1, SECRET.encode())
+    assert (root / "run/credstore").stat().st_mode & 0o7777 == 0o700
+    assert report(root)["rescued"] == [{"name": "KEY", "size": len(SECRET), "path": "run/credstore/KEY"}]
+
+
+def test_a_second_run_writes_nothing(root: Path) -> None:
+    put(root, "etc/guestcred/demo.toml", DEMO)
+    assert apply(root).returncode == 0
+    before = {path: path.lstat() for path in (root / "run").rglob("*")}
+    done = apply(root)
+    assert done.returncode == 0 and "nothing to change" in done.stdout
+    assert {path: path.lstat().st_ctime_ns for path in (root / "run").rglob("*")} == {
+        path: status.st_ctime_ns for path, status in before.items()
+    }
+
+
+def test_the_clock_may_be_set_back(root: Path) -> None:
+    put(root, "etc/guestcred/demo.toml", DEMO)
+    apply(root)
+    late = 4_000_000_000
+    for path in (root / "run/guestcred").rglob("*"):
+        os.utime(path, (late, late), follow_symlinks=False)
+    assert "nothing to change" in apply(root).stdout
+    offer(root, {"KEY": "other"})
+    assert apply(root).returncode == 0 and delivered(root, "demo") == {"key": "other"}
+
+
+def test_a_dry_run_shows_the_same_and_writes_nothing(root: Path) -> None:
+    put(root, "etc/guestcred/demo.toml", DEMO)
+    dry = apply(root, "--dry-run")
+    assert dry.returncode == 0 and standing(root) == {} and not (root / "run/guestcred").exists()
+    assert apply(root).stdout == dry.stdout.replace("would be written", "written")
+    document = json.loads(apply(root, "--dry-run", "--format", "json").stdout)
+    assert (document["schema"], document["dry_run"], document["changed"]) == ("guestcred.apply/1", True, False)
+
+
+def test_what_is_no_longer_wanted_is_removed(root: Path) -> None:
+    put(root, "etc/guestcred/demo.toml", DEMO)
+    mine = put(root, "run/credstore/MINE", "by hand")
+    config = put(root, "run/guestcred/other.toml", '[services.other]\nuser = "other"\nset = ["a:b"]\n')
+    assert apply(root).returncode == 0 and delivered(root, "demo") == {"key": SECRET}
+    (root / "etc/guestcred/demo.toml").unlink()
+    offer(root, {"KEY": SECRET}, ["KEY"])
+    assert apply(root).returncode == 0
+    assert not (root / "run/credstore/KEY").exists() and delivered(root, "demo") is None
+    assert mine.read_text() == "by hand" and config.exists() and delivered(root, "other") == {"a": "b"}
+    assert "nothing to change" in apply(root).stdout
+
+
+def test_a_rescued_file_that_was_written_to_is_nobody_s_to_remove(root: Path) -> None:
+    apply(root)
+    (root / "run/credstore/KEY").write_text("by hand")
+    done = apply(root)
+    assert done.returncode == 1 and "another credential is at run/credstore/KEY" in done.stdout
+    offer(root, {"KEY": SECRET}, ["KEY"])
+    assert apply(root).returncode == 0 and (root / "run/credstore/KEY").read_text() == "by hand"
+
+
+@pytest.mark.parametrize("folder", ["run/credstore", "etc/credstore"])
+def test_never_over_another_credential(root: Path, folder: str) -> None:
+    put(root, f"{folder}/KEY", "other")
+    done = apply(root)
+    assert done.returncode == 1 and f"not rescued: another credential is at {folder}/KEY" in done.stdout
+    assert (root / folder / "KEY").read_text() == "other" and report(root)["rescued"] == []
+
+
+def test_the_same_bytes_by_another_hand_are_fine(root: Path) -> None:
+    inode = put(root, "run/credstore/KEY", SECRET).stat().st_ino
+    assert apply(root).returncode == 0 and (root / "run/credstore/KEY").stat().st_ino == inode
+
+
+@pytest.mark.parametrize(
+    ("told", "cmdline", "cause"),
+    [
+        ({"container": "systemd-nspawn"}, "", "container"),
+        ({"confidential": "sev-snp"}, "", "confidential-vm"),
+        ({}, "systemd.import_credentials=no", "import-disabled"),
+    ],
+)
+def test_decisions_are_not_overruled(root: Path, told: dict[str, object], cmdline: str, cause: str) -> None:
+    facts(root, **told)
+    put(root, "proc/cmdline", cmdline)
+    done = apply(root)
+    assert done.returncode == 1 and "not rescued: that is a decision" in done.stdout
+    assert not (root / "run/credstore").exists()
+    assert [(one["names"], one["status"], one["cause"]) for one in report(root)["findings"]] == [
+        (["KEY"], "missing", cause)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("told", "entries"),
+    [
+        ({"systemd": "systemd 249 (249.11)"}, True),
+        ({"earlier_stage": True}, True),
+        ({}, False),
+        ({}, True),
+    ],
+    ids=["systemd-too-old", "earlier-stage", "dmi-sysfs-absent", "unknown"],
+)
+def test_accidents_are_rescued(root: Path, told: dict[str, object], entries: bool) -> None:
+    facts(root, **told)
+    if not entries:
+        subprocess.run(["rm", "-r", root / "sys/firmware/dmi/entries"], check=True)
+    assert apply(root).returncode == 0 and (root / "run/credstore/KEY").read_text() == SECRET
+
+
+def test_what_differs_or_was_cut_is_left_alone(root: Path) -> None:
+    offer(root, {"KEY": SECRET, "CUT": SECRET})
+    put(root, "run/credentials/@system/KEY", "other")
+    put(root, "run/credentials/@system/CUT", SECRET[:9])
+    done = apply(root)
+    assert done.returncode == 1 and done.stdout.count("not rescued: what was imported is not written over") == 2
+    assert not (root / "run/credstore").exists()
+
+
+def test_the_string_at_which_the_table_stops_is_not_rescued(root: Path) -> None:
+    whole = table_of(b"io.systemd.credential:KEY=" + SECRET.encode(), b"io.systemd.credential:CUT=" + SECRET.encode())
+    put(root, "sys/firmware/dmi/tables/DMI", whole[: -len(SECRET)])
+    done = apply(root)
+    assert done.returncode == 1 and "CUT was offered but not imported" in done.stdout
+    assert [path.name for path in (root / "run/credstore").iterdir()] == ["KEY"]
+
+
+def test_what_lies_behind_systemd_252s_cut_is_whole_in_the_table(root: Path) -> None:
+    long = "y" * 5000
+    offer(root, {"FIRST": "1", "LONG": long, "LAST": SECRET}, ["FIRST"])
+    facts(root, systemd="systemd 252 (252.39)")
+    put(root, "run/credentials/@system/LONG", "y" * (4096 - 5 - len("io.systemd.credential:FIRST=1\0io.systemd.credential:LONG=")))  # fmt: skip
+    done = apply(root)
+    assert done.returncode == 1 and (root / "run/credstore/LAST").read_text() == SECRET
+    assert not (root / "run/credstore/LONG").exists()
+
+
+def test_service_directories(root: Path) -> None:
+    offer(root, {"KEY": SECRET, "TLS_KEY": "t", "B": "b"}, ["TLS_KEY"])
+    put(root, "usr/lib/credstore/TLS_CERT", "cert")
+    put(root, "run/secrets.d/1/file", "file")
+    (root / "run/secrets").symlink_to("secrets.d/1")
+    put(root, "etc/guestcred/demo.toml", '[services.demo]\nuser = "demo-svc-user"\nload = ["key:KEY", "B", "f:/run/secrets/file", "n:NOTHING"]\nimport = ["TLS_*"]\nset = ["region:eu", "key:default", "n2:"]\nrequired = ["key", "TLS_CERT"]\n')  # fmt: skip
+    done = apply(root)
+    assert done.returncode == 0 and "skipped  n " in done.stdout
+    assert delivered(root, "demo") == {
+        "key": SECRET,
+        "B": "b",
+        "f": "file",
+        "TLS_KEY": "t",
+        "TLS_CERT": "cert",
+        "region": "eu",
+        "n2": "",
+    }
+    found = standing(root)
+    at = "run/guestcred/.generation-a/demo.service"
+    assert found[at][:3] == (0o40500, 901, 0)
+    assert {found[path][:4] for path in found if path.startswith(f"{at}/") and not path.endswith("/.")} == {
+        (0o100400, 901, 0, 1)
+    }
+    assert found["run/guestcred/demo.service"][4] == ".current/demo.service"
+    assert report(root)["services"][0]["skipped"] == ["n"]
+
+
+def test_another_user_can_read_neither(root: Path) -> None:
+    put(root, "etc/guestcred/demo.toml", DEMO)
+    apply(root)
+    for folder in (root.parent, root, root / "run"):
+        folder.chmod(0o755)
+    for uid, path, expected in (
+        (901, "run/guestcred/demo.service/key", 0),
+        (902, "run/guestcred/demo.service/key", 1),
+        (901, "run/credstore/KEY", 1),
+        (902, "run/guestcred/report.json", 0),
+    ):
+        done = subprocess.run(
+            ["cat", root / path], user=uid, group=uid, extra_groups=[], capture_output=True, check=False
+        )
+        assert done.returncode == expected, (uid, path)
+
+
+def test_missing_required_ones_are_all_named(root: Path) -> None:
+    put(root, "etc/guestcred/demo.toml", DEMO + 'import = ["T*"]\nrequired = ["key", "T1"]\n[services.b]\nuser = "other"\nload = ["x:X"]\nrequired = ["x"]\n')  # fmt: skip
+    done = apply(root)
+    assert done.returncode == 1 and standing(root) == {}
+    assert done.stderr == (
+        "guestcred: error: x (b.service, etc/guestcred/demo.toml), T1 (demo.service, etc/guestcred/demo.toml) are required and nowhere to be found\n"
+        "guestcred: hint: follow it: guestcred why X\n"
+    )
+
+
+def test_an_unknown_user(root: Path) -> None:
+    put(root, "etc/guestcred/demo.toml", DEMO.replace("demo-svc-user", "nobody-here"))
+    done = apply(root)
+    assert done.returncode == 1 and standing(root) == {}
+    assert "etc/guestcred/demo.toml: services.demo.user: there is no user 'nobody-here'" in done.stderr
+
+
+def test_a_wrong_file_writes_nothing(root: Path) -> None:
+    put(root, "etc/guestcred/demo.toml", DEMO + "lode = []\n")
+    done = apply(root)
+    assert done.returncode == 2 and standing(root) == {} and "line 4: 'services.demo.lode'" in done.stderr
+
+
+def test_without_a_table_the_services_that_go_without_are_named(root: Path) -> None:
+    put(root, "etc/guestcred/demo.toml", DEMO)
+    (root / "sys/firmware/dmi/tables/DMI").unlink()
+    done = apply(root)
+    assert done.returncode == 3 and "so the directories of demo.service stay as they were" in done.stderr
+
+
+def test_a_disk_is_refused(tmp_path: Path) -> None:
+    need()
+    offer(tmp_path, {"KEY": SECRET})
+    done = apply(tmp_path)
+    assert done.returncode == 1 and f"refusing to write {tmp_path}/run" in done.stderr and "memory" in done.stderr
+    assert not (tmp_path / "run/credstore").exists()
+
+
+def as_link(path: Path) -> None:
+    path.symlink_to("/nonexistent")
+
+
+def as_file(path: Path) -> None:
+    path.write_text("by hand")
+
+
+def as_hard_link(path: Path) -> None:
+    os.link(put(path.parent.parent, "linked", "by hand"), path)
+
+
+def as_folder(path: Path) -> None:
+    path.mkdir()
+
+
+def as_folder_of_another(path: Path) -> None:
+    path.mkdir()
+    os.chown(path, 902, 902)
+
+
+def as_open_folder(path: Path) -> None:
+    path.mkdir()
+    path.chmod(0o777)
+
+
+NO_FOLDER = [as_link, as_file, as_hard_link, os.mkfifo]
+PLANTED = [
+    *(("run/guestcred", kind) for kind in [*NO_FOLDER, as_open_folder, as_folder_of_another]),
+    *(("run/credstore", kind) for kind in [*NO_FOLDER, as_open_folder, as_folder_of_another]),
+    *(("run/guestcred/.current", kind) for kind in [*NO_FOLDER, as_folder]),
+    *(("run/guestcred/.next", kind) for kind in [as_file, as_hard_link, os.mkfifo, as_folder]),
+    *(("run/guestcred/.generation-a", kind) for kind in [*NO_FOLDER, as_folder_of_another]),
+    *(("run/guestcred/.generation-b", kind) for kind in [*NO_FOLDER, as_folder_of_another]),
+    *(("run/guestcred/report.json", kind) for kind in [*NO_FOLDER, as_folder]),
+    *(("run/guestcred/demo.service", kind) for kind in [*NO_FOLDER, as_folder]),
+]
+
+
+@pytest.mark.parametrize(
+    ("path", "plant"),
+    PLANTED,
+    ids=[f"{path}-{plant.__name__}" for path, plant in PLANTED],
+)
+def test_what_others_planted_is_refused_and_left(root: Path, path: str, plant: Callable[[Path], None]) -> None:
+    put(root, "etc/guestcred/demo.toml", DEMO)
+    (root / path).parent.mkdir(parents=True, exist_ok=True)
+    (root / path).parent.chmod(0o711)
+    plant(root / path)
+    before = standing(root), (root / path).lstat()
+    done = apply(root)
+    assert done.returncode == 1 and f"refusing to write {root}/{path}" in done.stderr, done
+    assert done.stderr.count("guestcred: error: ") == 1 and "Traceback" not in done.stderr
+    assert (standing(root), (root / path).lstat()) == before
+
+
+@pytest.mark.parametrize("plant", [as_link, as_file, as_hard_link, os.mkfifo, as_folder])
+def test_what_others_planted_in_the_credstore_is_a_finding(root: Path, plant: Callable[[Path], None]) -> None:
+    (root / "run/credstore").mkdir(0o700)
+    plant(root / "run/credstore/KEY")
+    before = (root / "run/credstore/KEY").lstat()
+    done = apply(root)
+    assert done.returncode == 1 and "another credential is at run/credstore/KEY" in done.stdout
+    assert (root / "run/credstore/KEY").lstat() == before
+
+
+@pytest.mark.parametrize("folder", [".", "run"])
+def test_a_parent_that_others_may_write_is_refused(root: Path, folder: str) -> None:
+    (root / folder).chmod(0o777)
+    done = apply(root)
+    assert done.returncode == 1 and "others than root may write to the folder" in done.stderr
+    assert standing(root) == {}
+
+
+def test_whatever_a_service_s_user_put_into_its_folder_goes(root: Path) -> None:
+    put(root, "etc/guestcred/demo.toml", DEMO)
+    apply(root)
+    theirs = root / "run/guestcred/demo.service"
+    outside = put(root, "outside/precious", "stays")
+    (theirs / "link").symlink_to(outside.parent)
+    os.link(outside, theirs / "hard")
+    os.mkfifo(theirs / "fifo")
+    at = os.open(theirs, os.O_RDONLY)
+    for _ in range(1500):  # deeper than a path can be long, or Python recurse
+        os.mkdir("d", dir_fd=at)
+        below = os.open("d", os.O_RDONLY, dir_fd=at)
+        os.close(at)
+        at = below
+    os.close(at)
+    done = apply(root)
+    assert done.returncode == 0 and delivered(root, "demo") == {"key": SECRET}, done
+    assert outside.read_text() == "stays" and "nothing to change" in apply(root).stdout
+
+
+def test_two_runs_at_once(root: Path) -> None:
+    put(root, "etc/guestcred/demo.toml", DEMO)
+    command = [*PROGRAM, "--root", str(root), "apply"]
+    runs = [subprocess.Popen(command, env=ENVIRONMENT, stdout=subprocess.DEVNULL) for _ in range(6)]
+    assert [run.wait() for run in runs] == [0] * 6
+    assert delivered(root, "demo") == {"key": SECRET} and "nothing to change" in apply(root).stdout
+
+
+def test_a_run_that_does_not_end_is_not_waited_for(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    apply(root)
+    monkeypatch.setattr(install, "LOCK_SECONDS", 0.1)
+    held = os.open(root / "run/guestcred", os.O_RDONLY)
+    fcntl.flock(held, fcntl.LOCK_EX)
+    with pytest.raises(GuestcredError, match="another run has held") as caught:
+        commands.apply(root=str(root))
+    os.close(held)
+    assert caught.value.status == 1
+
+
+def test_a_user_that_vanishes_between_plan_and_write(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    put(root, "etc/guestcred/demo.toml", DEMO)
+    monkeypatch.setattr(install, "find_user", lambda *_: None)
+    with pytest.raises(GuestcredError, match=r"the user demo-svc-user .* has vanished") as caught:
+        commands.apply(root=str(root))
+    assert caught.value.status == 1 and standing(root) == {}
+
+
+def test_a_full_tmpfs(root: Path) -> None:
+    need("mount")
+    home = root / "run/guestcred"
+    home.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k,mode=711", "tmpfs", home], check=True)
+    try:
+        put(root, "etc/guestcred/demo.toml", DEMO)
+        assert apply(root).returncode == 0
+        before = standing(root)
+        put(root, "etc/guestcred/demo.toml", DEMO + f'set = ["big:{"x" * 100_000}"]\n')
+        done = apply(root)
+        assert done.returncode == 1 and done.stderr.endswith("/big: no space left on device\n")
+        assert standing(root) == before
+        put(root, "etc/guestcred/demo.toml", DEMO + 'set = ["big:no"]\n')
+        assert apply(root).returncode == 0 and delivered(root, "demo") == {"key": SECRET, "big": "no"}
+    finally:
+        subprocess.run(["umount", home], check=True)
+
+
+def test_no_value_is_told_anywhere(root: Path) -> None:
+    put(root, "etc/guestcred/demo.toml", DEMO + f'set = ["set:{SECRET}"]\n')
+    told = [apply(root, *options) for options in (["--dry-run"], ["--format", "json"], [], ["--format", "json"])]
+    told.append(apply(root))
+    put(root, "run/credstore/KEY", f"{SECRET}, and by hand")
+    told.append(apply(root))
+    put(root, "etc/guestcred/demo.toml", DEMO + f'set = ["{SECRET}"]\n')
+    told.append(apply(root))
+    assert {done.returncode for done in told} == {0, 1, 2}
+    assert not [done for done in told if SECRET in done.stdout + done.stderr]
+    holding = [
+        path
+        for path, (*_, content) in standing(root).items()
+        if isinstance(content, bytes) and SECRET.encode() in content
+    ]
+    assert {Path(path).name for path in holding} == {"KEY", "key", "set"}
+
+
+def test_the_journal_is_told_names_and_causes(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[object] = []
+    monkeypatch.setattr(journal, "tell", lambda plan, headline: told.append((journal.entries(plan), headline)))
+    offer(root, {"KEY": SECRET, "OTHER": SECRET, "bad/name": SECRET})
+    put(root, "run/credentials/@system/OTHER", "shadow")
+    assert commands.apply(root=str(root)) == 1
+    assert told == [
+        (
+            [
+                [
+                    "MESSAGE=KEY was not imported, and is in /run/credstore/KEY now",
+                    f"MESSAGE_ID={journal.RESCUED}",
+                    "PRIORITY=6",
+                    "SYSLOG_IDENTIFIER=guestcred",
+                    "GUESTCRED_NAME=KEY",
+                    "GUESTCRED_STATUS=rescued",
+                    "GUESTCRED_CAUSE=unknown",
+                ],
+                [
+                    "MESSAGE=OTHER was imported with other bytes than were offered: nothing that can be seen from here explains it; "
+                    "not rescued: what was imported is not written over; mend: read PID 1's own words: journalctl -b _PID=1 | grep -i credential",
+                    f"MESSAGE_ID={journal.LEFT}",
+                    "PRIORITY=4",
+                    "SYSLOG_IDENTIFIER=guestcred",
+                    "GUESTCRED_NAME=OTHER",
+                    "GUESTCRED_STATUS=differs",
+                    "GUESTCRED_CAUSE=unknown",
+                ],
+                [
+                    "MESSAGE=(handle 0x0e00, string 3) is refused: a name is 1 to 255 printable ASCII characters without '/' and ':', and not '.' or '..'; "
+                    "mend: '/' cannot stand in a name: use '.', '-' or '_'",
+                    f"MESSAGE_ID={journal.LEFT}",
+                    "PRIORITY=4",
+                    "SYSLOG_IDENTIFIER=guestcred",
+                    "GUESTCRED_STATUS=rejected",
+                    "GUESTCRED_CAUSE=invalid-name",
+                ],
+            ],
+            "findings: 1 credential rescued, 2 findings left to mend",
+        )
+    ]
+
+
+def test_systemd_is_told_by_its_own_socket(root: Path) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
+        notify.bind(str(root / "notify"))
+        command = [*PROGRAM, "--root", str(root), "apply"]
+        environment = {**ENVIRONMENT, "NOTIFY_SOCKET": str(root / "notify")}
+        subprocess.run(command, env=environment, check=True, stdout=subprocess.DEVNULL)
+        assert notify.recv(4096) == b"READY=1\nSTATUS=mended: 1 credential rescued"

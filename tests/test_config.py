@@ -1,0 +1,136 @@
+"""The TOML of services: what it may say, and one error that names file, key and line for what it may not."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from guestcred.config import Service, read_services
+from guestcred.errors import GuestcredError
+from guestcred.tree import Tree
+
+DEMO = '[services.demo]\nuser = "svc"\n'
+
+
+def put(root: Path, path: str, text: str | bytes) -> Path:
+    file = root / path
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(text.encode() if isinstance(text, str) else text)
+    return file
+
+
+def refused(root: Path) -> str:
+    with pytest.raises(GuestcredError) as caught:
+        read_services(Tree(str(root)))
+    assert caught.value.status == 2
+    return caught.value.problem.replace(str(root), "")
+
+
+def test_the_whole_form(tmp_path: Path) -> None:
+    put(tmp_path, "etc/guestcred/a.toml", DEMO + 'load = ["key:KEY", "B", "file:/run/x:y"]\nimport = ["TLS_*"]\nset = ["region:eu:west", "b:"]\nrequired = ["key", "TLS_KEY"]\n')  # fmt: skip
+    assert read_services(Tree(str(tmp_path))) == (
+        Service(
+            unit="demo.service",
+            path="etc/guestcred/a.toml",
+            user="svc",
+            load=(("key", "KEY"), ("B", "B"), ("file", "/run/x:y")),
+            imports=("TLS_*",),
+            defaults=(("region", b"eu:west"), ("b", b"")),
+            required=("key", "TLS_KEY"),
+        ),
+    )
+
+
+def test_no_configuration_is_none(tmp_path: Path) -> None:
+    assert read_services(Tree(str(tmp_path))) == ()
+
+
+def test_the_first_of_a_file_name_wins(tmp_path: Path) -> None:
+    put(tmp_path, "usr/lib/guestcred/a.toml", "not TOML, and never read")
+    put(tmp_path, "usr/lib/guestcred/b.toml", '[services.other]\nuser = "svc"\n')
+    put(tmp_path, "run/guestcred/a.toml", "not TOML either")
+    put(tmp_path, "etc/guestcred/a.toml", DEMO)
+    put(tmp_path, "etc/guestcred/README", "not ours")
+    found = read_services(Tree(str(tmp_path)))
+    assert [(one.unit, one.path) for one in found] == [
+        ("demo.service", "etc/guestcred/a.toml"),
+        ("other.service", "usr/lib/guestcred/b.toml"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("[servises.demo]\n", ", line 1: 'servises': unknown key"),
+        (DEMO + 'lode = ["a"]\n', ", line 3: 'services.demo.lode': unknown key"),
+        (DEMO + 'load = "a"\n', ", line 3: 'services.demo.load': not a list of strings"),
+        (DEMO + "load = [1]\n", ", line 3: 'services.demo.load': not a list of strings"),
+        ("[services.demo]\nuser = 901\n", ", line 2: 'services.demo.user': not a string"),
+        ("[services.demo]\nload = []\n", ": 'services.demo.user': missing"),
+        ("[services]\ndemo = 1\n", ": 'services.demo': not a table"),
+        ("services = 1\n", ", line 1: 'services': unknown key"),
+        ('[services."../demo"]\nuser = "svc"\n', ", line 1: 'services.../demo': no name of a service"),
+        ('[services."a/b"]\nuser = "svc"\n', ", line 1: 'services.a/b': no name of a service"),
+        ('[services.".current"]\nuser = "svc"\n', ", line 1: 'services..current': no name of a service"),
+        ('[services." "]\nuser = "svc"\n', "no name of a service"),
+        ('[services.""]\nuser = "svc"\n', "no name of a service"),
+        (f'[services.{"a" * 250}]\nuser = "svc"\n', "no name of a service"),
+        (DEMO + 'load = ["../key:KEY"]\n', ", line 3: 'services.demo.load': '../key' is no name of a credential"),
+        (DEMO + 'load = ["key:../KEY"]\n', ", line 3: 'services.demo.load': '../KEY' is no name of a credential"),
+        (DEMO + 'load = ["key:/run/../etc/shadow"]\n', "line 3: 'services.demo.load': the path '/run/../etc/shadow'"),
+        (DEMO + 'load = ["key:/"]\n', ", line 3: 'services.demo.load': the path '/'"),
+        (DEMO + 'load = [":KEY"]\n', ", line 3: 'services.demo.load': an empty name"),
+        (DEMO + 'load = ["a\\u0000b"]\n', ", line 3: 'services.demo.load': a NUL character in it"),
+        (DEMO + 'import = ["a*b"]\n', ", line 3: 'services.demo.import': 'a*b': only a '*' at the end"),
+        (DEMO + 'import = ["a/*"]\n', ", line 3: 'services.demo.import': 'a/' is no name of a credential"),
+        (DEMO + 'set = ["hunter2"]\n', ", line 3: 'services.demo.set': a string without ':'"),
+        (DEMO + 'set = ["a/b:hunter2"]\n', ", line 3: 'services.demo.set': 'a/b' is no name of a credential"),
+        (DEMO + 'load = ["a"]\nrequired = ["b"]\n', ", line 4: 'services.demo.required': nothing in load"),
+        ("[services.demo\n", ": not TOML: "),
+        ("x = " + "[" * 5000, ": not TOML: "),
+        (b"[services.demo]\nuser = '\xff'\n", ", line 2: not UTF-8"),
+    ],
+)  # fmt: skip
+def test_what_has_not_the_right_form(tmp_path: Path, text: str | bytes, expected: str) -> None:
+    put(tmp_path, "etc/guestcred/a.toml", text)
+    problem = refused(tmp_path)
+    assert problem.startswith("/etc/guestcred/a.toml") and expected in problem
+    assert "hunter2" not in problem and "\n" not in problem
+
+
+@pytest.mark.parametrize("second", ["demo", '"demo.service"'])
+def test_a_service_in_two_files(tmp_path: Path, second: str) -> None:
+    put(tmp_path, "etc/guestcred/a.toml", DEMO)
+    put(tmp_path, "usr/lib/guestcred/b.toml", f'[services.{second}]\nuser = "svc"\n')
+    assert refused(tmp_path) == "/usr/lib/guestcred/b.toml: services.demo is in /etc/guestcred/a.toml too"
+
+
+@pytest.mark.parametrize("mode", [0o664, 0o646])
+def test_a_file_that_others_may_write(tmp_path: Path, mode: int) -> None:
+    put(tmp_path, "etc/guestcred/a.toml", DEMO).chmod(mode)
+    assert refused(tmp_path) == "/etc/guestcred/a.toml: may be written by others than its owner"
+
+
+def test_a_folder_that_others_may_write(tmp_path: Path) -> None:
+    put(tmp_path, "etc/guestcred/a.toml", DEMO).parent.chmod(0o777)
+    assert refused(tmp_path) == "/etc/guestcred: may be written by others than its owner"
+
+
+def test_a_file_of_another_user(tmp_path: Path) -> None:
+    os.chown(put(tmp_path, "etc/guestcred/a.toml", DEMO), 901, 0)
+    assert refused(tmp_path) == "/etc/guestcred/a.toml: not owned by root"
+
+
+@pytest.mark.parametrize("kind", ["link", "fifo", "folder"])
+def test_what_is_no_file(tmp_path: Path, kind: str) -> None:
+    place = tmp_path / "etc/guestcred/a.toml"
+    place.parent.mkdir(parents=True)
+    if kind == "link":
+        place.symlink_to(put(tmp_path, "elsewhere.toml", DEMO))
+    elif kind == "fifo":
+        os.mkfifo(place)
+    else:
+        place.mkdir()
+    assert refused(tmp_path) == "/etc/guestcred/a.toml: not a regular file"

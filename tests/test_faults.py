@@ -1,0 +1,149 @@
+"""Faults that `apply` survives: killed at every system call, every call of the writing edge failing, and bad neighbours."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import tempfile
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from applying import ENVIRONMENT, PROGRAM, apply, delivered, need, offer, put, standing
+
+WORKERS = 2
+UNITS = ("demo", "gone", "new")
+ERRORS = ("ENOSPC", "EACCES", "EIO")
+# calls that say nothing about files: memory, signals, time and the end
+NO_FILES = {"brk", "mmap", "munmap", "mprotect", "rt_sigaction", "getrandom", "prctl", "futex", "exit_group", "geteuid", "getegid", "clock_nanosleep", "mremap", "madvise", "ioctl"}  # fmt: skip
+# calls of the C library's own whose failure it does not tell: rewinddir(3) and closedir(3)
+UNHEEDED = {"lseek", "close"}
+
+OLD = '[services.demo]\nuser = "demo-svc-user"\nload = ["key:KEY", "late:LATE"]\n[services.gone]\nuser = "other"\nset = ["a:b"]\n'
+NEW = '[services.demo]\nuser = "demo-svc-user"\nload = ["key:KEY", "late:LATE"]\n[services.new]\nuser = "other"\nload = ["key:KEY"]\nset = ["a:b"]\n'
+
+
+class Scene:
+    """A guest where a run of `apply` has everything to do: from an old generation and rescues to new ones."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.start = folder / "start"
+        offer(self.start, {"KEY": "old-key", "LATE": "old-late", "EARLIER": "e", "SAME": "same"}, ["KEY"])
+        put(self.start, "etc/guestcred/demo.toml", OLD)
+        assert apply(self.start).returncode == 0
+        self.old = {unit: delivered(self.start, unit) for unit in UNITS}
+        offer(self.start, {"KEY": "new-key", "LATE": "new-late", "FRESH": "f", "SAME": "same"}, ["KEY"])
+        put(self.start, "etc/guestcred/demo.toml", NEW)
+        end = self.copy("end")
+        assert apply(end).returncode == 0
+        self.new = {unit: delivered(end, unit) for unit in UNITS}
+        self.end = standing(end)
+        self.before = standing(self.start)
+        self.calls = self._calls()
+
+    def _calls(self) -> list[tuple[str, int, str]]:
+        """(name, which of its name, line) of every system call of an undisturbed run, in order."""
+        trace = self.folder / "trace"
+        assert traced(self.copy("traced"), "-o", str(trace)).returncode == 0
+        counts: Counter[str] = Counter()
+        found = []
+        for line in trace.read_text(errors="replace").splitlines():
+            match = re.match(r"\d+ +(\w+)\(", line)
+            if match:
+                counts[match[1]] += 1
+                found.append((match[1], counts[match[1]], line))
+        return found
+
+    def copy(self, name: str) -> Path:
+        root = self.folder / name
+        subprocess.run(["cp", "-a", self.start, root], check=True)
+        return root
+
+    def assert_whole(self, root: Path, told: str) -> bool:
+        """Every reader sees all of the old or all of the new; whether it is all old."""
+        for unit in UNITS:
+            assert delivered(root, unit) in (self.old[unit], self.new[unit]), (told, unit)
+        store = {path.name: path.read_text() for path in (root / "run/credstore").iterdir() if path.name[0] != "."}
+        allowed = {"LATE": ("old-late", "new-late"), "EARLIER": ("e",), "FRESH": ("f",), "SAME": ("same",)}
+        assert all(value in allowed[name] for name, value in store.items()), told
+        return all(delivered(root, unit) == self.old[unit] for unit in UNITS)
+
+    def assert_mends(self, root: Path, told: str) -> None:
+        """The next run ends as an undisturbed one does; it need not be run where this one changed nothing."""
+        if standing(root) != self.before:
+            done = apply(root)
+            assert done.returncode == 0, (told, done)
+            assert standing(root) == self.end, told
+        shutil.rmtree(root)
+
+
+@pytest.fixture(scope="module")
+def scene() -> Iterator[Scene]:
+    need("strace")
+    with tempfile.TemporaryDirectory(dir="/dev/shm", prefix="guestcred-") as folder:
+        yield Scene(Path(folder))
+
+
+def traced(root: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    command = ["strace", "-f", "-qq", *options, *PROGRAM, "--root", str(root), "apply"]
+    return subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, check=False)
+
+
+def inject(root: Path, call: str, what: str, when: int) -> subprocess.CompletedProcess[str]:
+    options = ["-e", f"trace={call}", "-e", f"inject={call}:{what}:when={when}"]
+    return traced(root, "-o", "/dev/null", *options)
+
+
+def test_killed_at_every_system_call(scene: Scene, record_count: dict[str, str]) -> None:
+    everything = scene.calls
+    first = next(number for number, (_, _, line) in enumerate(everything) if "guestcred/__init__" in line)
+    points = [(call, when) for call, when, _ in everything[first:]]
+
+    def kill(point: tuple[str, int]) -> bool:
+        root = scene.copy(f"killed-{point[0]}-{point[1]}")
+        done = inject(root, point[0], "signal=KILL", point[1])
+        assert done.returncode == -9, (point, done)
+        is_old = scene.assert_whole(root, str(point))
+        scene.assert_mends(root, str(point))
+        return is_old
+
+    with ThreadPoolExecutor(WORKERS) as pool:
+        old = sum(pool.map(kill, points))
+    record_count["kill points"] = f"{len(points)} ({old} left all old, {len(points) - old} all new)"
+    assert 0 < old < len(points)
+
+
+def test_every_call_of_the_writing_edge_fails_once(scene: Scene, record_count: dict[str, str]) -> None:
+    everything = scene.calls
+    lock = next(number for number, (call, _, _) in enumerate(everything) if call == "flock")
+    said = next(number for number, (_, _, line) in enumerate(everything) if re.search(r"\bwrite\(1, ", line))
+    points = [
+        (call, when, error) for call, when, _ in everything[lock:said] if call not in NO_FILES for error in ERRORS
+    ]
+    assert {"mkdirat", "openat", "write", "fchown", "fchmod", "renameat", "linkat", "symlinkat", "unlinkat"} <= {call for call, *_ in points}  # fmt: skip
+
+    def fail(point: tuple[str, int, str]) -> str:
+        call, when, error = point
+        root = scene.copy(f"failed-{call}-{when}-{error}")
+        done = inject(root, call, f"error={error}", when)
+        if call in UNHEEDED and done.returncode == 0:
+            assert standing(root) == scene.end, point
+            shutil.rmtree(root)
+            return "survived"
+        assert done.returncode == 1, (point, done)
+        assert re.fullmatch(r"guestcred: error: cannot (write|lock) /[^\n]*\n(guestcred: hint: [^\n]*\n)*", done.stderr), (point, done)  # fmt: skip
+        is_old = scene.assert_whole(root, str(point))
+        if is_old:
+            temporary = {path for path in standing(root) if re.search(r"/\.(next|guestcred-next|generation-b)", path)}
+            assert not temporary or call in ("unlinkat", "close", "newfstatat"), (point, temporary)
+        scene.assert_mends(root, str(point))
+        return "all old" if is_old else "all new"
+
+    with ThreadPoolExecutor(WORKERS) as pool:
+        outcomes = Counter(pool.map(fail, points))
+    told = ", ".join(f"{count} {outcome}" for outcome, count in sorted(outcomes.items()))
+    record_count["injected faults"] = f"{len(points)} ({told})"
