@@ -14,8 +14,10 @@ from pathlib import Path
 
 from guestcred.guest import read_guest
 from guestcred.smbios import parse
-from vm.boot import Booted, boot
+from vm.boot import boot
+from vm.booted import Booted
 from vm.images import RELEASES, CannotRun, Image, Release, build_image, missing_tools
+from vm.mend import Cost, verify_mend
 from vm.predict import predict
 from vm.scenarios import Scenario, named, scenarios
 
@@ -36,6 +38,7 @@ class Outcome:
     imported: int
     seconds: float
     problem: str | None
+    cost: Cost | None
 
 
 def _shown(value: bytes | None) -> str:
@@ -92,13 +95,14 @@ def run_one(image: Image, scenario: Scenario) -> Outcome:
     """Boot and verify; a failure is an outcome, not an exception."""
     release = image.release
     begin = time.monotonic()
-    counted, problem = (0, 0, 0), None
+    counted, problem, cost = (0, 0, 0), None, None
     try:
         booted = boot(image, scenario, OUT / "runs" / f"{scenario.name}-{release.name}")
         counted = verify(booted, scenario, release)
+        cost = verify_mend(booted, scenario.mend) if scenario.mend else None
     except AssertionError as error:
         problem = str(error)
-    return Outcome(scenario.name, release.name, scenario.shown, *counted, time.monotonic() - begin, problem)
+    return Outcome(scenario.name, release.name, scenario.shown, *counted, time.monotonic() - begin, problem, cost)
 
 
 def table(outcomes: list[Outcome]) -> str:
@@ -112,6 +116,13 @@ def table(outcomes: list[Outcome]) -> str:
             f"{one.scenario:<22} {one.release:<9} {one.firmware:<16} {one.offered:>7} {one.predicted:>9} "
             f"{one.imported:>8} {one.seconds:>4.0f}  {verdict}"
         )
+    lines += ["", f"{'guestcred.service in':<32} {'its ms':>7}  {'exposure':>8}  critical chain  boot"]
+    lines += [
+        f"{one.scenario + ' on ' + one.release:<32} {one.cost.own:>7.0f}  {one.cost.exposure:>8}  "
+        f"{'on it' if one.cost.critical else 'not on it':<14}  {one.cost.boot}"
+        for one in outcomes
+        if one.cost
+    ]
     return "\n".join(lines)
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from guestcred.layout import build_structure
 from vm import strings
 from vm.images import RELEASES
+from vm.mend import COMMANDS, Mend
 
 CHECK = ["guestcred", "check", "--format", "json"]
 ALWAYS: list[list[str]] = [
@@ -46,6 +47,7 @@ class Scenario:
     core: bool = False
     only: tuple[str, ...] = ALL
     fixture: tuple[str, ...] = ()
+    mend: Mend | None = None
 
     @property
     def shown(self) -> str:
@@ -54,7 +56,7 @@ class Scenario:
 
     @property
     def all_commands(self) -> list[list[str]]:
-        return [*ALWAYS, *map(list, self.commands)]
+        return [*ALWAYS, *map(list, self.commands), *map(list, COMMANDS if self.mend else ())]
 
 
 def text(name: str, value: bytes) -> bytes:
@@ -103,7 +105,8 @@ def scenarios(seed: int, chance: int = 400) -> list[Scenario]:
     wrong = build_structure(11, 0x0E80, [text("WRONG", b"x")])
     wrong = bytes([11, 6]) + wrong[2:5] + b"\0" + wrong[5:]  # a Type 11 with a sixth byte
     return [
-        Scenario("reference", five, counts=_all("imported", 5), exit=0, core=True, fixture=ALL),
+        Scenario("reference", five, counts=_all("imported", 5), exit=0, core=True, fixture=ALL,
+                 mend=Mend(delivered=True, rescued=0, status=0)),
         Scenario("reference-pc-30", five, machine="pc", entry_point="64", counts=_all("imported", 5), exit=0, fixture=NEWEST),
         Scenario("reference-pc-28", five, machine="pc", counts=_all("imported", 5), exit=0),
         Scenario("reference-q35-30", five, entry_point="64", counts=_all("imported", 5), exit=0),
@@ -128,14 +131,15 @@ def scenarios(seed: int, chance: int = 400) -> list[Scenario]:
             exit=1, fixture=NEWEST,
         ),
         Scenario("import-disabled", five, cmdline="systemd.import_credentials=no",
-                 counts=_all("missing import-disabled", 5), exit=1, core=True, fixture=NEWEST),
+                 counts=_all("missing import-disabled", 5), exit=1, core=True, fixture=NEWEST,
+                 mend=Mend(delivered=False, rescued=0, status=1)),
         Scenario("nothing-offered", counts=lambda _: {}, exit=0, fixture=NEWEST),
         Scenario("two-structures", structures=(wrong, short), counts=lambda _: {}, exit=1,
                  findings=frozenset({"type11-length"}), fixture=NEWEST),
         Scenario("two-structures-right", structures=(build_structure(11, 0x0E80, [text("ONE", b"1")]), short),
                  counts=_all("imported", 2), exit=0),
         Scenario("hidden-entries", five, cmdline="vm.hide-entries", counts=_all("missing dmi-sysfs-absent", 5),
-                 exit=1, core=True, fixture=NEWEST),
+                 exit=1, core=True, fixture=NEWEST, mend=Mend(delivered=True, rescued=5, status=0)),
     ]  # fmt: skip
 
 
