@@ -9,6 +9,7 @@ import stat
 from guestcred.errors import GuestcredError
 
 FILE_MAX = 16 * 1024 * 1024  # bytes; a DMI table from Linux is under 64 KiB, a credential under 1 MiB
+LINKS_MAX = 256  # steps on the way through links; the kernel gives up after 40 links
 
 
 class Tree:
@@ -90,13 +91,47 @@ class Tree:
 
     def exists(self, path: str) -> bool:
         """Whether anything stands at `path`; a link there is not followed."""
+        return self.stat(path) is not None
+
+    def stat(self, path: str) -> os.stat_result | None:
+        """What the kernel says of `path`, a link there not followed, or None where nothing stands."""
         try:
-            os.close(self._open(path, os.O_PATH))
+            fd = self._open(path, os.O_PATH)
         except OSError as error:
             if error.errno in (errno.ENOENT, errno.ENOTDIR):
-                return False
+                return None
             raise self._refused(path, error) from None
-        return True
+        try:
+            return os.fstat(fd)
+        finally:
+            os.close(fd)
+
+    def acl(self, path: str) -> bytes | None:
+        """The POSIX ACL of a file or folder in the kernel's form, or None where it has none."""
+        try:
+            fd = self._open(path, os.O_RDONLY)
+            try:
+                return os.getxattr(fd, "system.posix_acl_access")
+            finally:
+                os.close(fd)
+        except OSError as error:
+            if error.errno in (errno.ENODATA, errno.EOPNOTSUPP, errno.ENOENT):
+                return None
+            raise self._refused(path, error) from None
+
+    def follow(self, path: str) -> str:
+        """`path` with every link on its way followed, seen from the root; a loop is left as it stands."""
+        done, rest = "", path.strip("/").split("/")
+        for _ in range(LINKS_MAX):
+            if not rest:
+                break
+            step = f"{done}/{rest[0]}".lstrip("/")
+            target = self.resolve(step)
+            if target == step:
+                done, rest = step, rest[1:]
+            else:
+                done, rest = "", target.split("/") + rest[1:]
+        return "/".join(filter(None, [done, *rest]))
 
     def names(self, path: str) -> list[str] | None:
         """The names in a directory, sorted, or None where it does not exist."""

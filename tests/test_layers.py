@@ -14,9 +14,12 @@ PACKAGE = Path(guestcred.__file__).parent
 # each module may import from those before it only
 ORDER = [
     "__init__", "records", "errors", "smbios", "layout", "credential", "offered", "tree", "guest", "stores", "users", "causes", "compare", "why",
-    "report", "dump", "disguise", "capture", "commands", "cli", "__main__",
+    "saved", "access", "units", "bus", "report", "dump", "disguise", "capture", "commands", "cli", "__main__",
 ]  # fmt: skip
-ONLY = {"construct": {"layout"}, "click": {"cli"}, "subprocess": {"guest"}, "json": {"guest", "capture", "commands"}}
+ONLY = {
+    "construct": {"layout"}, "click": {"cli"}, "subprocess": {"guest"}, "json": {"guest", "capture", "commands"},
+    "jeepney": {"bus"},
+}  # fmt: skip
 
 
 def imports(path: Path) -> set[str]:
