@@ -146,7 +146,7 @@ def _losses(credentials: list[Credential]) -> list[Finding]:
 def loss(status: str, cause: str, names: list[str]) -> Finding:
     """The finding for credentials that were lost for one cause: its sentence and its mend."""
     sentence, mend = CAUSES[cause]
-    return Finding(status, f"{_listed(names)} {STATUS_SENTENCES[status]}: {sentence}", mend)
+    return Finding(status, f"{listed(names)} {STATUS_SENTENCES[status]}: {sentence}", mend)
 
 
 def _kernel_cut_finding(table: Table, point: EntryPoint) -> Finding:
@@ -210,7 +210,8 @@ def _required(name: str) -> Finding:
     )
 
 
-def _listed(names: list[str]) -> str:
+def listed(names: list[str]) -> str:
+    """Names in a sentence: all of up to six, and of more the first five."""
     if len(names) == 1:
         return names[0]
     if len(names) <= 6:

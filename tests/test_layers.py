@@ -14,10 +14,10 @@ PACKAGE = Path(guestcred.__file__).parent
 # each module may import from those before it only
 ORDER = [
     "__init__", "records", "errors", "smbios", "layout", "credential", "offered", "tree", "guest", "stores", "users", "causes", "compare", "why",
-    "saved", "access", "units", "bus", "report", "dump", "disguise", "capture", "commands", "cli", "__main__",
+    "saved", "access", "units", "bus", "consumers", "services", "report", "dump", "disguise", "capture", "commands", "cli", "__main__",
 ]  # fmt: skip
 ONLY = {
-    "construct": {"layout"}, "click": {"cli"}, "subprocess": {"guest"}, "json": {"guest", "capture", "commands"},
+    "construct": {"layout"}, "click": {"cli"}, "subprocess": {"guest"}, "json": {"guest", "consumers", "capture", "commands"},
     "jeepney": {"bus"},
 }  # fmt: skip
 
