@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import socket
 import struct
 import time
 from typing import Any
 
 from jeepney import DBusAddress, HeaderFields, Message, MessageType, Parser, new_method_call
+from jeepney.auth import BEGIN, make_auth_external
 from jeepney.bus_messages import message_bus
-from jeepney.io.blocking import prep_socket
 
 from guestcred.errors import GuestcredError
 from guestcred.units import INTERFACES, Unit, parse_unit
@@ -31,9 +32,33 @@ class _Peer:
     """A connection that asks one thing after the other."""
 
     def __init__(self, path: str) -> None:
-        self._socket = prep_socket(path, timeout=TIMEOUT)
+        self._socket = socket.socket(socket.AF_UNIX)
         self._parser = Parser()
         self._serial = 0
+        try:
+            self._authenticate(path)
+        except BaseException:
+            self._socket.close()
+            raise
+
+    def _authenticate(self, path: str) -> None:
+        """SASL EXTERNAL, all at once: a message that systemd 252 reads together with BEGIN waits there for ever."""
+        deadline = time.monotonic() + TIMEOUT
+        self._socket.settimeout(TIMEOUT)
+        self._socket.connect(path)
+        self._socket.sendall(b"\0" + make_auth_external() + BEGIN)
+        answer = b""
+        while not answer.endswith(b"\r\n"):
+            answer += self._receive(deadline)
+        if not answer.startswith(b"OK "):
+            raise PermissionError("it refuses this user")
+
+    def _receive(self, deadline: float) -> bytes:
+        self._socket.settimeout(max(deadline - time.monotonic(), 0.001))
+        data = self._socket.recv(1 << 16)
+        if not data:
+            raise ConnectionResetError("it closed the connection")
+        return data
 
     def __enter__(self) -> _Peer:
         return self
@@ -54,11 +79,7 @@ class _Peer:
                 if reply.header.message_type == MessageType.error:
                     raise _Refused(str(reply.header.fields.get(HeaderFields.error_name)))
                 return reply.body
-            self._socket.settimeout(max(deadline - time.monotonic(), 0.001))
-            data = self._socket.recv(1 << 16)
-            if not data:
-                raise ConnectionResetError("it closed the connection")
-            self._parser.add_data(data)
+            self._parser.add_data(self._receive(deadline))
 
     def manager(self, method: str, signature: str = "", *arguments: str) -> Any:
         return self.ask(new_method_call(_MANAGER, method, signature or None, arguments))[0]

@@ -161,7 +161,7 @@ def _valid(name: str) -> bool:
 def _stored(tree: Tree, identifier: str, name: str, places: tuple[str, ...]) -> _Source:
     paths = candidates(tree, name, places)
     seen = tree.stat(tree.follow(paths[0])) if paths else None
-    encrypted = bool(paths) and paths[0].rpartition("/")[0] in map(tree.resolve, ENCRYPTED_PATH)
+    encrypted = bool(paths) and paths[0].rpartition("/")[0] in ENCRYPTED_PATH
     return _Source(identifier, name, paths, encrypted, seen and seen.st_size)
 
 

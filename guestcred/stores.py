@@ -35,8 +35,11 @@ def glob_matches(pattern: str, name: str) -> bool:
 
 
 def candidates(tree: Tree, name: str, places: tuple[str, ...] = SEARCH_PATH) -> tuple[str, ...]:
-    """Every path below the root where `name` stands, in the order of `places`: the first wins, the rest are shadowed."""
-    return tuple(path for folder in places if tree.exists(tree.follow(path := f"{tree.resolve(folder)}/{name}")))
+    """Every path below the root where `name` stands, in the order of `places`: the first wins, the rest are shadowed.
+
+    A path may lead through links, as `@system` does in a container.
+    """
+    return tuple(path for folder in places if tree.exists(tree.follow(path := f"{folder}/{name}")))
 
 
 def imported_names(tree: Tree, pattern: str, places: tuple[str, ...] = SEARCH_PATH) -> tuple[str, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -58,8 +59,9 @@ def manager(message: Message) -> Message | bytes | None:
 class Peer(threading.Thread):
     """A D-Bus server for one connection after the other, without a bus behind it."""
 
-    def __init__(self, path: Path, answer: Answer) -> None:
+    def __init__(self, path: Path, answer: Answer, welcome: bytes) -> None:
         super().__init__(daemon=True)
+        self._welcome = welcome
         self.asked: list[str] = []
         self._answer = answer
         self._listener = socket.socket(socket.AF_UNIX)
@@ -83,10 +85,12 @@ class Peer(threading.Thread):
                 return
             lines += data
             if b"AUTH EXTERNAL" in data:
-                connection.sendall(b"OK 0123456789abcdef0123456789abcdef\r\n")
+                connection.sendall(self._welcome)
+                time.sleep(0.05)  # so that a message sent right behind BEGIN comes together with it
         parser = Parser()
         serial = 0
-        data = lines.partition(b"BEGIN\r\n")[2] or connection.recv(1 << 16)
+        # as systemd 252 does, look at what came with BEGIN only when there is more to read
+        data = lines.partition(b"BEGIN\r\n")[2] + connection.recv(1 << 16)
         while data:
             for message in parser.feed(data):
                 self.asked.append(message.header.fields[HeaderFields.member])
@@ -104,7 +108,7 @@ class Peer(threading.Thread):
         self.join(5)
 
 
-Listen = Callable[[str, Answer], Peer]
+Listen = Callable[..., Peer]
 
 
 @pytest.fixture
@@ -115,8 +119,8 @@ def listen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Listen]:
         monkeypatch.setattr(bus, name, str(tmp_path / name))
     monkeypatch.setattr(bus, "TIMEOUT", 1.0)
 
-    def start(name: str, answer: Answer) -> Peer:
-        peer = Peer(tmp_path / name, answer)
+    def start(name: str, answer: Answer, welcome: bytes = b"OK 0123456789abcdef0123456789abcdef\r\n") -> Peer:
+        peer = Peer(tmp_path / name, answer, welcome)
         peer.start()
         peers.append(peer)
         return peer
@@ -192,3 +196,13 @@ def test_the_bus_stands_in_for_a_private_socket_that_is_no_help(listen: Listen) 
     listen("PRIVATE", lambda _: b"")
     listen("SYSTEM_BUS", manager)
     assert len(bus.read_units()) == 2
+
+
+@pytest.mark.parametrize(
+    ("welcome", "reason"),
+    [(b"REJECTED EXTERNAL\r\n", "it refuses this user"), (b"", "no answer within"), (b"OK", "no answer within")],
+)
+def test_a_peer_that_lets_nobody_in(listen: Listen, welcome: bytes, reason: str) -> None:
+    listen("PRIVATE", manager, welcome)
+    with pytest.raises(GuestcredError, match=reason):
+        bus.read_units()
