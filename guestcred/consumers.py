@@ -50,7 +50,6 @@ def read_consumers(tree: Tree, name: str | None = None, own: tuple[Unit, ...] = 
     """All units that request credentials, and the unit `name` even where systemd has not loaded it yet.
 
     `own` are those that guestcred itself delivers to; a captured tree has them already.
-
     Raises GuestcredError (exit status 3) where PID 1 cannot be asked, or the captured tree has no units.
     """
     if not tree.live:
@@ -68,20 +67,21 @@ def _look(tree: Tree, units: tuple[Unit, ...], others: tuple[str, ...]) -> Look:
     for unit in units:
         for request in unit.requests:
             if request.source[:1] == "/":
-                _add_outside(tree, request.source, outside)
+                _add_outside(tree, tree.follow(request.source), request.source, outside)
     return Look(tuple(Consumer(one, _delivered(tree, one)) for one in units), others, outside)
 
 
-def _add_outside(tree: Tree, path: str, outside: dict[str, int | None]) -> None:
-    real = tree.follow(path)
+def _add_outside(tree: Tree, real: str, path: str, outside: dict[str, int | None]) -> None:
     seen = tree.stat(real)
     if seen is None:
         return
     if stat.S_ISDIR(seen.st_mode):
         outside[f"{path}/"] = None
         for name in tree.names(real) or ():
-            _add_outside(tree, f"{path}/{name}", outside)
-    else:
+            if name[0] != ".":
+                _add_outside(tree, f"{real}/{name}", f"{path}/{name}", outside)
+    elif not stat.S_ISLNK(seen.st_mode):
+        # load_cred_recurse_dir_cb() in systemd src/core/exec-credential.c passes over the links of a folder too
         outside[path] = seen.st_size if stat.S_ISREG(seen.st_mode) else None
 
 

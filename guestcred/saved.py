@@ -39,9 +39,7 @@ def from_json(kind: type[_R], data: object, **inner: type[Record]) -> _R:
         value = data[field]
         if field in inner and isinstance(value, list):
             value = tuple(from_json(inner[field], one) for one in value)
-        elif type(value) not in _TYPES.get(annotation, ()) or (
-            isinstance(value, str) and not value.isprintable() and value
-        ):
+        elif type(value) not in _TYPES.get(annotation, ()) or (isinstance(value, str) and not value.isprintable()):
             raise ValueError(f"wrong {field} in a {kind.__name__}")
         values[field] = value
     return kind(**values)

@@ -85,7 +85,9 @@ def test_absolute_paths_through_links(tmp_path: Path, monkeypatch: pytest.Monkey
     (tmp_path / "run/secrets.d/1/sub").mkdir(parents=True)
     (tmp_path / "run/secrets").symlink_to("/run/secrets.d/1")
     (tmp_path / "run/secrets.d/1/key").write_bytes(b"four")
-    (tmp_path / "run/secrets.d/1/sub/link").symlink_to("../key")
+    (tmp_path / "run/secrets.d/1/sub/other").write_bytes(b"seven!!")
+    (tmp_path / "run/secrets.d/1/sub/.hidden").write_bytes(b"")
+    (tmp_path / "run/secrets.d/1/sub/up").symlink_to("..")
     (tmp_path / "loop").symlink_to("loop")
     os.mkfifo(tmp_path / "run/fifo")
     look = live(tmp_path, monkeypatch, unit("/run/secrets/key", "/run/fifo", "/gone", "/loop", "/run/secrets"))
@@ -94,6 +96,5 @@ def test_absolute_paths_through_links(tmp_path: Path, monkeypatch: pytest.Monkey
         "/run/fifo": None,
         "/run/secrets/": None,
         "/run/secrets/sub/": None,
-        "/run/secrets/sub/link": 4,
-        "/loop": None,
+        "/run/secrets/sub/other": 7,
     }
