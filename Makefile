@@ -5,9 +5,10 @@ BIN := .venv/bin
 
 # systemd-python is compiled: it wants Python's and systemd's headers and a C compiler
 BUILD_PACKAGES := python3-venv python3-dev gcc pkg-config libsystemd-dev
-TEST_PACKAGES := dmidecode dpkg-dev debhelper dh-python pybuild-plugin-pyproject python3-all python3-setuptools lintian
+TEST_PACKAGES := dmidecode dpkg-dev debhelper dh-python pybuild-plugin-pyproject python3-all python3-setuptools lintian \
+  qemu-system-x86 shellcheck age systemd
 
-.PHONY: demo test test-fast bench lint deb clean build-packages test-packages
+.PHONY: demo test test-fast bench damage lint deb clean build-packages test-packages
 
 demo: .venv/runtime
 	$(BIN)/guestcred --root fixtures/dmi/debian13 check
@@ -34,6 +35,10 @@ deb: test-packages
 
 bench: .venv/dev
 	$(BIN)/python tests/bench.py
+
+# which secrets arrive whole by the shell's way and by guestcred's, under QEMU
+damage: .venv/dev test-packages
+	$(BIN)/python tests/difficult.py
 
 # installs the packages in $(1) by apt when it may, else says the line to type
 define install

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,13 @@ Build = Callable[..., Path]
 def table_of(*strings: bytes, handle: int = 0x0E00) -> bytes:
     """A table of one Type 11 and its End-of-Table."""
     return build_structure(11, handle, strings) + build_structure(127, 0x7F00)
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """A folder in memory, as a unit's RuntimeDirectory= is."""
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as made:
+        yield Path(made)
 
 
 @pytest.fixture

@@ -182,6 +182,23 @@ def test_a_fragment_behind_a_comma(tree: Build) -> None:
 
 
 @pytest.mark.parametrize(
+    "strings",
+    [
+        (b"io.systemd.credential:PW=first", b"second", SECRET),
+        (b"io.system.credential:PW=" + SECRET,),
+        (b"io_systemd_Credential:PW=x", SECRET),
+        (b"x" * 9 + b"io.systemd.credential:PW=" + SECRET,),
+        (b"io.systemd.stub.kernel-cmdline-extra=systemd.set_credential=PW:" + SECRET,),
+    ],
+)
+def test_dump_shows_nothing_of_a_damaged_credential(tree: Build, strings: tuple[bytes, ...]) -> None:
+    root = tree([b"vendor=shown", *strings])
+    for arguments in (["dump"], ["dump", "--format", "json"], ["dump", "--all"], ["check"]):
+        printed = run("--root", root, *arguments, status=None)
+        assert ("vendor=shown" in printed) == (arguments[0] == "dump")
+
+
+@pytest.mark.parametrize(
     ("value", "code"), [(SECRET + b"\n", "trailing-newline"), (b"", "empty"), (b"PEM\n" + SECRET + b"\n", None)]
 )
 def test_values_that_look_wrong_are_warned_of(tree: Build, value: bytes, code: str | None) -> None:

@@ -14,12 +14,19 @@ PACKAGE = Path(guestcred.__file__).parent
 # each module may import from those before it only
 ORDER = [
     "__init__", "records", "errors", "smbios", "layout", "credential", "offered", "tree", "guest", "stores", "users", "causes", "compare", "why",
-    "saved", "access", "units", "bus", "consumers", "services", "report", "dump", "disguise", "capture", "commands", "cli", "__main__",
+    "saved", "access", "units", "bus", "consumers", "services", "report", "dump", "disguise", "capture", "commands", "secret", "encode", "forms",
+    "memory", "launch", "host", "cli", "__main__",
 ]  # fmt: skip
 ONLY = {
-    "construct": {"layout"}, "click": {"cli"}, "subprocess": {"guest"}, "json": {"guest", "consumers", "capture", "commands"},
+    "construct": {"layout"},
+    "click": {"cli"},
+    "subprocess": {"guest"},
+    "json": {"guest", "consumers", "capture", "commands", "forms", "host"},
+    "ctypes": {"memory"},
+    "http.client": {"launch"},
     "jeepney": {"bus"},
-}  # fmt: skip
+    "socket": {"bus", "launch"},
+}
 
 
 def imports(path: Path) -> set[str]:
