@@ -171,35 +171,12 @@ def _origin(one: Outcome) -> str:
 
 def services_json(services: Services) -> dict[str, object]:
     """The document `guestcred.services/1`."""
+    from guestcred.saved import to_json
+
     return {
         "schema": "guestcred.services/1",
         "verdict": "findings" if services.findings else "agrees",
         "systemd": services.systemd,
-        "services": [
-            {
-                "unit": service.unit,
-                "state": service.state,
-                "running": service.running,
-                "user": service.user,
-                "credentials": [
-                    {
-                        "id": one.id,
-                        "state": one.state,
-                        "setting": one.setting,
-                        "name": one.name,
-                        "source": one.source,
-                        "shadowed": list(one.shadowed),
-                        "required": one.required,
-                        "encrypted": one.encrypted,
-                        "size": one.size,
-                        "mode": None if one.mode is None else f"{one.mode:04o}",
-                        "owner": one.owner,
-                        "readable": one.readable,
-                    }
-                    for one in service.credentials
-                ],
-            }
-            for service in services.services
-        ],
+        "services": [to_json(one) for one in services.services],
         "findings": [_finding_json(one) for one in services.findings],
     }

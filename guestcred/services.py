@@ -26,7 +26,7 @@ class Outcome(Record):
     `state`: `delivered`; `unreadable` by the unit's user; `undelivered` though the unit runs and a source has it;
     `ready` for the unit's start; `skipped` in silence for lack of a source; `fatal`, the same for an absolute path;
     `nothing` for a pattern without a match. `source` is the path that wins, or "SetCredential=", or None, and `encrypted`
-    says that it is; `size` in bytes. `setting` is None for what is there and is not requested any more.
+    says that it is; `size` in bytes, `mode` in octal. `setting` is None for what is there and is not requested any more.
     """
 
     id: str
@@ -38,13 +38,16 @@ class Outcome(Record):
     required: bool
     encrypted: bool
     size: int | None
-    mode: int | None
+    mode: str | None
     owner: int | None
     readable: bool | None
 
 
 class Service(Record):
-    """A unit with the outcome of its requests; `user` as the unit has it, root where it names none."""
+    """A unit with the outcome of its requests; `user` as the unit has it, root where it names none.
+
+    It is shown in JSON as it is here, and so is an outcome.
+    """
 
     unit: str
     state: str
@@ -177,9 +180,8 @@ def _outcome(tree: Tree, request: Request | None, one: _Source, running: bool, g
         state = "nothing"
     else:
         state = "fatal" if required else "skipped"
-    size = request.size if request is not None and default else one.size
-    if encrypted and request is not None and request.setting != LOAD:
-        size = None  # only decryption tells
+    # what is decrypted tells its size only then
+    size = None if encrypted and request is not None and request.setting != LOAD else one.size
     return Outcome(
         id=one.id,
         setting=request.setting if request is not None else None,
@@ -190,7 +192,7 @@ def _outcome(tree: Tree, request: Request | None, one: _Source, running: bool, g
         required=required,
         encrypted=encrypted,
         size=given.size if given is not None else size,
-        mode=given.mode if given is not None else None,
+        mode=f"{given.mode:04o}" if given is not None else None,
         owner=given.owner if given is not None else None,
         readable=given.readable if given is not None else None,
     )
@@ -210,7 +212,7 @@ def _finding(unit: Unit, one: Outcome) -> Finding | None:
         message = f"{unit.name} runs without {one.id}, which {one.source} has now"
         return Finding("undelivered", message, f"it was not there, or not requested, when the unit started; {restart}")
     if one.state == "unreadable":
-        message = f"{unit.name} runs as {unit.user or 'root'}, who cannot read its {one.id} (mode {one.mode:04o}, owner {one.owner})"
+        message = f"{unit.name} runs as {unit.user or 'root'}, who cannot read its {one.id} (mode {one.mode}, owner {one.owner})"
         return Finding("unreadable", message, f"systemd sets mode, owner and ACL anew at the start; {restart}")
     if one.setting == LOAD and one.encrypted:
         message = f"{unit.name} gets {one.id} from {one.source} as it is there, encrypted"
