@@ -14,9 +14,9 @@ from guestcred.units import IMPORT, LOAD, LOAD_ENCRYPTED, SET, SET_ENCRYPTED, Re
 
 # what systemd itself reads, by systemd.system-credentials(7): its units ask for these in case they are there
 SYSTEMD_OWN = (
-    "agetty.", "bootctl.", "cryptsetup.", "firstboot.", "fstab.", "getty.", "home.", "import.", "imds.", "journal.", "login.",
-    "network.", "passwd.", "resolve.", "shell.", "ssh.", "sysctl.", "system.", "systemd.", "sysusers.", "tmpfiles.", "tty.",
-    "udev.", "userdb.", "veritysetup.", "vmm.",
+    "agetty.", "bootctl.", "cryptsetup.", "firstboot.", "fsck.", "fstab.", "getty.", "home.", "import.", "imds.",
+    "journal.", "login.", "network.", "passwd.", "quotacheck.", "resolve.", "shell.", "ssh.", "sysctl.", "system.",
+    "systemd.", "sysusers.", "tmpfiles.", "tty.", "udev.", "userdb.", "veritysetup.", "vmm.",
 )  # fmt: skip
 
 
