@@ -87,7 +87,7 @@ vm-packages:
 
 .venv/dev: pyproject.toml .venv/runtime
 	$(BIN)/pip install -q --disable-pip-version-check --config-settings editable_mode=compat -e '.[dev]'
-	$(BIN)/pip install -q --disable-pip-version-check --upgrade --no-deps --target .venv/oldest construct==2.10.68 click==8.1.3
+	$(BIN)/pip install -q --disable-pip-version-check --upgrade --no-deps --target .venv/oldest construct==2.10.68 click==8.1.3 jeepney==0.8.0
 	touch $@
 
 clean:

@@ -54,7 +54,8 @@ def main(context: click.Context, root: str, systemd: int | None) -> None:
     """See where a credential got lost between the hypervisor and the guest.
 
     A hypervisor offers credentials as SMBIOS Type 11 OEM strings, and systemd imports them into
-    /run/credentials/@system. guestcred compares the two and says why they differ. It prints no values.
+    /run/credentials/@system. guestcred compares the two, says why they differ, and tells what each unit gets of them.
+    It prints no values.
 
     Exit status: 0 agrees, 1 findings, 2 usage, 3 could not look (no table, no permission).
     """
@@ -90,6 +91,18 @@ def apply(where: dict[str, Any], dry_run: bool, form: str) -> int:
 def why(where: dict[str, Any], name: str, form: str) -> int:
     """Tell one credential's whole way, and where it was lost."""
     return commands.why(name, form=form, **where)
+
+
+@main.command()
+@click.argument("unit", required=False)
+@format_option
+@click.pass_obj
+def services(where: dict[str, Any], unit: str | None, form: str) -> int:
+    """Tell which credentials each unit requests, where they come from, and whether its user can read them.
+
+    UNIT is the name of one unit, such as nginx or nginx.service; without it, all units that systemd has loaded.
+    """
+    return commands.services(unit, form=form, **where)
 
 
 @main.command()

@@ -14,6 +14,7 @@ PACKAGE = Path(guestcred.__file__).parent
 # each module may import from those before it only
 ORDER = [
     "__init__", "records", "errors", "smbios", "layout", "credential", "offered", "tree", "guest", "stores", "users", "causes", "compare", "why",
+    "saved", "access", "units", "bus", "consumers", "services",
     "report", "config", "sources", "plan", "folders", "install", "receipt", "journal", "dump", "disguise", "capture", "commands",
     "secret", "encode", "forms", "memory", "launch", "host", "cli", "__main__",
 ]  # fmt: skip
@@ -21,11 +22,12 @@ ONLY = {
     "construct": {"layout"},
     "click": {"cli"},
     "subprocess": {"guest"},
-    "json": {"guest", "capture", "commands", "forms", "host"},
+    "json": {"guest", "consumers", "capture", "commands", "forms", "host"},
     "ctypes": {"memory"},
     "_ctypes": {"install"},
     "http.client": {"launch"},
-    "socket": {"launch"},
+    "jeepney": {"bus"},
+    "socket": {"bus", "launch"},
     "systemd": {"journal"},
     "tomllib": {"config"},
 }
