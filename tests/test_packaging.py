@@ -9,7 +9,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from conftest import CAPTURES
+from conftest import REFERENCE
 
 ROOT = Path(__file__).parent.parent
 OLDEST = Path(sys.prefix) / "oldest"  # construct, click and jeepney as Debian 12 has them, put there by make
@@ -43,7 +43,7 @@ def test_debian_12s_versions_do(wheel: Path, arguments: list[str]) -> None:
     }
     code = "import sys, guestcred, click, construct; from guestcred.__main__ import main; sys.exit(main())"
     done = subprocess.run(
-        [sys.executable, "-S", "-c", code, "--root", str(CAPTURES[0]), *arguments],
+        [sys.executable, "-S", "-c", code, "--root", str(REFERENCE), *arguments],
         env={**os.environ, "PYTHONPATH": f"{wheel}:{OLDEST}"},
         capture_output=True,
         text=True,
