@@ -8,7 +8,7 @@ import os
 import shutil
 
 from guestcred import __version__
-from guestcred.disguise import Disguise, Replace, hide_table
+from guestcred.disguise import Disguise, Replace, hide_table, secret_names
 from guestcred.errors import FINDINGS, USAGE, GuestcredError
 from guestcred.guest import (
     CAPTURE,
@@ -35,8 +35,12 @@ def disguised(guest: Guest) -> Guest:
 
 
 def _rewritten(guest: Guest, replace: Replace) -> Guest:
+    names = secret_names(guest.table, replace)
+
     def values(files: dict[str, bytes] | None) -> dict[str, bytes] | None:
-        return None if files is None else {name: replace("value", data) for name, data in files.items()}
+        return (
+            None if files is None else {names.get(name, name): replace("value", data) for name, data in files.items()}
+        )
 
     entries = guest.entries
     if entries is not None:
@@ -53,6 +57,7 @@ def _rewritten(guest: Guest, replace: Replace) -> Guest:
         fw_cfg=values(guest.fw_cfg),
         parameters=Parameters(credentials, parameters.import_disabled),
         systemd=guest.systemd,
+        unreadable=guest.unreadable,
     )
 
 
@@ -78,6 +83,7 @@ def tree_of(guest: Guest, facts: Facts) -> dict[str, bytes | None]:
         files[ENTRY_POINT] = guest.entry_point
     if guest.entries is not None:
         files |= {ENTRIES: None} | {one.path: one.data for one in guest.entries}
+    files |= dict.fromkeys(guest.unreadable)
     for folder, suffix, values in (
         (SYSTEM, "", guest.system),
         (INITRD, "", guest.initrd),

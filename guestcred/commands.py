@@ -8,10 +8,11 @@ import sys
 from guestcred.causes import Evidence
 from guestcred.compare import REPORT, Comparison, Finding, compare, needs_facts, table_warnings
 from guestcred.errors import FINDINGS, GuestcredError
-from guestcred.guest import Facts, Guest, read_facts, read_guest, read_systemd, read_table
+from guestcred.guest import TABLE, Facts, Guest, read_facts, read_guest, read_systemd, read_table
 from guestcred.offered import Accepted, Verdict, judge
 from guestcred.smbios import OEM_STRINGS, Table, parse
 from guestcred.tree import Tree
+from guestcred.words import visible
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,9 +21,9 @@ if TYPE_CHECKING:
 
 def show_error(error: GuestcredError) -> int:
     """Print an expected failure in its one form and return its exit status."""
-    print(f"guestcred: error: {error.problem}", file=sys.stderr)
+    print(f"guestcred: error: {visible(error.problem)}", file=sys.stderr)
     for hint in error.hints:
-        print(f"guestcred: hint: {hint}", file=sys.stderr)
+        print(f"guestcred: hint: {visible(hint)}", file=sys.stderr)
     return error.status
 
 
@@ -48,6 +49,8 @@ def _judged(
 ) -> tuple[tuple[Verdict, ...], Evidence, Comparison]:
     """Everything worked out from one look; facts are asked for where they matter and were not given."""
     table = parse(guest.table)
+    if not table.holds_anything:
+        raise _no_structure(Tree(guest.root).shown(TABLE))
     offered = judge(table.structures, guest.systemd)
     if facts is None and needs_facts(offered, guest):
         facts = read_facts(guest.root)
@@ -143,11 +146,13 @@ def dump(
         _print_json(dumping.dump_json(result))
     else:
         sys.stdout.write(dumping.dump_text(result))
-    if not table.structures:
-        raise GuestcredError(
-            f"no structure could be read from {path or 'the table'}", "is this a DMI table? see the warning above"
-        )
+    if not table.holds_anything:
+        raise _no_structure(path or "the table")
     return 0
+
+
+def _no_structure(path: str) -> GuestcredError:
+    return GuestcredError(f"no structure could be read from {path}", "is this a DMI table, from its first byte on?")
 
 
 def _read_file(path: str) -> tuple[bytes, bytes | None]:

@@ -5,7 +5,15 @@ from __future__ import annotations
 from guestcred.compare import Finding
 from guestcred.credential import name_is_valid, printable
 from guestcred.layout import FIELDS, StringNumber, fields_of, type_name
-from guestcred.offered import Accepted, Rejected, Verdict, mentions_credential, split_prefix
+from guestcred.offered import (
+    Accepted,
+    Rejected,
+    Verdict,
+    is_bare_secret,
+    mentions_credential,
+    shortened,
+    split_prefix,
+)
 from guestcred.records import Record
 from guestcred.report import count, size, warning_lines
 from guestcred.smbios import OEM_STRINGS, Structure, Table
@@ -44,11 +52,10 @@ def redacted(text: bytes, hide: bool) -> str:
     if split is not None:
         name, equals, value = split[1].partition(b"=")
         prefix = text[: len(text) - len(split[1])].decode("ascii")
-        return (
-            f"{prefix}{name.decode('ascii')}={_hidden(value)}"
-            if equals and name_is_valid(name)
-            else prefix + _hidden(split[1])
-        )
+        if not equals or not name_is_valid(name):
+            return prefix + _hidden(split[1])
+        shown = name.decode("ascii")
+        return f"{prefix}{shortened(shown) if is_bare_secret(name, value) else shown}={_hidden(value)}"
     return _hidden(text) if hide else printable(text)
 
 
@@ -84,7 +91,12 @@ def _oem_json(verdict: Verdict, shown: str, reveal: bool) -> dict[str, object]:
     place: dict[str, object] = {"handle": verdict.handle, "index": verdict.index}
     if not isinstance(verdict, Accepted):
         return {**place, "text": shown}
-    told = {**place, "name": verdict.name, "encoding": verdict.encoding, "size": len(verdict.value)}
+    told = {
+        **place,
+        "name": verdict.name if reveal else verdict.shown,
+        "encoding": verdict.encoding,
+        "size": len(verdict.value),
+    }
     return {**told, "value": printable(verdict.value)} if reveal else told
 
 
@@ -139,8 +151,8 @@ def _field_text(value: object) -> str:
 
 def _oem_text(verdict: Verdict | None, shown: str, reveal: bool) -> str:
     match verdict:
-        case Accepted(name=name, encoding=encoding, value=value):
-            line = f"{name}  {encoding}  {size(len(value))}"
+        case Accepted(encoding=encoding, value=value):
+            line = f"{verdict.name if reveal else verdict.shown}  {encoding}  {size(len(value))}"
             return f"{line}  {printable(value)}" if reveal else line
         case Rejected(reason=reason):
             return f"rejected: {reason}  {shown}"
