@@ -420,6 +420,8 @@ def test_no_table(tmp_path: Path) -> None:
         ["dump", "--all", "--type", "1"],
         ["--systemd", "x", "check"],
         ["why"],
+        ["why", ""],
+        ["check", "--require", ""],
     ],
 )
 def test_usage(arguments: list[str]) -> None:
@@ -496,3 +498,41 @@ def test_the_plain_form_is_only_a_short_cut() -> None:
     assert plain_check(["--root", "x", "check", "--format", "json"]) == ("x", "json")
     for arguments in (["check", "--help"], ["check", "--require", "A"], ["--root"], ["--root", "x"], ["why", "A"], []):
         assert plain_check(arguments) is None
+
+
+REFERENCE = CAPTURES[0].parent / "debian13"
+
+
+@pytest.mark.parametrize(
+    ("command", "status", "error"),
+    [
+        ("check >&-", 0, ""),
+        ("check 2>&-", 0, ""),
+        ("check <&- >&- 2>&-", 0, ""),
+        ("dump --all >&-", 0, ""),
+        ("why NOTHING 2>&-", 1, ""),
+        ("check >/dev/full", 3, "guestcred: error: cannot write the output: no space left on device\n"),
+        ("dump --all >/dev/full", 3, "guestcred: error: cannot write the output: no space left on device\n"),
+        ("check >/dev/full 2>&1", 3, ""),
+        ("--systemd x check 2>/dev/full", 3, ""),
+    ],
+)
+def test_streams_that_are_closed_or_full(command: str, status: int, error: str) -> None:
+    program = f"{sys.executable} -m guestcred --root {REFERENCE} "
+    done = subprocess.run(["bash", "-c", program + command], capture_output=True, check=False, text=True)
+    assert (done.returncode, done.stderr) == (status, error)
+
+
+def test_no_core_file() -> None:
+    code = (
+        "import resource, sys\n"
+        "from guestcred.__main__ import main\n"
+        "main()\n"
+        "assert resource.getrlimit(resource.RLIMIT_CORE) == (0, 0)"
+    )
+    subprocess.run([sys.executable, "-c", code, "--root", REFERENCE, "check"], capture_output=True, check=True)
+
+
+def test_without_a_command_comes_the_help() -> None:
+    printed = run(status=2)
+    assert printed.startswith("Usage: guestcred") and "error" not in printed
