@@ -116,7 +116,10 @@ def capture(where: dict[str, Any], path: str, form: str) -> int:
 @format_option
 @click.pass_obj
 def dump(where: dict[str, Any], path: str | None, kind: int | None, everything: bool, reveal: bool, form: str) -> int:
-    """Decode a DMI table: the live one, a raw table, a `dmidecode --dump-bin` file or a folder like sysfs."""
+    """Decode a DMI table: the live one, a raw table, a `dmidecode --dump-bin` file or a folder like sysfs.
+
+    FILE may be a link or a pipe, and is standard input for `-`.
+    """
     if everything and kind is not None:
         raise click.UsageError("--all and --type exclude each other")
     shown = None if everything else OEM_STRINGS if kind is None else kind

@@ -11,8 +11,10 @@ from guestcred.errors import FINDINGS, GuestcredError
 from guestcred.guest import TABLE, Facts, Guest, read_facts, read_guest, read_systemd, read_table
 from guestcred.offered import Accepted, Verdict, judge
 from guestcred.smbios import OEM_STRINGS, Table, parse
-from guestcred.tree import Tree
+from guestcred.tree import FILE_MAX, Tree
 from guestcred.words import visible
+
+DUMP_TABLE = 0x20  # where 'dmidecode --dump-bin' puts the table
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -167,21 +169,35 @@ def _read_file(path: str) -> tuple[bytes, bytes | None]:
             f"there is no DMI table in the folder {path}",
             "it should hold DMI and smbios_entry_point, as /sys/firmware/dmi/tables does",
         )
-    folder, name = os.path.split(os.path.abspath(path))
-    data = Tree(folder).read(name)
-    if data is None:
-        raise GuestcredError(
-            f"there is no file {path}",
-            "give a raw DMI table, a 'dmidecode --dump-bin' file, or a folder like /sys/firmware/dmi/tables",
-        )
-    return _split_dump(data)
+    return _split_dump(path, _read_any(path))
 
 
-def _split_dump(data: bytes) -> tuple[bytes, bytes | None]:
+def _read_any(path: str) -> bytes:
+    """The bytes of a file, a link to one, a pipe, or of standard input for `-`."""
+    try:
+        with open(0 if path == "-" else path, "rb", closefd=path != "-") as file:
+            data = file.read(FILE_MAX + 1)
+    except OSError as error:
+        if isinstance(error, FileNotFoundError):
+            hint = "give a raw DMI table, a 'dmidecode --dump-bin' file, or a folder like /sys/firmware/dmi/tables"
+            raise GuestcredError(f"there is no file {path}", hint) from None
+        raise GuestcredError(f"cannot read {path}: {(error.strerror or str(error)).lower()}") from None
+    if len(data) > FILE_MAX:
+        raise GuestcredError(f"cannot read {path}: larger than {FILE_MAX >> 20} MiB")
+    return data
+
+
+def _split_dump(path: str, data: bytes) -> tuple[bytes, bytes | None]:
     """A `dmidecode --dump-bin` file is an entry point at 0 and its table at the address in it, 0x20."""
     from guestcred.layout import parse_entry_point
 
     point = parse_entry_point(data)
-    if point is None or not 0x18 <= point.address <= len(data):
+    if point is None:
         return data, None
-    return data[point.address : point.address + point.table_length], data[:0x20]
+    if len(data) <= DUMP_TABLE:
+        raise GuestcredError(
+            f"{path} is an entry point, not a table",
+            "give the file DMI beside it, or their folder, or a 'dmidecode --dump-bin' file, which has both",
+        )
+    start = point.address if 0x18 <= point.address < len(data) else DUMP_TABLE
+    return data[start : start + point.table_length], data[:DUMP_TABLE]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from guestcred.compare import Finding
 from guestcred.credential import name_is_valid, printable
-from guestcred.layout import FIELDS, StringNumber, fields_of, type_name
+from guestcred.layout import StringNumber, Uuid, fields_of, type_name
 from guestcred.offered import (
     Accepted,
     Rejected,
@@ -108,10 +108,19 @@ def _fields(structure: Structure, dump: Dump) -> list[tuple[str, object]]:
         if isinstance(value, StringNumber):
             fields.append((name, strings[value - 1] if 1 <= value <= len(strings) else None))
         elif isinstance(value, bytes):
-            fields.append((name, _hidden(value) if structure.type == OEM_STRINGS and not dump.reveal else value.hex()))
+            secret = structure.type == OEM_STRINGS or mentions_credential(value)
+            fields.append((name, _hidden(value) if secret and not dump.reveal else _bytes_text(value, dump.version)))
         else:
             fields.append((name, value))
     return fields
+
+
+def _bytes_text(value: bytes, version: str | None) -> str:
+    if not isinstance(value, Uuid):
+        return value.hex()
+    # drivers/firmware/dmi_scan.c, dmi_save_uuid(): before SMBIOS 2.6 nothing said in which order
+    numbers = [int(part) for part in (version or "3.0").split(".")[:2]]
+    return value.text(little_endian=numbers >= [2, 6])
 
 
 def dump_text(dump: Dump) -> str:
@@ -134,8 +143,11 @@ def dump_text(dump: Dump) -> str:
                 f"  {index:>3}  {_oem_text(by_place.get((instances[id(one)], index)), text, dump.reveal)}"
                 for index, text in enumerate(strings, 1)
             ]
-        elif not (dump.typed and one.type in FIELDS):
-            lines += [f"  {index:>3}  {text}" for index, text in enumerate(strings, 1)]
+        else:
+            named = (
+                {value for value in fields_of(one).values() if isinstance(value, StringNumber)} if dump.typed else set()
+            )
+            lines += [f"  {index:>3}  {text}" for index, text in enumerate(strings, 1) if index not in named]
     if not dump.structures():
         lines += ["", "no structure" + (f" of type {dump.kind}" if dump.kind is not None else "") + " in this table"]
     for warning in dump.warnings:
@@ -146,6 +158,8 @@ def dump_text(dump: Dump) -> str:
 def _field_text(value: object) -> str:
     if value is None:
         return "-"
+    if isinstance(value, list):
+        return ", ".join(f"{handle:#06x}" for handle in value) or "-"
     return f"{value} ({value:#x})" if isinstance(value, int) and value > 9 else str(value)
 
 

@@ -484,6 +484,47 @@ def test_dump_reads_every_form(tmp_path: Path) -> None:
     run("dump", tmp_path / "absent", status=3)
 
 
+def test_dump_reads_links_pipes_and_standard_input(tmp_path: Path) -> None:
+    (tmp_path / "raw").write_bytes(table_of(KEY))
+    (tmp_path / "link").symlink_to("raw")
+    program = f"{sys.executable} -m guestcred dump"
+    for command in (f"{program} link", f"{program} - <raw", f"cat raw | {program} /dev/stdin", f"{program} <(cat raw)"):
+        done = subprocess.run(["bash", "-c", command], cwd=tmp_path, capture_output=True, check=True, text=True)
+        assert "KEY  text  14 bytes" in done.stdout
+    assert "larger than 16 MiB" in run("dump", "/dev/zero", status=3)
+    assert "no structure" in run("dump", "/dev/null", status=3)
+
+
+def test_dump_tells_an_entry_point_from_a_table(tmp_path: Path) -> None:
+    from guestcred.layout import build_entry_point
+
+    table = table_of(KEY)
+    point = build_entry_point(len(table), address=0xF5A40)
+    for size in (31, 32):
+        (tmp_path / "point").write_bytes(point.ljust(32, b"\0")[:size])
+        assert "is an entry point, not a table" in run("dump", tmp_path / "point", status=3)
+    (tmp_path / "whole").write_bytes(point.ljust(32, b"\0") + table)
+    assert "KEY  text  14 bytes" in run("dump", tmp_path / "whole")
+
+
+def test_dump_all(tree: Build) -> None:
+    prefix = b"io.systemd.credential:X="
+    uuid = bytes.fromhex("33221100554477668899aabbccddeeff")
+    table = (
+        build_structure(1, 1, [b"maker", b"nobody's"], {"manufacturer": 1, "uuid": uuid})
+        + build_structure(2, 2, [], {"number_of_contained_object_handles": 1, "contained_object_handles": [0x400]})
+        + build_structure(200, 3, [], {"rest": prefix + SECRET})
+        + build_structure(127, 4)
+    )
+    root = tree(table=table, system={})
+    printed = run("--root", root, "dump", "--all")
+    assert "  uuid: 00112233-4455-6677-8899-aabbccddeeff\n" in printed
+    assert "  manufacturer: maker\n" in printed and "    2  nobody's\n" in printed and "  1  maker" not in printed
+    assert "  contained_object_handles: 0x0400\n" in printed
+    assert SECRET.hex() not in printed + run("--root", root, "dump", "--all", "--format", "json")
+    assert (prefix + SECRET).hex() in run("--root", root, "dump", "--all", "--reveal")
+
+
 def test_structures_may_share_a_handle(tree: Build) -> None:
     first, second = b"io.systemd.credential:A=1", b"io.systemd.credential:B=" + SECRET
     raws = [build_structure(11, 7, [first]), build_structure(11, 7, [b"x", second])]
