@@ -23,6 +23,7 @@ from guestcred.guest import (
     Facts,
     Guest,
     Parameters,
+    parse_cmdline,
 )
 
 
@@ -98,8 +99,15 @@ def _command_line(parameters: Parameters) -> bytes:
     """What matters of the kernel command line, and nothing else of it."""
     words = ["systemd.import_credentials=no"] if parameters.import_disabled else []
     for name, (_, value) in parameters.credentials.items():
-        words.append(f'"systemd.set_credential_binary={name}:{base64.b64encode(value).decode()}"')
-    return " ".join(words).encode() + b"\n"
+        # a name may have blanks and quotes; in each kind of quotes the other one stands for itself, as in proc_cmdline_parse()
+        quote = "'" if '"' in name else '"'
+        words.append(f"{quote}systemd.set_credential_binary={name}:{base64.b64encode(value).decode()}{quote}")
+    line = " ".join(words).encode() + b"\n"
+    if parse_cmdline(line, None).credentials.keys() != parameters.credentials.keys():
+        raise GuestcredError(
+            "cannot write a kernel command line that names the same credentials: one has both quotes in it"
+        )
+    return line
 
 
 def write_tree(path: str, files: dict[str, bytes | None]) -> None:

@@ -7,7 +7,6 @@ from itertools import pairwise
 from guestcred.causes import CAUSES, Evidence, kernel_cut
 from guestcred.credential import compare_digest, is_whole_base64, shown_name
 from guestcred.guest import SYSTEM, Guest, other_sources
-from guestcred.lookup import absence, look_up
 from guestcred.offered import REASONS, Accepted, Rejected, Unrelated, Verdict
 from guestcred.records import Record
 from guestcred.smbios import REASONS as ENDINGS
@@ -123,12 +122,8 @@ def compare(
         *refusals(rejected),
         *(_near_miss(one) for one in offered if isinstance(one, Unrelated) and one.hint),
     ]
-    arrived_or_told = {told for one in credentials for told in (one.name, one.shown)}
-    for name in require:
-        known = look_up(name, offered, guest)
-        if name not in arrived_or_told and not known.rejected:
-            _, clause, mend = absence(known, evidence, cut_off.message if cut_off else None)
-            findings.append(Finding("required", f"{known.shown} is required, and {clause}", mend))
+    told = {name for one in credentials for name in (one.name, one.shown)}
+    findings += _required([name for name in require if name not in told], guest, offered, evidence, cut_off)
     warnings = [] if cut else table_warnings(table, point)
     if (
         point is None
@@ -143,6 +138,22 @@ def compare(
             doubts[verdict.name] = tuple(suspicions(verdict, rest))
             warnings += doubts[verdict.name]
     return Comparison(guest.systemd, tuple(credentials), rejected, tuple(findings), tuple(warnings), doubts)
+
+
+def _required(
+    absent: list[str], guest: Guest, offered: tuple[Verdict, ...], evidence: Evidence, cut_off: Finding | None
+) -> list[Finding]:
+    """The findings for names that must arrive and did not; what was refused has a finding already."""
+    if not absent:
+        return []
+    from guestcred.lookup import absence, look_up
+
+    findings = []
+    for known in (look_up(name, offered, guest) for name in absent):
+        if not known.rejected:
+            _, clause, mend = absence(known, evidence, cut_off.message if cut_off else None)
+            findings.append(Finding("required", f"{known.shown} is required, and {clause}", mend))
+    return findings
 
 
 def is_cut_off(one: Verdict, table: Table) -> bool:

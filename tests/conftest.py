@@ -7,8 +7,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from guestcred.layout import build_entry_point, build_structure
+
+# how long an example takes says more of the machine's load than of the code
+settings.register_profile("guestcred", deadline=None)
+settings.load_profile("guestcred")
 
 FIXTURES = Path(__file__).parent.parent / "fixtures" / "dmi"
 CAPTURES = sorted(path for path in FIXTURES.iterdir() if path.is_dir())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import random
 import time
 
@@ -162,9 +163,13 @@ def test_the_walk_is_linear() -> None:
         data = build_structure(1, 7, [b"a", b"bc"]) * count
         best = 9.0
         for _ in range(5):
-            start = time.perf_counter()
+            start = time.process_time()
             parse(data)
-            best = min(best, time.perf_counter() - start)
+            best = min(best, time.process_time() - start)
         return best
 
-    assert seconds(20_000) < 12 * seconds(2_000) + 0.01
+    gc.disable()  # its work grows with all that the run of the tests holds
+    try:
+        assert seconds(20_000) < 12 * seconds(2_000) + 0.01
+    finally:
+        gc.enable()
