@@ -73,7 +73,7 @@ def _open_streams() -> None:
 
 
 def _forbid_core_files() -> None:
-    """No core file shall hold values. `prctl(PR_SET_DUMPABLE)` would need ctypes, which costs a third of an interpreter's start."""
+    """No core file shall hold values. `prctl(PR_SET_DUMPABLE)` would need ctypes, whose import takes 3 ms of the boot."""
     import resource
 
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
