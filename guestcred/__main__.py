@@ -24,9 +24,8 @@ def main() -> int:
     """Run the command line; the exit statuses are those of SPEC: 0, 1, 2, 3."""
     from guestcred.errors import GuestcredError
 
-    for stream in (sys.stdout, sys.stderr):
-        # a path may hold bytes that are no UTF-8
-        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    _open_streams()
+    _forbid_core_files()
     try:
         try:
             plain = plain_form(sys.argv[1:])
@@ -46,11 +45,44 @@ def main() -> int:
 
             return show_error(error)
     except BrokenPipeError:
-        # the reader has gone: nothing more to tell it, and Python must not try at exit
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        # the reader has gone: nothing more to tell it
+        _give_up(1)
         return 1
+    except OSError as error:
+        # all else that may fail so has become a GuestcredError where it happened
+        _give_up(1)
+        try:
+            print(
+                f"guestcred: error: cannot write the output: {(error.strerror or str(error)).lower()}", file=sys.stderr
+            )
+            sys.stderr.flush()
+        except OSError:
+            _give_up(2)
+        return 3
     except KeyboardInterrupt:
         return 130
+
+
+def _open_streams() -> None:
+    """Give every closed standard stream /dev/null: else the first file opened would get its number, and what is printed."""
+    for fd, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_RDWR), "w" if fd else "r"))
+    for stream in (sys.stdout, sys.stderr):
+        # a path may hold bytes that are no UTF-8
+        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+
+
+def _forbid_core_files() -> None:
+    """No core file shall hold values. `prctl(PR_SET_DUMPABLE)` would need ctypes, whose import takes 3 ms of the boot."""
+    import resource
+
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+def _give_up(fd: int) -> None:
+    """Let what is still to be written go nowhere, since Python writes it at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), fd)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ import shutil
 
 from guestcred import __version__
 from guestcred.consumers import UNITS
-from guestcred.disguise import Disguise, Replace, hide_table
+from guestcred.disguise import Disguise, Replace, hide_table, secret_names
 from guestcred.errors import FINDINGS, USAGE, GuestcredError
 from guestcred.guest import (
     CAPTURE,
@@ -24,6 +24,7 @@ from guestcred.guest import (
     Facts,
     Guest,
     Parameters,
+    parse_cmdline,
 )
 from guestcred.stores import CREDSTORES, ENCRYPTED_PATH
 from guestcred.tree import Tree
@@ -47,12 +48,16 @@ def disguised(guest: Guest, stores: Stores) -> tuple[Guest, Stores]:
 
 
 def _rewritten(guest: Guest, stores: Stores, replace: Replace) -> tuple[Guest, Stores]:
+    names = secret_names(guest.table, replace)
     hidden = {
-        folder: {name: replace("value", data) for name, data in files.items()} for folder, files in stores.items()
+        folder: {names.get(name, name): replace("value", data) for name, data in files.items()}
+        for folder, files in stores.items()
     }
 
     def values(files: dict[str, bytes] | None) -> dict[str, bytes] | None:
-        return None if files is None else {name: replace("value", data) for name, data in files.items()}
+        return (
+            None if files is None else {names.get(name, name): replace("value", data) for name, data in files.items()}
+        )
 
     entries = guest.entries
     if entries is not None:
@@ -69,6 +74,7 @@ def _rewritten(guest: Guest, stores: Stores, replace: Replace) -> tuple[Guest, S
         fw_cfg=values(guest.fw_cfg),
         parameters=Parameters(credentials, parameters.import_disabled),
         systemd=guest.systemd,
+        unreadable=guest.unreadable,
     )
     return safe, hidden
 
@@ -100,6 +106,7 @@ def tree_of(guest: Guest, facts: Facts, stores: Stores, units: dict[str, object]
         files[ENTRY_POINT] = guest.entry_point
     if guest.entries is not None:
         files |= {ENTRIES: None} | {one.path: one.data for one in guest.entries}
+    files |= dict.fromkeys(guest.unreadable)
     for folder, suffix, values in (
         (SYSTEM, "", guest.system),
         (INITRD, "", guest.initrd),
@@ -115,8 +122,15 @@ def _command_line(parameters: Parameters) -> bytes:
     """What matters of the kernel command line, and nothing else of it."""
     words = ["systemd.import_credentials=no"] if parameters.import_disabled else []
     for name, (_, value) in parameters.credentials.items():
-        words.append(f'"systemd.set_credential_binary={name}:{base64.b64encode(value).decode()}"')
-    return " ".join(words).encode() + b"\n"
+        # a name may have blanks and quotes; in each kind of quotes the other one stands for itself, as in proc_cmdline_parse()
+        quote = "'" if '"' in name else '"'
+        words.append(f"{quote}systemd.set_credential_binary={name}:{base64.b64encode(value).decode()}{quote}")
+    line = " ".join(words).encode() + b"\n"
+    if parse_cmdline(line, None).credentials.keys() != parameters.credentials.keys():
+        raise GuestcredError(
+            "cannot write a kernel command line that names the same credentials: one has both quotes in it"
+        )
+    return line
 
 
 def write_tree(path: str, files: dict[str, bytes | None]) -> None:

@@ -11,7 +11,10 @@ from guestcred.errors import FINDINGS, GuestcredError
 from guestcred.guest import TABLE, Facts, Guest, read_facts, read_guest, read_systemd, read_table
 from guestcred.offered import Accepted, Verdict, judge
 from guestcred.smbios import OEM_STRINGS, Table, parse
-from guestcred.tree import Tree
+from guestcred.tree import FILE_MAX, Tree
+from guestcred.words import visible
+
+DUMP_TABLE = 0x20  # where 'dmidecode --dump-bin' puts the table
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,9 +28,9 @@ CAPTURE_TRIES = 10  # noise is random and may, rarely, look like another mistake
 
 def show_error(error: GuestcredError) -> int:
     """Print an expected failure in its one form and return its exit status."""
-    print(f"guestcred: error: {error.problem}", file=sys.stderr)
+    print(f"guestcred: error: {visible(error.problem)}", file=sys.stderr)
     for hint in error.hints:
-        print(f"guestcred: hint: {hint}", file=sys.stderr)
+        print(f"guestcred: hint: {visible(hint)}", file=sys.stderr)
     return error.status
 
 
@@ -53,6 +56,8 @@ def _judged(
 ) -> tuple[tuple[Verdict, ...], Evidence, Comparison]:
     """Everything worked out from one look; facts are asked for where they matter and were not given."""
     table = parse(guest.table)
+    if not table.holds_anything:
+        raise _no_structure(Tree(guest.root).shown(TABLE))
     offered = judge(table.structures, guest.systemd)
     if facts is None and needs_facts(offered, guest):
         facts = read_facts(guest.root)
@@ -248,11 +253,13 @@ def dump(
         _print_json(dumping.dump_json(result))
     else:
         sys.stdout.write(dumping.dump_text(result))
-    if not table.structures:
-        raise GuestcredError(
-            f"no structure could be read from {path or 'the table'}", "is this a DMI table? see the warning above"
-        )
+    if not table.holds_anything:
+        raise _no_structure(path or "the table")
     return 0
+
+
+def _no_structure(path: str) -> GuestcredError:
+    return GuestcredError(f"no structure could be read from {path}", "is this a DMI table, from its first byte on?")
 
 
 def _read_file(path: str) -> tuple[bytes, bytes | None]:
@@ -267,21 +274,35 @@ def _read_file(path: str) -> tuple[bytes, bytes | None]:
             f"there is no DMI table in the folder {path}",
             "it should hold DMI and smbios_entry_point, as /sys/firmware/dmi/tables does",
         )
-    folder, name = os.path.split(os.path.abspath(path))
-    data = Tree(folder).read(name)
-    if data is None:
-        raise GuestcredError(
-            f"there is no file {path}",
-            "give a raw DMI table, a 'dmidecode --dump-bin' file, or a folder like /sys/firmware/dmi/tables",
-        )
-    return _split_dump(data)
+    return _split_dump(path, _read_any(path))
 
 
-def _split_dump(data: bytes) -> tuple[bytes, bytes | None]:
+def _read_any(path: str) -> bytes:
+    """The bytes of a file, a link to one, a pipe, or of standard input for `-`."""
+    try:
+        with open(0 if path == "-" else path, "rb", closefd=path != "-") as file:
+            data = file.read(FILE_MAX + 1)
+    except OSError as error:
+        if isinstance(error, FileNotFoundError):
+            hint = "give a raw DMI table, a 'dmidecode --dump-bin' file, or a folder like /sys/firmware/dmi/tables"
+            raise GuestcredError(f"there is no file {path}", hint) from None
+        raise GuestcredError(f"cannot read {path}: {(error.strerror or str(error)).lower()}") from None
+    if len(data) > FILE_MAX:
+        raise GuestcredError(f"cannot read {path}: larger than {FILE_MAX >> 20} MiB")
+    return data
+
+
+def _split_dump(path: str, data: bytes) -> tuple[bytes, bytes | None]:
     """A `dmidecode --dump-bin` file is an entry point at 0 and its table at the address in it, 0x20."""
     from guestcred.layout import parse_entry_point
 
     point = parse_entry_point(data)
-    if point is None or not 0x18 <= point.address <= len(data):
+    if point is None:
         return data, None
-    return data[point.address : point.address + point.table_length], data[:0x20]
+    if len(data) <= DUMP_TABLE:
+        raise GuestcredError(
+            f"{path} is an entry point, not a table",
+            "give the file DMI beside it, or their folder, or a 'dmidecode --dump-bin' file, which has both",
+        )
+    start = point.address if 0x18 <= point.address < len(data) else DUMP_TABLE
+    return data[start : start + point.table_length], data[:DUMP_TABLE]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from guestcred.compare import STATUS_SENTENCES, Comparison, Credential, Finding, loss, refusal
+from guestcred.compare import STATUS_SENTENCES, Comparison, Credential, Finding, loss, refusals
 from guestcred.config import Service
 from guestcred.credential import SIZE_MAX, TOTAL_SIZE_MAX
 from guestcred.errors import FINDINGS, GuestcredError
@@ -74,9 +74,10 @@ def plan_rescues(
         else:
             lost.setdefault((one.status, one.cause or "unknown", why_not), []).append(one.name)
     left = [_left(names, *key) for key, names in lost.items()]
-    for rejected in comparison.rejected:
-        names = (rejected.name,) if rejected.name else ()
-        left.append(Left(names, "rejected", rejected.reason, refusal(rejected)))
+    for refused in refusals(comparison.rejected):
+        mine = (refused.code, refused.hint)
+        names = tuple(one.name for one in comparison.rejected if one.name and (one.reason, one.hint or "") == mine)
+        left.append(Left(names, "rejected", refused.code, refused))
     told = {one.finding for one in left} | {
         finding for finding in comparison.findings if finding.code in STATUS_SENTENCES
     }

@@ -6,6 +6,7 @@ from _json import encode_basestring_ascii as quoted  # `import json` costs half 
 
 from guestcred import report
 from guestcred.plan import File, Plan
+from guestcred.words import count, size
 
 
 def report_json(plan: Plan) -> dict[str, object]:
@@ -57,11 +58,11 @@ def json_text(value: object) -> str:
 
 def headline(plan: Plan) -> str:
     """The verdict and the counts, in one line without colour."""
-    counts = [f"{report.count(len(plan.rescues), 'credential')} rescued"] if plan.rescues else []
+    counts = [f"{count(len(plan.rescues), 'credential')} rescued"] if plan.rescues else []
     if plan.folders:
         counts.append(f"{len(plan.folders)} service {'directory' if len(plan.folders) == 1 else 'directories'}")
     if plan.left:
-        counts.append(f"{report.count(len(plan.left), 'finding')} left to mend")
+        counts.append(f"{count(len(plan.left), 'finding')} left to mend")
     return f"{plan.verdict}: {', '.join(counts) or 'nothing to mend'}"
 
 
@@ -83,4 +84,4 @@ def plan_text(plan: Plan, did: str, root: str, colour: bool) -> str:
 
 
 def _row(one: File, width: int, at: str) -> str:
-    return f"{one.name:<{width}}  {report.size(one.size):>10}  {at}{one.place}"
+    return f"{one.name:<{width}}  {size(one.size):>10}  {at}{one.place}"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from guestcred.compare import Comparison, Finding
+from guestcred.offered import REASONS
+from guestcred.words import count, size
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,15 +21,7 @@ WITHOUT_SOURCE = {
     "delivered": "its source is gone",
     "unreadable": "its source is gone",
 }
-
-
-def size(number: int) -> str:
-    return count(number, "byte")
-
-
-def count(number: int, noun: str) -> str:
-    """`1 string`, `2 strings`."""
-    return f"1 {noun}" if number == 1 else f"{number} {noun}s"
+NAME_COLUMN = 40
 
 
 def _colour(text: str, colour: str, use: bool) -> str:
@@ -46,7 +40,7 @@ def check_json(comparison: Comparison) -> dict[str, object]:
         "systemd": comparison.systemd,
         "credentials": [
             {
-                "name": one.name,
+                "name": one.shown,
                 "status": one.status,
                 "size": one.size,
                 "handle": one.handle,
@@ -71,13 +65,14 @@ def _finding_json(finding: Finding) -> dict[str, object]:
 def check_text(comparison: Comparison, colour: bool) -> str:
     """One line a credential, the verdict first; then for each problem its cause and its mend."""
     rows = [
-        (one.status, one.name, size(one.size), _place(one.handle, one.index), one.cause or "")
+        (one.status, one.shown, size(one.size), _place(one.handle, one.index), one.cause or "")
         for one in comparison.credentials
     ]
     rows += [
         ("rejected", one.name or "-", "", _place(one.handle, one.index), one.reason) for one in comparison.rejected
     ]
-    names = max((len(row[1]) for row in rows), default=0)
+    # a name has up to 255 bytes, and one such shall not push all others' columns away
+    names = min(max((len(row[1]) for row in rows), default=0), NAME_COLUMN)
     width = max((len(row[2]) for row in rows), default=0)
     lines = [_headline(comparison, colour)]
     for status, name, told, place, cause in rows:
@@ -118,6 +113,9 @@ def why_text(trace: Trace, colour: bool) -> str:
     for stage in trace.stages:
         mark = _colour("ok  ", GREEN, colour) if stage.passed else _colour("LOST", RED, colour)
         lines.append(f"{mark}  {stage.name:<8}  {stage.evidence}")
+    for one in trace.also:
+        named = f"handle {one.handle:#06x}, string {one.index}"
+        lines.append(f"also  at {named}: refused: {one.reason}: {REASONS[one.reason]}")
     if trace.finding is not None:
         lines += ["", *finding_lines(trace.finding, colour)]
     for warning in trace.warnings:
@@ -133,6 +131,7 @@ def why_json(trace: Trace) -> dict[str, object]:
         "status": trace.status,
         "cause": trace.cause,
         "stages": [{"stage": one.name, "passed": one.passed, "evidence": one.evidence} for one in trace.stages],
+        "also": [{"handle": one.handle, "index": one.index, "reason": one.reason} for one in trace.also],
         "finding": None if trace.finding is None else _finding_json(trace.finding),
         "warnings": [_finding_json(one) for one in trace.warnings],
     }

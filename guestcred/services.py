@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from guestcred.compare import Finding, listed
+from guestcred.compare import Finding
 from guestcred.consumers import Consumer, Delivered, Look
 from guestcred.credential import name_is_valid, printable
 from guestcred.errors import USAGE, GuestcredError
@@ -11,6 +11,7 @@ from guestcred.records import Record
 from guestcred.stores import ENCRYPTED_PATH, SEARCH_PATH, candidates, glob_matches, imported_names, search_path
 from guestcred.tree import Tree
 from guestcred.units import IMPORT, LOAD, LOAD_ENCRYPTED, SET, SET_ENCRYPTED, Request, Unit
+from guestcred.words import listed
 
 # what systemd itself reads, by systemd.system-credentials(7): its units ask for these in case they are there
 SYSTEMD_OWN = (

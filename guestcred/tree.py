@@ -12,6 +12,14 @@ FILE_MAX = 16 * 1024 * 1024  # bytes; a DMI table from Linux is under 64 KiB, a 
 LINKS_MAX = 256  # steps on the way through links; the kernel gives up after 40 links
 
 
+class NotAFileError(GuestcredError):
+    """What stands at a path is no file to be read; `reason` says why, without the path."""
+
+    def __init__(self, shown: str, reason: str) -> None:
+        super().__init__(f"cannot read {shown}: {reason}")
+        self.reason = reason
+
+
 class Tree:
     """Reads below a directory, component by component, following no link."""
 
@@ -26,6 +34,11 @@ class Tree:
                 "give --root a captured tree, the folder that holds sys/ and run/",
                 status=2,
             ) from None
+
+    def __del__(self) -> None:
+        # not opened where the root folder was refused
+        if hasattr(self, "_fd"):
+            os.close(self._fd)
 
     def shown(self, path: str) -> str:
         """`path` as a person would type it."""
@@ -61,6 +74,8 @@ class Tree:
 
     def _refused(self, path: str, error: OSError) -> GuestcredError:
         hints: tuple[str, ...] = ()
+        if error.errno == errno.ELOOP:
+            return NotAFileError(self.shown(path), _reason(error))
         if error.errno in (errno.EACCES, errno.EPERM):
             hints = ("run it as root: credentials and the DMI table are for root only",)
         return GuestcredError(f"cannot read {self.shown(path)}: {_reason(error)}", *hints)
@@ -75,14 +90,14 @@ class Tree:
             raise self._refused(path, error) from None
         try:
             if not stat.S_ISREG(os.fstat(fd).st_mode):
-                raise GuestcredError(f"cannot read {self.shown(path)}: not a regular file")
+                raise NotAFileError(self.shown(path), "not a regular file")
             parts: list[bytes] = []
             size = 0
             while part := os.read(fd, 1 << 20):
                 parts.append(part)
                 size += len(part)
                 if size > FILE_MAX:
-                    raise GuestcredError(f"cannot read {self.shown(path)}: larger than {FILE_MAX >> 20} MiB")
+                    raise NotAFileError(self.shown(path), f"larger than {FILE_MAX >> 20} MiB")
             return b"".join(parts)
         except OSError as error:
             raise self._refused(path, error) from None
@@ -148,13 +163,26 @@ class Tree:
         finally:
             os.close(fd)
 
-    def read_all(self, path: str, file: str = "") -> dict[str, bytes] | None:
-        """Name to bytes for a directory of files (or of directories that hold `file`); vanished ones are left out."""
+    def read_all(self, path: str, file: str = "", refused: dict[str, str] | None = None) -> dict[str, bytes] | None:
+        """Name to bytes for a directory of files (or of directories that hold `file`); vanished ones are left out.
+
+        What is no file to be read raises, or goes with its reason into `refused`.
+        """
         names = self.names(path)
         if names is None:
             return None
-        found = {name: self.read(self.resolve(f"{path}/{name}") + file) for name in names}
-        return {name: data for name, data in found.items() if data is not None}
+        found: dict[str, bytes] = {}
+        for name in names:
+            try:
+                data = self.read(self.resolve(f"{path}/{name}") + file)
+            except NotAFileError as error:
+                if refused is None:
+                    raise
+                refused[name] = error.reason
+                continue
+            if data is not None:
+                found[name] = data
+        return found
 
 
 def _reason(error: OSError) -> str:

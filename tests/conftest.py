@@ -8,9 +8,14 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from guestcred.consumers import UNITS, Consumer, Look, consumers_json
 from guestcred.layout import build_entry_point, build_structure
+
+# how long an example takes says more of the machine's load than of the code
+settings.register_profile("guestcred", deadline=None)
+settings.load_profile("guestcred")
 
 FIXTURES = Path(__file__).parent.parent / "fixtures" / "dmi"
 REFERENCE = FIXTURES / "debian13-reference"

@@ -202,6 +202,22 @@ def test_noise_for_a_value_in_both_forms_fits_both() -> None:
         assert first.value == second.value and not first.value.endswith(b"\n")
 
 
+@pytest.mark.parametrize(
+    ("line", "status"),
+    [
+        (b"'systemd.set_credential=a\"b c:v'", 0),
+        (b'"systemd.set_credential=a\'b":v', 0),
+        (b"\"systemd.set_credential=a'b\"'\"':v", 3),
+    ],
+)
+def test_quotes_in_a_name_of_the_command_line(tree: Build, tmp_path: Path, line: bytes, status: int) -> None:
+    root = tree([], {}, cmdline=line + b"\n")
+    run("--root", root, "capture", tmp_path / "out", status=status)
+    if not status:
+        names = [read_guest(str(where)).parameters.credentials.keys() for where in (root, tmp_path / "out")]
+        assert names[0] == names[1] != set()
+
+
 def test_nothing_is_written_over_or_left_half(tree: Build, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     root = tree([b"io.systemd.credential:KEY=v"], {})
     (tmp_path / "there").mkdir()

@@ -15,7 +15,7 @@ PACKAGE = Path(guestcred.__file__).parent
 
 # each module may import from those before it only
 ORDER = [
-    "__init__", "records", "errors", "smbios", "layout", "credential", "offered", "tree", "guest", "stores", "users", "causes", "compare", "why",
+    "__init__", "records", "errors", "words", "smbios", "layout", "credential", "offered", "tree", "guest", "stores", "users", "causes", "lookup", "compare", "why",
     "saved", "access", "units", "bus", "consumers", "services",
     "report", "config", "sources", "plan", "folders", "install", "receipt", "journal", "dump", "disguise", "capture", "commands",
     "secret", "encode", "forms", "memory", "launch", "host", "cli", "__main__",
