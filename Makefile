@@ -5,7 +5,7 @@ BIN := .venv/bin
 
 # systemd-python is compiled: it wants Python's and systemd's headers and a C compiler
 BUILD_PACKAGES := python3-venv python3-dev gcc pkg-config libsystemd-dev
-TEST_PACKAGES := dmidecode dpkg-dev debhelper dh-python pybuild-plugin-pyproject python3-all python3-setuptools lintian
+TEST_PACKAGES := dmidecode dpkg-dev debhelper dh-python pybuild-plugin-pyproject python3-all python3-setuptools lintian strace systemd
 
 .PHONY: demo test test-fast bench lint deb clean build-packages test-packages
 
