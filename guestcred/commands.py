@@ -81,6 +81,7 @@ def check(root: str = "/", systemd: int | None = None, form: str = "text", requi
 def apply(root: str = "/", systemd: int | None = None, form: str = "text", dry_run: bool = False) -> int:
     """Write what is missing; 0 where nothing is left to mend, 1 with findings that are."""
     from guestcred import journal, receipt
+    from guestcred.changes import Wanted
     from guestcred.config import read_services
     from guestcred.install import Installation, forbid_core_dumps
 
@@ -92,7 +93,7 @@ def apply(root: str = "/", systemd: int | None = None, form: str = "text", dry_r
     document = receipt.report_json(plan)
     report = receipt.json_text(document).encode() + b"\n"
     act = installation.changes if dry_run else installation.install
-    changed = act(plan, values, report).any
+    changed = act(Wanted(plan, values, report)).any
     if form == "json":
         document |= {"schema": "guestcred.apply/1", "dry_run": dry_run, "changed": changed}
         print(receipt.json_text(document))
@@ -139,7 +140,7 @@ def _plan(tree: Tree, services: tuple[Service, ...], guest: Guest) -> tuple[Plan
         wanted.append((service, user, find_sources(tree, service, changed)))
     values = {one.place: one.value for *_, sources in wanted for one in sources}
     values |= {f"{RESCUE}/{one.name}": accepted[one.name].value for one in rescues}
-    return planning.Plan(comparison, rescues, planning.plan_folders(wanted), left), values
+    return planning.Plan(comparison, rescues, planning.plan_directories(wanted), left), values
 
 
 def why(name: str, root: str = "/", systemd: int | None = None, form: str = "text") -> int:

@@ -23,7 +23,7 @@ class File(Record):
     place: str
 
 
-class Folder(Record):
+class Directory(Record):
     """A service's directory: its files, and the ids that no source had."""
 
     unit: str
@@ -47,7 +47,7 @@ class Plan(Record):
 
     comparison: Comparison
     rescues: tuple[File, ...]
-    folders: tuple[Folder, ...]
+    directories: tuple[Directory, ...]
     left: tuple[Left, ...]
 
     @property
@@ -102,7 +102,7 @@ def _left(names: list[str], status: str, cause: str, why_not: str) -> Left:
     return Left(tuple(names), status, cause, Finding(told.code, f"{told.message}; not rescued: {why_not}", told.hint))
 
 
-def plan_folders(wanted: list[tuple[Service, User, tuple[Source, ...]]]) -> tuple[Folder, ...]:
+def plan_directories(wanted: list[tuple[Service, User, tuple[Source, ...]]]) -> tuple[Directory, ...]:
     """The services' directories. Raises one GuestcredError for all that is required and has no source."""
     missing: list[str] = []
     names: list[str] = []
@@ -119,10 +119,10 @@ def plan_folders(wanted: list[tuple[Service, User, tuple[Source, ...]]]) -> tupl
             f"follow it: guestcred why {names[0]}",
             status=FINDINGS,
         )
-    return tuple(_folder(service, user, sources) for service, user, sources in wanted)
+    return tuple(_directory(service, user, sources) for service, user, sources in wanted)
 
 
-def _folder(service: Service, user: User, sources: tuple[Source, ...]) -> Folder:
+def _directory(service: Service, user: User, sources: tuple[Source, ...]) -> Directory:
     sizes = [len(source.value) for source in sources]
     if max(sizes, default=0) > SIZE_MAX or sum(sizes) > TOTAL_SIZE_MAX:
         # CREDENTIAL_SIZE_MAX and CREDENTIALS_TOTAL_SIZE_MAX in systemd src/shared/creds-util.h
@@ -130,7 +130,7 @@ def _folder(service: Service, user: User, sources: tuple[Source, ...]) -> Folder
     files = tuple(File(source.id, len(source.value), source.place) for source in sources)
     found = {source.id for source in sources}
     skipped = dict.fromkeys(identifier for identifier, _ in service.load if identifier not in found)
-    return Folder(service.unit, user.name, user.uid, files, tuple(skipped))
+    return Directory(service.unit, user.name, user.uid, files, tuple(skipped))
 
 
 def unknown_user(service: Service) -> GuestcredError:

@@ -18,7 +18,7 @@ PACKAGE = Path(guestcred.__file__).parent
 # each module may import from those before it only
 ORDER = [
     "__init__", "records", "errors", "smbios", "layout", "credential", "offered", "tree", "guest", "stores", "users", "causes", "compare", "why",
-    "report", "config", "sources", "plan", "folders", "install", "receipt", "journal", "dump", "disguise", "capture", "commands", "cli", "__main__",
+    "report", "config", "sources", "plan", "folders", "changes", "install", "receipt", "journal", "dump", "disguise", "capture", "commands", "cli", "__main__",
 ]  # fmt: skip
 ONLY = {
     "construct": {"layout"}, "click": {"cli"}, "subprocess": {"guest"}, "json": {"guest", "capture", "commands"},
