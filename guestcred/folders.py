@@ -147,7 +147,6 @@ class Folder:
     def remove_folder(self, name: str) -> None:
         """Remove a folder of ours with all that others may have put into its folders, however deep."""
         with self.open(name) as top:
-            top.own(os.geteuid(), os.getegid(), 0o700)
             todo = top.names()
             for entry in todo:  # grows by what is found further down, moved up, so that no depth hurts
                 if not _is_folder(top, entry):

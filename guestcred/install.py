@@ -52,7 +52,11 @@ class Installation:
         self._root = open_root(tree.root)
         refuse_untrusted(self._root, self._root)
         if self._root.status("run") is None:
-            raise self._root.refused("run", "there is no such folder")
+            raise GuestcredError(
+                f"there is no folder {self._root.shown('run')}",
+                "it holds what is written: make one in memory",
+                status=FINDINGS,
+            )
         self._run = self._checked(self._root, "run")
         self._home = self._existing(HOME)
         self._store = self._existing(STORE)

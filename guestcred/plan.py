@@ -52,7 +52,7 @@ class Plan(Record):
 
     @property
     def verdict(self) -> str:
-        """ "findings" where something is left, else "mended" or "agrees"."""
+        """One of "findings" where something is left, "mended" and "agrees"."""
         return "findings" if self.left else "mended" if self.rescues else "agrees"
 
 

@@ -255,6 +255,12 @@ def test_without_a_table_the_services_that_go_without_are_named(root: Path) -> N
     assert done.returncode == 3 and "so the directories of demo.service stay as they were" in done.stderr
 
 
+def test_without_run_there_is_nowhere_to_write(root: Path) -> None:
+    subprocess.run(["rm", "-r", root / "run"], check=True)
+    done = apply(root)
+    assert done.returncode == 1 and f"there is no folder {root}/run" in done.stderr
+
+
 def test_a_disk_is_refused(tmp_path: Path) -> None:
     need()
     offer(tmp_path, {"KEY": SECRET})

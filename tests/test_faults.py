@@ -9,9 +9,10 @@ import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from itertools import count
 from pathlib import Path
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 
 import pytest
 from applying import ENVIRONMENT, PROGRAM, apply, delivered, need, offer, put, standing
@@ -64,8 +65,8 @@ class Scene:
 
     def copy(self) -> Path:
         """A guest to run in: one whose last run changed nothing, or a new one."""
-        if not self._unchanged.empty():
-            return self._unchanged.get()
+        with suppress(Empty):
+            return self._unchanged.get_nowait()
         root = self.folder / f"guest-{next(self._numbers)}"
         subprocess.run(["cp", "-a", self.start, root], check=True)
         return root
