@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from itertools import count
 
 from guestcred.errors import FINDINGS, GuestcredError
 
@@ -156,7 +157,7 @@ class Folder:
                     below.own(os.geteuid(), os.getegid(), 0o700)  # from here on nobody else can add to it
                     for inner in below.names():
                         if _is_folder(below, inner):
-                            up = f".{len(todo)}"
+                            up = next(free for n in count(len(todo)) if top.status(free := f".{n}") is None)
                             below.rename(inner, up, top)
                             todo.append(up)
                         else:
