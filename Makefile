@@ -5,17 +5,35 @@ BIN := .venv/bin
 
 # systemd-python is compiled: it wants Python's and systemd's headers and a C compiler
 BUILD_PACKAGES := python3-venv python3-dev gcc pkg-config libsystemd-dev
-TEST_PACKAGES := dmidecode dpkg-dev debhelper dh-python pybuild-plugin-pyproject python3-all python3-setuptools lintian strace systemd
+TEST_PACKAGES := dmidecode dpkg-dev debhelper dh-python pybuild-plugin-pyproject python3-all python3-setuptools lintian \
+  shellcheck age strace systemd
+VM_PACKAGES := qemu-system-x86 ovmf debootstrap e2fsprogs debian-archive-keyring
 
-.PHONY: demo test test-fast bench lint deb clean build-packages test-packages
+VM := PYTHONPATH=tests $(BIN)/python -m
+
+.PHONY: demo test test-fast test-vm test-vm-full fixtures bench damage lint deb clean build-packages test-packages vm-packages
 
 demo: .venv/runtime
-	$(BIN)/guestcred --root fixtures/dmi/debian13 check
+	$(BIN)/guestcred --root fixtures/dmi/debian13-reference check
 
-test: test-fast
-
-test-fast: lint deb
+# everything; the real guests are Debian 12, 13 and 14 under QEMU's software emulation
+test: lint deb vm-packages
 	$(BIN)/pytest
+	$(VM) vm.run
+
+# the same without QEMU
+test-fast: lint deb
+	$(BIN)/pytest -m "not qemu"
+
+test-vm: .venv/dev deb vm-packages
+	$(VM) vm.run $(VM_ARGUMENTS)
+
+test-vm-full: .venv/dev deb vm-packages
+	$(VM) vm.run --full
+
+# fixtures/dmi from freshly booted guests
+fixtures: .venv/dev deb vm-packages
+	$(VM) vm.fixtures
 
 lint: .venv/dev
 	$(BIN)/ruff check .
@@ -34,6 +52,10 @@ deb: test-packages
 
 bench: .venv/dev
 	$(BIN)/python tests/bench.py
+
+# which secrets arrive whole by the shell's way and by guestcred's, under QEMU
+damage: .venv/dev test-packages vm-packages
+	$(BIN)/python tests/difficult.py
 
 # installs the packages in $(1) by apt when it may, else says the line to type
 define install
@@ -54,6 +76,9 @@ build-packages:
 test-packages:
 	$(call install,$(TEST_PACKAGES))
 
+vm-packages:
+	$(call install,$(VM_PACKAGES))
+
 .venv/runtime: pyproject.toml | build-packages
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/pip install -q --disable-pip-version-check wheel setuptools
@@ -62,7 +87,7 @@ test-packages:
 
 .venv/dev: pyproject.toml .venv/runtime
 	$(BIN)/pip install -q --disable-pip-version-check --config-settings editable_mode=compat -e '.[dev]'
-	$(BIN)/pip install -q --disable-pip-version-check --upgrade --no-deps --target .venv/oldest construct==2.10.68 click==8.1.3
+	$(BIN)/pip install -q --disable-pip-version-check --upgrade --no-deps --target .venv/oldest construct==2.10.68 click==8.1.3 jeepney==0.8.0
 	touch $@
 
 clean:

@@ -8,6 +8,7 @@ import os
 import shutil
 
 from guestcred import __version__
+from guestcred.consumers import UNITS
 from guestcred.disguise import Disguise, Replace, hide_table
 from guestcred.errors import FINDINGS, USAGE, GuestcredError
 from guestcred.guest import (
@@ -24,17 +25,32 @@ from guestcred.guest import (
     Guest,
     Parameters,
 )
+from guestcred.stores import CREDSTORES, ENCRYPTED_PATH
+from guestcred.tree import Tree
+
+Stores = dict[str, dict[str, bytes]]
+"""Folder of a credential store to the name and bytes of each of its files."""
 
 
-def disguised(guest: Guest) -> Guest:
+def read_stores(tree: Tree) -> Stores:
+    """The credential stores of a guest, but for `@system`, which the guest itself has."""
+    found = {folder: tree.read_all(tree.resolve(folder)) for folder in (*CREDSTORES, *ENCRYPTED_PATH)}
+    return {folder: files for folder, files in found.items() if files is not None}
+
+
+def disguised(guest: Guest, stores: Stores) -> tuple[Guest, Stores]:
     """The same guest with noise for every secret: whatever compares it must come to the same verdict."""
     disguise = Disguise()
-    _rewritten(guest, disguise.collect)
+    _rewritten(guest, stores, disguise.collect)
     disguise.settle()
-    return _rewritten(guest, disguise.replace)
+    return _rewritten(guest, stores, disguise.replace)
 
 
-def _rewritten(guest: Guest, replace: Replace) -> Guest:
+def _rewritten(guest: Guest, stores: Stores, replace: Replace) -> tuple[Guest, Stores]:
+    hidden = {
+        folder: {name: replace("value", data) for name, data in files.items()} for folder, files in stores.items()
+    }
+
     def values(files: dict[str, bytes] | None) -> dict[str, bytes] | None:
         return None if files is None else {name: replace("value", data) for name, data in files.items()}
 
@@ -43,7 +59,7 @@ def _rewritten(guest: Guest, replace: Replace) -> Guest:
         entries = tuple(Entry(one.path, one.instance, hide_table(one.data, replace)) for one in entries)
     parameters = guest.parameters
     credentials = {name: (key, replace("value", value)) for name, (key, value) in parameters.credentials.items()}
-    return Guest(
+    safe = Guest(
         root=guest.root,
         table=hide_table(guest.table, replace),
         entry_point=guest.entry_point,
@@ -54,10 +70,14 @@ def _rewritten(guest: Guest, replace: Replace) -> Guest:
         parameters=Parameters(credentials, parameters.import_disabled),
         systemd=guest.systemd,
     )
+    return safe, hidden
 
 
-def tree_of(guest: Guest, facts: Facts) -> dict[str, bytes | None]:
-    """Path to bytes for every file of the tree, and None for a folder that is there although it may be empty."""
+def tree_of(guest: Guest, facts: Facts, stores: Stores, units: dict[str, object] | None) -> dict[str, bytes | None]:
+    """Path to bytes for every file of the tree, and None for a folder that is there although it may be empty.
+
+    `units` is the document `units.json`, or None where PID 1 could not be asked.
+    """
     told = {
         "schema": "guestcred.capture/1",
         "guestcred": __version__,
@@ -74,6 +94,8 @@ def tree_of(guest: Guest, facts: Facts) -> dict[str, bytes | None]:
         CMDLINE: _command_line(guest.parameters),
         TABLE: guest.table,
     }
+    if units is not None:
+        files[UNITS] = json.dumps(units, indent=1).encode() + b"\n"
     if guest.entry_point is not None:
         files[ENTRY_POINT] = guest.entry_point
     if guest.entries is not None:
@@ -82,6 +104,7 @@ def tree_of(guest: Guest, facts: Facts) -> dict[str, bytes | None]:
         (SYSTEM, "", guest.system),
         (INITRD, "", guest.initrd),
         (FW_CFG, "/raw", guest.fw_cfg),
+        *((folder, "", values) for folder, values in stores.items()),
     ):
         if values is not None:
             files |= {folder: None} | {f"{folder}/{name}{suffix}": data for name, data in values.items()}

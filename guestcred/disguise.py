@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import re
 import string
@@ -37,48 +38,61 @@ class Disguise:
 
     def __init__(self) -> None:
         self._secrets: dict[str, set[bytes]] = {"binary": set(), "value": set(), "text": set()}
+        self._url_safe: set[bytes] = set()  # values that stood in URL-safe base64, which systemd 252 refuses
         self._noise: dict[str, dict[bytes, bytes]] = {}
 
     def collect(self, kind: str, secret: bytes) -> bytes:
         """Note a secret to hide and return it unchanged: the `Replace` of the first run."""
-        self._secrets[kind].add(_compact(secret) if kind == "binary" else secret)
+        value = base64_decode(secret, None) if kind == "binary" else None
+        if value is not None:
+            self._secrets["value"].add(value)
+            if b"-" in secret or b"_" in secret:
+                self._url_safe.add(value)
+        else:
+            self._secrets[kind].add(_compact(secret) if kind == "binary" else secret)
         return secret
 
     def settle(self) -> None:
         """Make the noise for all that was collected."""
-        binary = self._fill("binary", {})
-        pairs = ((base64_decode(text, None), base64_decode(noise, None)) for text, noise in binary.items())
-        known = {real: fake for real, fake in pairs if real is not None and fake is not None}
-        self._noise = {"binary": binary, "value": self._fill("value", known), "text": self._fill("text", {})}
+        self._noise = {kind: self._fill(kind) for kind in self._secrets}
 
-    def _fill(self, kind: str, known: dict[bytes, bytes]) -> dict[bytes, bytes]:
+    def _fill(self, kind: str) -> dict[bytes, bytes]:
         """Noise for one kind. Sorted backwards, what is the front of another secret comes right after that one."""
-        made = dict(known)
-        used = set(known.values())
+        made: dict[bytes, bytes] = {}
+        used: set[bytes] = set()
         longer = b""
-        for secret in sorted(self._secrets[kind] | known.keys(), reverse=True):
-            for _ in range(_TRIES):
-                if secret in made:
+        for secret in sorted(self._secrets[kind], reverse=True):
+            for attempt in range(_TRIES):
+                front = attempt == 0 and longer and longer.startswith(secret)
+                noise = made[longer][: len(secret)] if front else _noise(kind, secret)
+                if noise not in used and self._does_as_well(kind, secret, noise):
                     break
-                noise = made[longer][: len(secret)] if longer.startswith(secret) and longer else _noise(kind, secret)
-                if noise not in used:
-                    made[secret] = noise
-                    used.add(noise)
             else:
                 raise GuestcredError("cannot hide the credentials: too many very short values differ", "try once more")
+            made[secret] = noise
+            used.add(noise)
             longer = secret
         return made
+
+    def _does_as_well(self, kind: str, secret: bytes, noise: bytes) -> bool:
+        """Whether systemd takes or refuses the noise as it does the secret."""
+        if kind == "binary":
+            padded = ((secret + padding, noise + padding) for padding in (b"", b"=", b"=="))
+            return all((base64_decode(a, None) is None) == (base64_decode(b, None) is None) for a, b in padded)
+        return secret not in self._url_safe or bool({*base64.b64encode(noise)} & {*b"+/"})
 
     def replace(self, kind: str, secret: bytes) -> bytes:
         """The noise for a collected secret, in the same shape: the `Replace` of the second run."""
         if kind != "binary":
             return self._noise[kind][secret]
-        digits = iter(self._noise[kind][_compact(secret)])
-        out = bytearray()
-        for byte in secret:
-            digit = byte if byte in _WHITESPACE else next(digits)
-            out.append({0x2B: 0x2D, 0x2F: 0x5F}[digit] if byte in b"-_" else digit)
-        return bytes(out)
+        value = base64_decode(secret, None)
+        text = (
+            self._noise["binary"][_compact(secret)] if value is None else base64.b64encode(self._noise["value"][value])
+        )
+        if b"-" in secret or b"_" in secret:
+            text = text.replace(b"+", b"-").replace(b"/", b"_")
+        digits = iter(text)
+        return bytes(byte if byte in _WHITESPACE else next(digits) for byte in secret)
 
 
 def _compact(text: bytes) -> bytes:
@@ -106,7 +120,7 @@ def _noise(kind: str, secret: bytes) -> bytes:
 _OEM_SPECIFIC = 128  # structure types from here on hold what only their maker knows; DSP0134 6.1.2
 _IDENTIFYING = {"serial_number", "asset_tag", "asset_tag_number"}  # strings that name one machine
 _UUID = slice(8, 24)  # in System Information; DSP0134 7.2
-_OWN_WORDS = re.compile(rb"[ \t\r\n\"']*io\.systemd\.(cred(entials?(\.binary)?)?)?[:=]?", re.IGNORECASE)
+_OWN_WORDS = re.compile(rb"(io\.systemd\.cred(?:entials?(?:\.binary)?)?[:=]?|credential)", re.IGNORECASE)
 
 
 def hide_table(data: bytes, replace: Replace) -> bytes:
@@ -152,6 +166,6 @@ def _hide_oem(text: bytes, replace: Replace) -> bytes:
         if equals and name_is_valid(name):
             return text[: -len(value) or None] + replace("binary" if encoding == "binary" else "value", value)
         return text[: len(text) - len(rest)] + replace("text", rest)
-    own = _OWN_WORDS.match(text)
-    shown = own.end() if own else 0
-    return text[:shown] + replace("text", text[shown:])
+    # the words that make it a near miss stay, and are every second part
+    parts = _OWN_WORDS.split(text)
+    return b"".join(part if number % 2 else replace("text", part) for number, part in enumerate(parts))

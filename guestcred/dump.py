@@ -5,12 +5,10 @@ from __future__ import annotations
 from guestcred.compare import Finding
 from guestcred.credential import name_is_valid, printable
 from guestcred.layout import FIELDS, StringNumber, fields_of, type_name
-from guestcred.offered import Accepted, Rejected, Verdict, split_prefix
+from guestcred.offered import Accepted, Rejected, Verdict, mentions_credential, split_prefix
 from guestcred.records import Record
 from guestcred.report import count, size, warning_lines
 from guestcred.smbios import OEM_STRINGS, Structure, Table
-
-CREDENTIAL_HINT = b"io.systemd.cred"
 
 
 class Dump(Record):
@@ -31,13 +29,17 @@ class Dump(Record):
         """The structure's strings; what may hold a secret is redacted unless `reveal`."""
         if self.reveal:
             return [printable(text) for text in structure.strings]
-        return [
-            redacted(text, structure.type, before) for text, before in zip(structure.strings, (b"", *structure.strings))
-        ]
+        # behind a comma in a value stands its rest, and how many commas there were is not known
+        oem = structure.type == OEM_STRINGS
+        shown, behind = [], False
+        for text in structure.strings:
+            behind = behind or (oem and mentions_credential(text))
+            shown.append(redacted(text, behind or b"io.systemd.cred" in text.lower()))
+        return shown
 
 
-def redacted(text: bytes, kind: int, before: bytes) -> str:
-    """A string with what may be secret left out: in a Type 11 the value of a credential, of anything like one, and of what follows one."""
+def redacted(text: bytes, hide: bool) -> str:
+    """A string with what may be secret left out: the value of a credential, and all of another string where `hide`."""
     split = split_prefix(text)
     if split is not None:
         name, equals, value = split[1].partition(b"=")
@@ -47,9 +49,7 @@ def redacted(text: bytes, kind: int, before: bytes) -> str:
             if equals and name_is_valid(name)
             else prefix + _hidden(split[1])
         )
-    if CREDENTIAL_HINT in text.lower() or (kind == OEM_STRINGS and CREDENTIAL_HINT in before.lower()):
-        return _hidden(text)
-    return printable(text)
+    return _hidden(text) if hide else printable(text)
 
 
 def _hidden(value: bytes) -> str:

@@ -68,19 +68,27 @@ def split_prefix(text: bytes) -> tuple[str, bytes] | None:
     return None
 
 
+def mentions_credential(text: bytes) -> bool:
+    """Whether a string was perhaps meant to be a credential, however its prefix is spelt, so that it may hold a secret."""
+    lower = text.lower()
+    return b"credential" in lower or b"io.systemd.cred" in lower
+
+
 def near_miss(text: bytes) -> str | None:
     """What is wrong with a string that was probably meant to be a credential, or None."""
-    bare = text.lstrip(b" \t\r\n\"'")
-    if bare != text and split_prefix(bare):
-        return "a space or quote stands before the prefix: remove it where the string is handed to the hypervisor"
-    lower = bare.lower()
-    if not lower.startswith(b"io.systemd.cred"):
+    if TEXT_PREFIX in text or BINARY_PREFIX in text:
+        return "a space or quote or other text stands before the prefix: remove it where the string is handed to the hypervisor"
+    lower = text.lower()
+    head = lower.partition(b"=")[0]
+    behind = lower[head.find(b"credential") :]
+    if b"io.systemd.cred" not in head and not (b"credential" in head and (b":" in behind or b"=" in behind)):
         return None
-    head = lower.split(b"=", 1)[0]
-    if head.startswith((b"io.systemd.credentials:", b"io.systemd.credentials.")):
-        return "the prefix has an 's' too many: write 'io.systemd.credential:'"
-    if split_prefix(lower) and split_prefix(bare) is None:
-        return "the prefix must be in lower case: write 'io.systemd.credential:'"
+    prefix = BINARY_PREFIX if b".binary" in head else TEXT_PREFIX
+    wanted = prefix.decode("ascii")
+    if b"io.systemd.credentials" in head:
+        return f"the prefix has an 's' too many: write '{wanted}'"
+    if prefix in lower:
+        return f"the prefix must be in lower case: write '{wanted}'"
     return "the prefix must be exactly 'io.systemd.credential:' or 'io.systemd.credential.binary:'"
 
 

@@ -6,10 +6,19 @@ from guestcred.compare import Comparison, Finding
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from guestcred.services import Outcome, Services
     from guestcred.why import Trace
 
 GREEN, YELLOW, RED, BOLD, PLAIN = "\033[32m", "\033[33m", "\033[31m", "\033[1m", "\033[0m"
-COLOURS = {"imported": GREEN, "foreign": YELLOW}
+COLOURS = {"imported": GREEN, "foreign": YELLOW, "delivered": GREEN, "ready": GREEN, "nothing": YELLOW}
+
+WITHOUT_SOURCE = {
+    "skipped": "no source has {}",
+    "fatal": "{} does not exist",
+    "nothing": "nothing matches {}",
+    "delivered": "its source is gone",
+    "unreadable": "its source is gone",
+}
 
 
 def size(number: int) -> str:
@@ -126,4 +135,48 @@ def why_json(trace: Trace) -> dict[str, object]:
         "stages": [{"stage": one.name, "passed": one.passed, "evidence": one.evidence} for one in trace.stages],
         "finding": None if trace.finding is None else _finding_json(trace.finding),
         "warnings": [_finding_json(one) for one in trace.warnings],
+    }
+
+
+def services_text(services: Services, colour: bool) -> str:
+    """A line a unit and one for each credential it requests, the verdict first; then for each problem cause and mend."""
+    outcomes = [one for service in services.services for one in service.credentials]
+    names = max((len(one.id) for one in outcomes), default=0)
+    width = max((len(_told_size(one)) for one in outcomes), default=0)
+    told = f"{count(len(services.services), 'unit')} with {count(len(outcomes), 'credential')}"
+    if not outcomes:
+        told = "no credentials are requested"
+    verdict = _colour("findings", RED, colour) if services.findings else _colour("agrees", GREEN, colour)
+    version = f"systemd {services.systemd}" if services.systemd is not None else "systemd version unknown"
+    lines = [f"{verdict}: {told} ({version})"]
+    for service in services.services:
+        lines += ["", f"{_colour(service.unit, BOLD, colour)}  {service.state}, user {service.user}"]
+        for one in service.credentials:
+            mark = _colour(f"{one.state:<11}", COLOURS.get(one.state, RED), colour)
+            lines.append(f"  {mark}  {one.id:<{names}}  {_told_size(one):>{width}}  {_origin(one)}".rstrip())
+    for finding in services.findings:
+        lines += ["", *finding_lines(finding, colour)]
+    return "\n".join(lines) + "\n"
+
+
+def _told_size(one: Outcome) -> str:
+    return "" if one.size is None else size(one.size)
+
+
+def _origin(one: Outcome) -> str:
+    if one.source is None:
+        return WITHOUT_SOURCE[one.state].format(one.name)
+    return f"{one.source}  shadows {', '.join(one.shadowed)}" if one.shadowed else one.source
+
+
+def services_json(services: Services) -> dict[str, object]:
+    """The document `guestcred.services/1`."""
+    from guestcred.saved import to_json
+
+    return {
+        "schema": "guestcred.services/1",
+        "verdict": "findings" if services.findings else "agrees",
+        "systemd": services.systemd,
+        "services": [to_json(one) for one in services.services],
+        "findings": [_finding_json(one) for one in services.findings],
     }

@@ -8,8 +8,8 @@ import stat
 
 from guestcred.errors import GuestcredError
 
-LINKS_MAX = 40  # as many as the kernel follows (path_resolution(7))
 FILE_MAX = 16 * 1024 * 1024  # bytes; a DMI table from Linux is under 64 KiB, a credential under 1 MiB
+LINKS_MAX = 256  # steps on the way through links; the kernel gives up after 40 links
 
 
 class Tree:
@@ -89,19 +89,6 @@ class Tree:
         finally:
             os.close(fd)
 
-    def follow(self, path: str) -> str:
-        """`path` with every link on its way followed, seen from the root."""
-        todo, seen, links = path.strip("/").split("/")[::-1], "", 0
-        while todo and links <= LINKS_MAX:
-            here = f"{seen}/{todo.pop()}".lstrip("/")
-            target = self.resolve(here)
-            if target == here:
-                seen = here
-            else:
-                todo += target.split("/")[::-1]
-                seen, links = "", links + 1
-        return seen
-
     def status(self, path: str) -> os.stat_result | None:
         """What the kernel says of the file, folder or link at `path`, or None where nothing is."""
         try:
@@ -118,6 +105,33 @@ class Tree:
     def exists(self, path: str) -> bool:
         """Whether anything stands at `path`; a link there is not followed."""
         return self.status(path) is not None
+
+    def acl(self, path: str) -> bytes | None:
+        """The POSIX ACL of a file or folder in the kernel's form, or None where it has none."""
+        try:
+            fd = self._open(path, os.O_RDONLY)
+            try:
+                return os.getxattr(fd, "system.posix_acl_access")
+            finally:
+                os.close(fd)
+        except OSError as error:
+            if error.errno in (errno.ENODATA, errno.EOPNOTSUPP, errno.ENOENT):
+                return None
+            raise self._refused(path, error) from None
+
+    def follow(self, path: str) -> str:
+        """`path` with every link on its way followed, seen from the root; a loop is left as it stands."""
+        done, rest = "", path.strip("/").split("/")
+        for _ in range(LINKS_MAX):
+            if not rest:
+                break
+            step = f"{done}/{rest[0]}".lstrip("/")
+            target = self.resolve(step)
+            if target == step:
+                done, rest = step, rest[1:]
+            else:
+                done, rest = "", target.split("/") + rest[1:]
+        return "/".join(filter(None, [done, *rest]))
 
     def names(self, path: str) -> list[str] | None:
         """The names in a directory, sorted, or None where it does not exist."""

@@ -17,7 +17,7 @@ from guestcred.offered import judge
 from guestcred.smbios import parse
 
 ROOT = Path(__file__).parent.parent
-CAPTURE = ROOT / "fixtures/dmi/debian13"
+CAPTURE = ROOT / "fixtures/dmi/debian13-reference"
 PYTHON = "/usr/bin/python3"
 SITE = next((ROOT / ".venv/lib").glob("python3*/site-packages"))
 ROUNDS = 25

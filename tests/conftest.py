@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
+from guestcred.consumers import UNITS, Consumer, Look, consumers_json
 from guestcred.layout import build_entry_point, build_structure
 
 FIXTURES = Path(__file__).parent.parent / "fixtures" / "dmi"
@@ -19,6 +21,13 @@ Build = Callable[..., Path]
 def table_of(*strings: bytes, handle: int = 0x0E00) -> bytes:
     """A table of one Type 11 and its End-of-Table."""
     return build_structure(11, handle, strings) + build_structure(127, 0x7F00)
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """A folder in memory, as a unit's RuntimeDirectory= is."""
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as made:
+        yield Path(made)
 
 
 @pytest.fixture
@@ -35,6 +44,9 @@ def tree(tmp_path: Path) -> Build:
         fw_cfg: dict[str, bytes] | None = None,
         initrd: dict[str, bytes] | None = None,
         cmdline: bytes = b"quiet\n",
+        units: Sequence[Consumer] | None = None,
+        outside: dict[str, int | None] | None = None,
+        files: dict[str, bytes] | None = None,
         root: str = "guest",
         **facts: object,
     ) -> Path:
@@ -53,16 +65,20 @@ def tree(tmp_path: Path) -> Build:
             (folder / "sys/firmware/dmi/entries").mkdir(parents=True, exist_ok=True)
             for number, raw in enumerate(raws):
                 put(f"sys/firmware/dmi/entries/11-{number}/raw", raw)
-        for below, suffix, files in (
+        for below, suffix, held in (
             ("run/credentials/@system", "", system),
             ("run/credentials/@initrd", "", initrd),
             ("sys/firmware/qemu_fw_cfg/by_name/opt/io.systemd.credentials", "/raw", fw_cfg),
         ):
-            if files is not None:
+            if held is not None:
                 (folder / below).mkdir(parents=True, exist_ok=True)
-            for name, content in (files or {}).items():
+            for name, content in (held or {}).items():
                 put(f"{below}/{name}{suffix}", content)
         put("proc/cmdline", cmdline)
+        if units is not None:
+            put(UNITS, json.dumps(consumers_json(Look(tuple(units), ("other.service",), outside or {}))).encode())
+        for path, content in (files or {}).items():
+            put(path, content)
         put("capture.json", json.dumps({"systemd": "systemd 257 (257.13-1)", **facts}).encode())
         return folder
 

@@ -65,12 +65,19 @@ def test_other_types_are_not_looked_at() -> None:
     ("text", "hint"),
     [
         (b"io.systemd.credentials:A=v", "an 's' too many"),
-        (b"io.systemd.credentials.binary:A=v", "an 's' too many"),
+        (b"io.systemd.credentials.binary:A=v", "an 's' too many: write 'io.systemd.credential.binary:'"),
         (b"IO.systemd.Credential:A=v", "lower case"),
         (b"'io.systemd.credential:A=v'", "quote"),
         (b"\tio.systemd.credential:A=v", "space"),
         (b"io.systemd.credential=A:v", "exactly"),
         (b"io.systemd.credential.text:A=v", "exactly"),
+        (b"io.system.credential:A=v", "exactly"),
+        (b"io_systemd_Credential:A=v", "exactly"),
+        (b"systemd.credential:A=v", "exactly"),
+        (b"IO.systemd.credential.Binary:A=v", "lower case: write 'io.systemd.credential.binary:'"),
+        (b'\\"io.systemd.credential:A=v', "before the prefix"),
+        (b"value=io.systemd.credential.binary:A=v", "before the prefix"),
+        (b"\xef\xbb\xbfio.systemd.credential:A=v", "before the prefix"),
     ],
 )
 def test_near_misses(text: bytes, hint: str) -> None:
@@ -78,7 +85,16 @@ def test_near_misses(text: bytes, hint: str) -> None:
     assert isinstance(one, Unrelated) and one.hint is not None and hint in one.hint
 
 
-@pytest.mark.parametrize("text", [b"io.systemd.boot.kernel-cmdline-extra=quiet", b"hello", b"io.systemd", b"\xff"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"io.systemd.boot.kernel-cmdline-extra=systemd.import_credentials=no",
+        b"hello",
+        b"io.systemd",
+        b"\xff",
+        b"no credentials here",
+    ],
+)
 def test_other_strings_are_nobodys_mistake(text: bytes) -> None:
     (one,) = judged(text)
     assert isinstance(one, Unrelated) and one.hint is None

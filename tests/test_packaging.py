@@ -17,7 +17,7 @@ from guestcred import journal
 from guestcred.stores import RESCUED_SECOND
 
 ROOT = Path(__file__).parent.parent
-OLDEST = Path(sys.prefix) / "oldest"  # construct and click as Debian 12 has them, put there by make
+OLDEST = Path(sys.prefix) / "oldest"  # construct, click and jeepney as Debian 12 has them, put there by make
 
 
 @pytest.fixture(scope="module")
@@ -41,9 +41,10 @@ def test_the_wheel_holds_the_package_and_nothing_else(wheel: Path) -> None:
 
 @pytest.mark.parametrize("arguments", [["check"], ["--systemd", "257", "why", "API_KEY"], ["dump", "--all"]])
 def test_debian_12s_versions_do(wheel: Path, arguments: list[str]) -> None:
-    assert {path.name for path in OLDEST.glob("c*.dist-info")} == {
+    assert {path.name for path in OLDEST.glob("*.dist-info")} == {
         "construct-2.10.68.dist-info",
         "click-8.1.3.dist-info",
+        "jeepney-0.8.0.dist-info",
     }
     code = "import sys, guestcred, click, construct; from guestcred.__main__ import main; sys.exit(main())"
     done = subprocess.run(
@@ -55,6 +56,18 @@ def test_debian_12s_versions_do(wheel: Path, arguments: list[str]) -> None:
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert "API_KEY" in done.stdout or "ok " in done.stdout
+
+
+def test_debian_12s_jeepney_does() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(ROOT / "tests/test_bus.py")],
+        env={**os.environ, "PYTHONPATH": str(OLDEST)},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 SYSTEMD = ROOT / "packaging/systemd"

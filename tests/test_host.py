@@ -1,0 +1,240 @@
+"""Stories of the host: secrets in files, a command, its exit status, what it prints, and nothing left behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from qemu import Machine, machine
+
+from guestcred import memory
+from guestcred.errors import GuestcredError
+from guestcred.offered import judge
+from guestcred.smbios import parse
+
+SECRET = b"hunter2,hunter2"
+REFERENCE = {
+    "API_KEY": b"QUJDREVGR0hJSktMTU5PUFFSU1RVVldYWVphYmNkZWY=",
+    "DB_PASSWORD": b"ZmVkY2JhWllYV1ZVVFNSUVBPTk1MS0pJSEdGRURDQkE=",
+    "JWT_SECRET": b"QUJDREVGR0hJSktMTU5PUFFSU1RVVldYWVphYmNkZWZBQkNERUZHSElKS0xNTk9QUVJTVFVWV1hZWmFiY2RlZg==",
+}
+
+
+@pytest.fixture
+def credentials(tmp_path: Path) -> Path:
+    """A unit's $CREDENTIALS_DIRECTORY with the host credentials of the reference flow, and a difficult one."""
+    made = tmp_path / "credentials"
+    made.mkdir()
+    for name, value in REFERENCE.items():
+        (made / f"host-{name.lower().replace('_', '-')}").write_bytes(value + b"\n")
+    (made / "host-hard").write_bytes(SECRET)
+    return made
+
+
+PAIRS = ["API_KEY=host-api-key", "DB_PASSWORD=host-db-password", "JWT_SECRET=host-jwt-secret"]
+
+
+def run(
+    *arguments: object, credentials: Path | None = None, status: int = 0, given: bytes = b""
+) -> subprocess.CompletedProcess[bytes]:
+    environment = {name: value for name, value in os.environ.items() if name != "CREDENTIALS_DIRECTORY"}
+    if credentials is not None:
+        environment["CREDENTIALS_DIRECTORY"] = str(credentials)
+    command = [sys.executable, "-m", "guestcred", *map(str, arguments)]
+    done = subprocess.run(command, input=given, env=environment, capture_output=True, check=False, timeout=60)
+    assert done.returncode == status, done
+    assert b"Traceback" not in done.stderr
+    for value in (SECRET, *REFERENCE.values()):
+        assert value not in done.stderr
+        assert status == 0 or value not in done.stdout
+    return done
+
+
+def error(*arguments: object, credentials: Path | None = None, status: int, given: bytes = b"") -> str:
+    done = run(*arguments, credentials=credentials, status=status, given=given)
+    assert done.stdout == b"" and done.stderr.startswith(b"guestcred: error: ")
+    return done.stderr.decode()
+
+
+def test_json(credentials: Path) -> None:
+    done = run(
+        "encode", "--for", "json", *PAIRS, "HARD=host-hard", "--set", "ENVIRONMENT=test", credentials=credentials
+    )
+    assert json.loads(done.stdout) == [
+        *(f"io.systemd.credential:{name}={value.decode()}" for name, value in REFERENCE.items()),
+        "io.systemd.credential.binary:HARD=aHVudGVyMixodW50ZXIy",
+        "io.systemd.credential:ENVIRONMENT=test",
+    ]
+
+
+def test_cloud_hypervisor_by_standard_input_and_by_file(credentials: Path, tmp_path: Path) -> None:
+    config = json.dumps({"platform": {"oem_strings": ["mine"]}, "payload": {"kernel": "/boot/vmlinux"}}).encode()
+    (tmp_path / "vm.json").write_bytes(config)
+    arguments = ["encode", "--for", "cloud-hypervisor", "HARD=host-hard"]
+    by_pipe = json.loads(run(*arguments, credentials=credentials, given=config).stdout)
+    by_file = json.loads(run(*arguments, "--config", tmp_path / "vm.json", credentials=credentials).stdout)
+    assert by_pipe == by_file == {
+        "platform": {"oem_strings": ["mine", "io.systemd.credential.binary:HARD=aHVudGVyMixodW50ZXIy"]},
+        "payload": {"kernel": "/boot/vmlinux"},
+    }  # fmt: skip
+
+
+def test_crosvm_is_a_piece_of_config(credentials: Path) -> None:
+    done = run("encode", "--for", "crosvm", "API_KEY=host-api-key", credentials=credentials)
+    strings = [f"io.systemd.credential:API_KEY={REFERENCE['API_KEY'].decode()}"]
+    assert json.loads(done.stdout) == {"smbios": {"oem-strings": strings}}
+
+
+def test_libvirt_is_refused_for_secrets(credentials: Path) -> None:
+    arguments = ["encode", "--for", "libvirt", "--set", "ENVIRONMENT=test"]
+    assert b"<entry>io.systemd.credential:ENVIRONMENT=test</entry>" in run(*arguments).stdout
+    refused = error(*arguments, "HARD=host-hard", credentials=credentials, status=2)
+    assert "libvirt would put HARD into QEMU's arguments" in refused and "fwcfg" in refused
+    done = run(*arguments, "HARD=host-hard", "--allow-arguments", credentials=credentials)
+    assert b"<entry>io.systemd.credential.binary:HARD=aHVudGVyMixodW50ZXIy</entry>" in done.stdout
+
+
+@pytest.mark.qemu
+def test_qemus_arguments_work_as_they_are_printed(credentials: Path, folder: Path) -> None:
+    private = folder / "with a space, and a comma"
+    done = run("encode", "--for", "qemu", "--folder", private, *PAIRS, "HARD=host-hard", credentials=credentials)
+    assert SECRET not in done.stdout and REFERENCE["API_KEY"] not in done.stdout
+    assert stat.S_IMODE(private.stat().st_mode) == 0o700
+    assert {stat.S_IMODE(file.stat().st_mode) for file in private.iterdir()} == {0o400}
+    with Machine([*machine(folder), *shlex.split(done.stdout.decode())], folder) as qemu:
+        table = qemu.table()
+    assert table is not None
+    assert [getattr(one, "value", None) for one in judge(parse(table).structures, None)] == [
+        *REFERENCE.values(),
+        SECRET,
+    ]
+    listed = run(
+        "encode",
+        "--for",
+        "qemu",
+        "--folder",
+        folder / "b",
+        "HARD=host-hard",
+        "--format",
+        "json",
+        credentials=credentials,
+    )
+    assert json.loads(listed.stdout) == ["-smbios", f"type=11,path={folder}/b/000"]
+
+
+def test_a_private_folder_is_new_and_in_memory(
+    credentials: Path, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arguments = ["encode", "--for", "qemu", "HARD=host-hard"]
+    assert "file exists" in error(*arguments, "--folder", folder, credentials=credentials, status=1)
+    assert "no folder for them" in error(*arguments, credentials=credentials, status=2)
+    assert "--folder is for qemu" in error("encode", "--for", "json", "--folder", folder, status=2)
+    monkeypatch.setattr(memory, "MEMORY_BACKED", {})
+    with pytest.raises(GuestcredError, match="is on a disk, where secrets would remain"):
+        memory.write_private(str(tmp_path / "new"), {"000": SECRET})
+    assert not (tmp_path / "new").exists()
+
+
+def test_nothing_is_left_in_the_folder_where_writing_fails(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened = os.open
+
+    def full(path: str, flags: int, mode: int = 0o777, *, dir_fd: int | None = None) -> int:
+        if path == "001":
+            raise OSError(28, "No space left on device")
+        return opened(path, flags, mode, dir_fd=dir_fd)
+
+    monkeypatch.setattr(os, "open", full)
+    with pytest.raises(GuestcredError, match="no space left on device"):
+        memory.write_private(str(folder / "new"), {"000": SECRET, "001": SECRET})
+    assert list(folder.iterdir()) == []
+
+
+def test_nothing_is_made_where_a_secret_is_bad(credentials: Path, folder: Path) -> None:
+    for bad, status in (("A=absent", 3), ("A=/dev", 3), ("API_KEY=host-hard", 2), ("A:B=host-hard", 2)):
+        error(
+            "encode", "--for", "qemu", "--folder", folder / "new", *PAIRS, bad, credentials=credentials, status=status
+        )
+        assert list(folder.iterdir()) == []
+
+
+def test_the_capacity_report(credentials: Path) -> None:
+    arguments = ["encode", "--for", "cloud-hypervisor", *PAIRS, "HARD=host-hard", "--set", "ENVIRONMENT=test"]
+    done = run(*arguments, "--dry-run", credentials=credentials)
+    assert done.stdout.decode() == (
+        "fits: 5 credentials for cloud-hypervisor\n"
+        "  API_KEY      text       44 bytes,    74 as a string\n"
+        "  DB_PASSWORD  text       44 bytes,    78 as a string\n"
+        "  JWT_SECRET   text       88 bytes,   121 as a string\n"
+        "  HARD         binary     15 bytes,    54 as a string\n"
+        "  ENVIRONMENT  text        4 bytes,    38 as a string\n"
+        "  ok    strings         5 of     255 strings  a Type 11 structure counts its strings in one byte\n"
+        "  ok    table        2424 of   65512 bytes    cloud-hypervisor has 64 KiB at 0xF0000 for its entry point and table; 2048 are for other structures\n"
+        "  ok    store           5 of     256 pages    systemd 257 and later keep credentials in 256 pages of 4 KiB\n"
+        "  ok    total         195 of 1048576 bytes    systemd takes 1 MiB in all\n"
+    )
+    document = json.loads(run(*arguments, "--dry-run", "--format", "json", credentials=credentials).stdout)
+    assert document["schema"] == "guestcred.encode/1" and document["fits"] is True
+    assert document["credentials"][3] == {"name": "HARD", "encoding": "binary", "size": 15, "string_size": 54}
+
+
+def test_what_does_not_fit(credentials: Path) -> None:
+    (credentials / "host-large").write_bytes(b"y" * 50_000)
+    arguments = ["encode", "--for", "json", "LARGE=host-large", "API_KEY=host-api-key", "--guest-systemd"]
+    done = run(*arguments, "252", "--dry-run", credentials=credentials, status=1)
+    assert done.stdout.startswith(b"does not fit: 2 credentials for json\n") and b"OVER  structure" in done.stdout
+    refused = error(*arguments, "252", credentials=credentials, status=1)
+    assert "50110 bytes, and 4096 fit: systemd 252 reads the first 4096 bytes" in refused
+    assert "leave out LARGE (50029 bytes)" in refused
+    run(*arguments, "257", credentials=credentials)
+    assert "imports nothing" in error(*arguments, "249", credentials=credentials, status=1)
+
+
+def test_a_request_that_cloud_hypervisor_would_not_take(credentials: Path) -> None:
+    (credentials / "host-large").write_bytes(b"y" * 51_200)
+    refused = error(
+        "encode", "--for", "cloud-hypervisor", "LARGE=host-large", credentials=credentials, status=1, given=b"{}"
+    )
+    assert "too much for the request" in refused and "51200 fit" in refused
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        (["encode", "--for", "vmware", "A=host-hard"], "'vmware' is not one of"),
+        (["encode", "A=host-hard"], "missing option '--for'"),
+        (["encode", "--for", "json", "--config", "x", "A=host-hard"], "json takes no VM config"),
+        (["encode", "--for", "cloud-hypervisor", "A=-"], "are both to come from standard input"),
+        (["encode", "--for", "cloud-hypervisor", "A=host-hard"], "it is not JSON (line 1, column 1)"),
+        (["launch", "--for", "qemu", "A=host-hard"], "QEMU is started by its own command line"),
+        (["launch", "--for", "cloud-hypervisor", "A=host-hard"], "is spoken to over its API socket"),
+        (["launch", "--for", "crosvm", "A=host-hard"], "'crosvm' is not one of"),
+    ],
+)
+def test_usage(credentials: Path, arguments: list[str], problem: str) -> None:
+    assert problem in error(*arguments, credentials=credentials, status=2)
+
+
+def test_one_secret_by_standard_input() -> None:
+    assert b"KEY=v" in run("encode", "--for", "json", "KEY=-", given=b"v\n").stdout
+    endless = subprocess.Popen(["yes", SECRET.decode()], stdout=subprocess.PIPE)
+    command = [sys.executable, "-m", "guestcred", "encode", "--for", "json", "KEY=-"]
+    done = subprocess.run(command, stdin=endless.stdout, capture_output=True, check=False, timeout=60)
+    endless.kill()
+    endless.communicate()
+    assert (done.returncode, done.stdout) == (1, b"")
+    assert b"KEY from standard input: it is larger than 1 MiB" in done.stderr and SECRET not in done.stderr
+
+
+def test_no_core_dump_holds_a_value() -> None:
+    code = (
+        "import resource, sys; from guestcred.memory import keep_out_of_core_dumps, _libc\n"
+        "keep_out_of_core_dumps(); print(_libc.prctl(3, 0, 0, 0, 0), resource.getrlimit(resource.RLIMIT_CORE)[0])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "0 0\n"

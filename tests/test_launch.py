@@ -1,0 +1,207 @@
+"""Launching: what arrives in the guest's table byte for byte, who can see it on the way, and what a bad API does."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import difficult
+import pytest
+from cloud_hypervisor import Api
+from qemu import Machine, machine
+
+from guestcred.smbios import parse
+
+SECRET = b"hunter2,hunter2"
+CONFIG = {"payload": {"kernel": "/boot/vmlinux"}, "platform": {"oem_strings": ["mine"]}}
+OURS = "io.systemd.credential.binary:KEY=aHVudGVyMixodW50ZXIy"
+
+
+@pytest.mark.qemu
+def test_difficult_secrets_arrive_byte_for_byte_and_nobody_sees_them(folder: Path) -> None:
+    files = difficult.write(folder)
+    with Machine(difficult.by_guestcred(files, folder), folder) as qemu:
+        table = qemu.table()
+        process = Path(f"/proc/{qemu.process.pid}")
+        # exec keeps the PID, so that a service manager watches the hypervisor itself
+        assert os.readlink(process / "exe") == os.path.realpath(machine(folder)[0])
+        seen = b"".join((process / name).read_bytes() for name in ("cmdline", "environ"))
+        everybodys = b"".join(
+            _read(path) for name in ("cmdline", "environ") for path in Path("/proc").glob(f"*/{name}")
+        )
+        limits = (process / "limits").read_text()
+    assert difficult.arrived(table) == difficult.SECRETS
+    assert b"type=11,path=/dev/fd/" in seen and b"io.systemd.credential" not in seen
+    assert not [name for name, value in difficult.SECRETS.items() if len(value) > 8 and value in everybodys]
+    assert re.search(r"Max core file size +0 ", limits)
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError:
+        return b""
+
+
+@pytest.mark.qemu
+def test_the_shell_damages_some_of_them(folder: Path) -> None:
+    files = difficult.write(folder)
+    damaged = set()
+    for name in ("COMMA", "TRAILING_NEWLINE", "NUL", "EQUALS"):
+        with Machine(difficult.by_shell(name, files[name], folder), folder) as qemu:
+            if difficult.arrived(qemu.table()).get(name) != difficult.SECRETS[name]:
+                damaged.add(name)
+    assert damaged == {"COMMA", "TRAILING_NEWLINE", "NUL"}
+
+
+@pytest.mark.qemu
+def test_the_other_structures_of_qemu_fit_into_the_reserve(folder: Path) -> None:
+    sockets = ["-machine", "q35", "-smp", "8,sockets=8"]
+    with Machine([*machine(folder), *sockets], folder) as qemu:
+        table = qemu.table()
+    assert (
+        table is not None and 300 < len(table) < 2048 and not [one for one in parse(table).structures if one.type == 11]
+    )
+
+
+@pytest.mark.qemu
+def test_at_qemus_limit_the_last_string_arrives(folder: Path) -> None:
+    files = {name: folder / name for name in ("A", "B", "LAST")}
+    for number, file in enumerate(files.values()):
+        # 63,487 bytes are left by the reserve, and these take 62,800
+        file.write_bytes(b"%d" % number * (31_300 if number < 2 else 100))
+    with Machine(difficult.by_guestcred(files, folder), folder) as qemu:
+        assert difficult.arrived(qemu.table()) == {name: file.read_bytes() for name, file in files.items()}
+
+
+def launch(*arguments: object, status: int) -> str:
+    command = [sys.executable, "-m", "guestcred", "launch", *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, check=False, timeout=60)
+    assert done.returncode == status, done
+    assert done.stdout == b"" and b"Traceback" not in done.stderr
+    assert SECRET not in done.stderr and OURS.encode() not in done.stderr
+    return done.stderr.decode()
+
+
+def test_a_program_that_is_not_there(tmp_path: Path) -> None:
+    (tmp_path / "key").write_bytes(SECRET)
+    said = launch("--for", "qemu", f"KEY={tmp_path}/key", "--", "qemu-system-none", "-S", status=1)
+    assert said == "guestcred: error: cannot run qemu-system-none: no such file or directory\n"
+
+
+def test_what_stands_behind_the_dashes_is_not_ours(tmp_path: Path) -> None:
+    (tmp_path / "key").write_bytes(SECRET)
+    code = "import sys; print(*sys.argv[1:]); print(open(sys.argv[-1].rpartition('=')[2], 'rb').read().decode())"
+    command = ["--for", "qemu", f"KEY={tmp_path}/key", "--", sys.executable, "-c", code, "--for", "x", "--", "A=b"]
+    done = subprocess.run([sys.executable, "-m", "guestcred", "launch", *command], capture_output=True, check=True)
+    shown, string = done.stdout.decode().splitlines()
+    assert re.fullmatch(r"--for x -- A=b -smbios type=11,path=/dev/fd/\d+", shown)
+    assert string == OURS
+
+
+def test_a_string_in_memory_cannot_be_changed(tmp_path: Path) -> None:
+    (tmp_path / "key").write_bytes(SECRET)
+    code = (
+        "import os, sys; fd = int(sys.argv[-1].rpartition('/')[2])\n"
+        "for change in (lambda: os.pwrite(fd, b'x', 0), lambda: os.ftruncate(fd, 0), lambda: os.write(fd, b'x')):\n"
+        "    try: change()\n"
+        "    except PermissionError: print('sealed')"
+    )
+    command = ["--for", "qemu", f"KEY={tmp_path}/key", "--", sys.executable, "-c", code]
+    done = subprocess.run([sys.executable, "-m", "guestcred", "launch", *command], capture_output=True, check=True)
+    assert done.stdout == b"sealed\n" * 3
+
+
+@pytest.fixture
+def api(folder: Path) -> Iterator[Api]:
+    made = Api(folder / "api.sock")
+    yield made
+    made.close()
+
+
+def boot(folder: Path, *, status: int, timeout: float = 30) -> str:
+    (folder / "vm.json").write_text(json.dumps(CONFIG))
+    (folder / "key").write_bytes(SECRET)
+    options = ["--api-socket", folder / "api.sock", "--config", folder / "vm.json", "--timeout", timeout]
+    return launch("--for", "cloud-hypervisor", *options, f"KEY={folder}/key", status=status)
+
+
+def test_cloud_hypervisor_creates_and_boots(api: Api, folder: Path) -> None:
+    assert boot(folder, status=0) == ""
+    assert api.asked == ["vm.info", "vm.create", "vm.boot"]
+    assert api.vm == {"payload": {"kernel": "/boot/vmlinux"}, "platform": {"oem_strings": ["mine", OURS]}}
+
+
+def test_a_vm_that_was_there_is_left_alone(api: Api, folder: Path) -> None:
+    api.vm = "theirs"
+    assert "there is a VM already" in boot(folder, status=1)
+    assert (api.asked, api.vm) == (["vm.info"], "theirs")
+
+
+@pytest.mark.parametrize("step", ["vm.create", "vm.boot"])
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        ((500, json.dumps(["Error from API", f"quoted: {OURS}"]).encode()), "it answered 500 Internal Server Error"),
+        ((400, SECRET), "it answered 400 Bad Request"),
+        (None, "no answer within 2 seconds"),
+    ],
+)
+def test_no_vm_remains_where_a_step_fails(
+    api: Api, folder: Path, step: str, answer: tuple[int, bytes] | None, reason: str
+) -> None:
+    api.answers[step] = answer
+    said = boot(folder, status=1, timeout=30 if answer else 2)
+    assert said.startswith(f"guestcred: error: {step} failed at {folder}/api.sock: {reason}\n")
+    assert "nothing of KEY reached a guest" in said
+    assert api.vm is None and api.asked[-2:] == ["vm.delete", "vm.info"]
+    assert "remains" not in said
+
+
+@pytest.mark.parametrize("answer", [(500, b""), None])
+def test_a_vm_that_cannot_be_deleted_is_told(api: Api, folder: Path, answer: tuple[int, bytes] | None) -> None:
+    api.answers |= {"vm.boot": (500, b""), "vm.delete": answer}
+    said = boot(folder, status=1, timeout=30 if answer else 2)
+    assert "vm.boot failed" in said and "a VM remains, since vm.delete failed as well" in said
+
+
+def test_a_socket_that_is_not_there_refuses_or_says_nothing(folder: Path) -> None:
+    assert "vm.info failed at" in boot(folder, status=1)
+    assert "no such file or directory" in boot(folder, status=1)
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(f"{folder}/api.sock")
+        assert "connection refused" in boot(folder, status=1)
+        server.listen()
+        assert "no answer within 0.3 seconds" in boot(folder, status=1, timeout=0.3)
+
+
+def test_a_socket_that_speaks_no_http(folder: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(f"{folder}/api.sock")
+        server.listen()
+
+        def answer() -> None:
+            connection, _ = server.accept()
+            with connection:
+                connection.recv(4096)
+                connection.sendall(b"SSH-2.0\r\n")
+
+        answering = threading.Thread(target=answer)
+        answering.start()
+        assert "the answer is not HTTP" in boot(folder, status=1)
+        answering.join()
+
+
+def test_a_limit_is_checked_before_the_api_is_asked(api: Api, folder: Path) -> None:
+    (folder / "vm.json").write_text("{}")
+    (folder / "key").write_bytes(b"x" * 60_000)
+    options = ["--api-socket", folder / "api.sock", "--config", folder / "vm.json"]
+    assert "too much for the request" in launch("--for", "cloud-hypervisor", *options, f"KEY={folder}/key", status=1)
+    assert api.asked == []

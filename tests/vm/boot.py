@@ -1,0 +1,111 @@
+"""Boots a guest with what a scenario hands to it, under a time limit, and brings its results back."""
+
+from __future__ import annotations
+
+import io
+import json
+import shutil
+import subprocess
+import tarfile
+import tempfile
+import time
+from pathlib import Path
+
+from vm.booted import Booted
+from vm.images import CannotRun, Image
+from vm.scenarios import Scenario
+
+LIMIT = 300  # seconds for one boot; 25 to 60 are usual
+RESULTS_SIZE = 16 << 20  # bytes
+DRIVER = Path(__file__).parent / "driver.py"
+FIRMWARE = Path("/usr/share/OVMF")
+
+
+def _disk_of(files: dict[str, bytes], path: Path) -> None:
+    with tarfile.open(path, "w") as archive:
+        for name, data in files.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(data)
+            archive.addfile(member, io.BytesIO(data))
+    size = path.stat().st_size
+    with path.open("r+b") as file:
+        file.truncate(-(-size // (1 << 20)) << 20)
+
+
+def _smbios(scenario: Scenario, folder: Path) -> list[str]:
+    """QEMU's arguments for the strings, each from a file so that any bytes but NUL may stand in it."""
+    arguments: list[str] = []
+    for kind, option, files in (
+        ("string", "type=11,path=", scenario.strings),
+        ("structure", "file=", scenario.structures),
+    ):
+        for number, data in enumerate(files):
+            path = folder / f"{kind}{number}"
+            path.write_bytes(data)
+            arguments += ["-smbios", option + str(path)]
+    for name, data in scenario.fw_cfg.items():
+        path = folder / f"fw-{name}"
+        path.write_bytes(data)
+        arguments += ["-fw_cfg", f"name=opt/io.systemd.credentials/{name},file={path}"]
+    return arguments
+
+
+def _firmware(scenario: Scenario, folder: Path) -> list[str]:
+    if scenario.firmware == "seabios":
+        return []
+    code, variables = FIRMWARE / "OVMF_CODE.fd", FIRMWARE / "OVMF_VARS.fd"
+    if not code.exists():
+        raise CannotRun("OVMF is missing: apt-get install ovmf")
+    shutil.copy(variables, folder / "vars")
+    return [
+        "-drive", f"if=pflash,format=raw,unit=0,readonly=on,file={code}",
+        "-drive", f"if=pflash,format=raw,unit=1,file={folder / 'vars'}",
+    ]  # fmt: skip
+
+
+def boot(image: Image, scenario: Scenario, out: Path) -> Booted:
+    """Boot once; results are put below `out`. Raises AssertionError with the console's tail where none come back."""
+    shutil.rmtree(out, ignore_errors=True)
+    out.mkdir(parents=True)
+    console = out / "console.log"
+    with tempfile.TemporaryDirectory(prefix="guestcred-vm-") as scratch:
+        folder = Path(scratch)
+        asked = json.dumps({"commands": scenario.all_commands}).encode()
+        _disk_of({"driver.py": DRIVER.read_bytes(), "scenario.json": asked, **scenario.files}, folder / "in")
+        results = folder / "results"
+        with results.open("wb") as file:
+            file.truncate(RESULTS_SIZE)
+        command = [
+            "qemu-system-x86_64", "-accel", "tcg", "-cpu", "max", "-m", "512",
+            "-machine", f"{scenario.machine},smbios-entry-point-type={scenario.entry_point}",
+            "-nodefaults", "-display", "none", "-no-reboot", "-serial", f"file:{console}",
+            "-kernel", str(image.kernel), "-initrd", str(image.initrd),
+            "-append", f"console=ttyS0 panic=-1 root=/dev/vda rw quiet {scenario.cmdline}",
+            "-drive", f"file={image.disk},if=virtio,format=raw,snapshot=on",
+            "-drive", f"file={folder / 'in'},if=virtio,format=raw,readonly=on",
+            "-drive", f"file={results},if=virtio,format=raw",
+            *_firmware(scenario, folder), *_smbios(scenario, folder),
+        ]  # fmt: skip
+        begin = time.monotonic()
+        with (out / "qemu.log").open("wb") as log:
+            qemu = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+            try:
+                qemu.wait(LIMIT)
+                ended = f"ended with status {qemu.returncode}"
+            except subprocess.TimeoutExpired:
+                ended = f"was ended after {LIMIT} s"
+            finally:
+                qemu.kill()
+                qemu.wait()
+        seconds = time.monotonic() - begin
+        try:
+            with tarfile.open(results) as archive:
+                archive.extractall(out)
+        except tarfile.TarError:
+            said = (out / "qemu.log").read_text(errors="replace")
+            said += console.read_text(errors="replace") if console.exists() else ""
+            tail = "\n".join(said.splitlines()[-25:])
+            raise AssertionError(f"the guest brought nothing back; QEMU {ended}:\n{tail}") from None
+    failed = out / "driver-failed"
+    assert not failed.exists(), f"the driver in the guest failed; see {console}"
+    return Booted(out, json.loads((out / "results.json").read_text()), seconds)

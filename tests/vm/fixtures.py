@@ -1,0 +1,136 @@
+"""Makes `fixtures/dmi/` anew: captures of booted guests, and one table built to cloud-hypervisor's layout."""
+
+from __future__ import annotations
+
+import json
+import random
+import shutil
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from guestcred import layout
+from guestcred.commands import capture
+from guestcred.errors import GuestcredError
+from vm.boot import boot
+from vm.images import RELEASES, CannotRun, Image, build_image
+from vm.run import AT_ONCE, OUT, ROOT, package, ready, verify
+from vm.scenarios import Scenario, scenarios, text
+
+FIXTURES = ROOT / "fixtures" / "dmi"
+SECRETS = "noise of the same length and kind"
+
+
+def expected(check: dict[str, object], dump: dict[str, object]) -> dict[str, object]:
+    """What tests ask of a fixture, from what guestcred's JSON said in the guest."""
+
+    def rows(key: str) -> list[dict[str, object]]:
+        found = check[key]
+        assert isinstance(found, list)
+        return found
+
+    def said(row: dict[str, object]) -> str:
+        return " ".join(str(part) for part in (row["status"], row["cause"]) if part)
+
+    return {
+        "verdict": check["verdict"],
+        "smbios_version": dump["smbios_version"],
+        "ended": dump["ended"],
+        "credentials": {str(row["name"]): said(row) for row in rows("credentials")},
+        "rejected": [[row["handle"], row["index"], row["reason"]] for row in rows("rejected")],
+        "findings": sorted({str(row["code"]) for row in rows("findings")}),
+    }
+
+
+def write(folder: Path, tree: Path, made_by: str, guest: str, told: dict[str, object]) -> None:
+    """One fixture: the captured tree, how it was made, and what is to be said of it."""
+    shutil.rmtree(folder, ignore_errors=True)
+    shutil.copytree(tree, folder)
+    facts = json.loads((folder / "capture.json").read_text())
+    facts |= {"made_by": made_by, "guest": guest, "secrets": SECRETS}
+    (folder / "capture.json").write_text(json.dumps(facts, indent=1) + "\n")
+    (folder / "expected.json").write_text(json.dumps(told, indent=1) + "\n")
+
+
+def from_guest(image: Image, scenario: Scenario) -> str:
+    """Boot, verify and keep what `capture` saved in the guest."""
+    release = image.release
+    booted = boot(image, scenario, OUT / "fixtures" / f"{scenario.name}-{release.name}")
+    verify(booted, scenario, release)
+    name = f"{release.name}-{scenario.name}"
+    made_by = f"qemu-system-x86_64, {scenario.shown}, scenario {scenario.name}, 'guestcred capture' in the guest"
+    told = expected(booted.json("check"), booted.json("dump"))
+    write(FIXTURES / name, booted.capture, made_by, release.name, told)
+    return name
+
+
+def cloud_hypervisor(scratch: Path) -> str:
+    """A table as cloud-hypervisor lays it out: entry point at 0xF0000, the table right behind it, types 0, 1, 11, 127.
+
+    Layout from its arch/src/x86_64/smbios.rs. With 300 strings the count byte has wrapped to 44.
+    """
+    dice = random.Random(11)
+    values = {f"N{number:03}": dice.randbytes(6).hex().encode() for number in range(300)}
+    table = b"".join(
+        (
+            layout.build_structure(0, 0, [b"cloud-hypervisor", b"0"], {"vendor": 1, "bios_version": 2, "rest": b""}),
+            layout.build_structure(1, 1, [b"Cloud Hypervisor", b"cloud-hypervisor"], {"manufacturer": 1, "product_name": 2}),
+            layout.build_structure(11, 2, [text(name, value) for name, value in values.items()]),
+            layout.build_structure(127, 3),
+        )
+    )  # fmt: skip
+    entry = layout.build_entry_point(len(table), major=3, minor=2, address=0xF0000 + 24, long=True)
+    shutil.rmtree(scratch, ignore_errors=True)
+    guest = scratch / "guest"
+    for path, data in {
+        "sys/firmware/dmi/tables/DMI": table,
+        "sys/firmware/dmi/tables/smbios_entry_point": entry,
+        "sys/firmware/dmi/entries/11-0/raw": layout.build_structure(11, 2, [text(n, v) for n, v in values.items()]),
+        "proc/cmdline": b"console=hvc0\n",
+        "capture.json": b'{"systemd": "systemd 257", "kernel": "6.12"}',
+        # what systemd 257's 1 MiB store holds of them
+        **{f"run/credentials/@system/{name}": value for name, value in list(values.items())[:256]},
+    }.items():
+        (guest / path).parent.mkdir(parents=True, exist_ok=True)
+        (guest / path).write_bytes(data)
+    capture(str(scratch / "capture"), root=str(guest))
+    told: dict[str, object] = {
+        "verdict": "findings",
+        "smbios_version": "3.2.0",
+        "ended": None,
+        "credentials": {
+            name: "imported" if number < 256 else "missing store-full" for number, name in enumerate(values)
+        },
+        "rejected": [],
+        "findings": ["missing"],
+    }
+    made_by = "built by tests/vm/fixtures.py to the layout of cloud-hypervisor's smbios.rs; no guest was booted"
+    write(FIXTURES / "built-cloud-hypervisor", scratch / "capture", made_by, "none", told)
+    return "built-cloud-hypervisor"
+
+
+def main() -> int:
+    try:
+        ready()
+        by_name = {one.name: build_image(one, package(), OUT / "images") for one in RELEASES}
+    except CannotRun as error:
+        print(f"real guests cannot run here: {error}", file=sys.stderr)
+        return 1
+    jobs = [(by_name[name], one) for one in scenarios(seed=1) for name in one.fixture]
+    made = {cloud_hypervisor(OUT / "fixtures" / "cloud-hypervisor")}
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        for number, name in enumerate(pool.map(lambda job: from_guest(*job), jobs), 1):
+            print(f"[{number}/{len(jobs)}] {name}", flush=True)
+            made.add(name)
+    for old in FIXTURES.iterdir():
+        if old.name not in made:
+            shutil.rmtree(old)
+    return 0
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except (AssertionError, GuestcredError) as problem:
+        print(f"no fixtures: {problem}", file=sys.stderr)
+        sys.exit(1)

@@ -1,0 +1,169 @@
+"""Guest images: a Debian root file system by debootstrap, cached by its recipe, with this run's package on top."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "guestcred"
+OVERLAY = Path(__file__).parent / "guest"  # files that every guest has on top of Debian's
+PACKAGES = [
+    *("systemd-sysv", "systemd-container", "linux-image-cloud-amd64", "initramfs-tools", "busybox", "dbus", "kmod", "udev"),
+    *("python3", "python3-construct", "python3-click", "python3-systemd", "python3-jeepney"),
+]  # fmt: skip
+IMAGE_SIZE = "1400M"
+
+
+class CannotRun(Exception):
+    """Real guests cannot run here; the text says what is missing and how to get it."""
+
+
+@dataclass(frozen=True)
+class Release:
+    """A Debian release: the name used here, its suite, and the systemd it comes with."""
+
+    name: str
+    suite: str
+    systemd: int
+
+    @property
+    def recipe(self) -> str:
+        return hashlib.sha256(" ".join([self.suite, *PACKAGES]).encode()).hexdigest()[:12]
+
+    @property
+    def base(self) -> Path:
+        """The cached root file system, as debootstrap left it."""
+        return CACHE / f"{self.name}-{self.recipe}"
+
+
+RELEASES = (
+    Release("debian12", "bookworm", 252),
+    Release("debian13", "trixie", 257),
+    Release("debian14", "forky", 262),
+)
+
+
+@dataclass(frozen=True)
+class Image:
+    """A bootable guest: its disk, and the kernel and initrd that QEMU loads."""
+
+    release: Release
+    disk: Path
+    kernel: Path
+    initrd: Path
+
+
+def missing_tools() -> list[str]:
+    """What stands in the way of real guests here, each as one line with its mend."""
+    tools = {
+        "qemu-system-x86_64": "qemu-system-x86",
+        "debootstrap": "debootstrap",
+        "mkfs.ext4": "e2fsprogs",
+    }
+    path = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
+    lines = [
+        f"{tool} is missing: apt-get install {package}"
+        for tool, package in tools.items()
+        if not shutil.which(tool, path=path)
+    ]
+    if os.geteuid() != 0:
+        lines.append("real guests need root, to make their file systems: run make as root or with sudo")
+    return lines
+
+
+def _run(*command: str | Path, log: Path) -> None:
+    with log.open("ab") as out:
+        done = subprocess.run(command, stdout=out, stderr=out, stdin=subprocess.DEVNULL, check=False)
+    if done.returncode:
+        tail = "\n".join(log.read_text(errors="replace").splitlines()[-20:])
+        raise CannotRun(f"{command[0]} failed with status {done.returncode}:\n{tail}")
+
+
+def _chroot(root: Path, *command: str, log: Path) -> None:
+    _run("env", "DEBIAN_FRONTEND=noninteractive", "LC_ALL=C.UTF-8", "chroot", root, *command, log=log)
+
+
+def build_base(release: Release) -> Path:
+    """The release's root file system, made by debootstrap where the cache has none; it appears whole or not at all."""
+    if release.base.is_dir():
+        return release.base
+    CACHE.mkdir(parents=True, exist_ok=True)
+    for old in CACHE.glob(f"{release.name}-*"):
+        shutil.rmtree(old, ignore_errors=True)
+    with tempfile.TemporaryDirectory(dir=CACHE, prefix=f".{release.name}-") as folder:
+        target, log = Path(folder) / "rootfs", CACHE / f"{release.name}.log"
+        log.unlink(missing_ok=True)
+        scripts = _debootstrap_scripts(Path(folder), release.suite)
+        _run("env", f"DEBOOTSTRAP_DIR={scripts}", "debootstrap", "--variant=minbase", release.suite, target, log=log)
+        # by apt, not debootstrap: a suite in motion has dependencies that only apt can sort
+        _chroot(target, "apt-get", "install", "-y", "-qq", "--no-install-recommends", *PACKAGES, log=log)
+        _chroot(target, "apt-get", "clean", log=log)
+        for unneeded in ("usr/share/doc", "usr/share/locale", "var/lib/apt/lists"):
+            shutil.rmtree(target / unneeded, ignore_errors=True)
+        target.rename(release.base)
+    return release.base
+
+
+def _debootstrap_scripts(folder: Path, suite: str) -> Path:
+    """Debootstrap's own folder, with a script for a suite that it is too old to know: all of them are the one for sid."""
+    own = Path("/usr/share/debootstrap")
+    if (own / "scripts" / suite).exists():
+        return own
+    copy = folder / "debootstrap"
+    shutil.copytree(own, copy, symlinks=True)
+    (copy / "scripts" / suite).symlink_to("sid")
+    return copy
+
+
+@contextmanager
+def _overlay(lower: Path) -> Iterator[Path]:
+    """The folder `lower` with a scratch layer over it, mounted for as long as the context lasts."""
+    with tempfile.TemporaryDirectory(dir=CACHE, prefix=".overlay-") as folder:
+        upper, work, merged = (Path(folder) / name for name in ("upper", "work", "merged"))
+        for path in (upper, work, merged):
+            path.mkdir()
+        options = f"lowerdir={lower},upperdir={upper},workdir={work}"
+        mounted = subprocess.run(
+            ["mount", "-t", "overlay", "overlay", "-o", options, merged], capture_output=True, text=True, check=False
+        )
+        if mounted.returncode:
+            raise CannotRun(f"cannot mount an overlay: {mounted.stderr.strip()}")
+        try:
+            yield merged
+        finally:
+            subprocess.run(["umount", merged], check=True)
+
+
+def build_image(release: Release, package: Path, out: Path) -> Image:
+    """A disk below `out` with the Debian package installed; reused where package and overlay are the same as before."""
+    base = build_base(release)
+    key = hashlib.sha256(release.recipe.encode() + package.read_bytes())
+    for path in sorted(OVERLAY.rglob("*")):
+        if path.is_file():
+            key.update(str(path.relative_to(OVERLAY)).encode() + path.read_bytes())
+    folder = out / f"{release.name}-{key.hexdigest()[:12]}"
+    image = Image(release, folder / "disk.ext4", folder / "vmlinuz", folder / "initrd")
+    if image.disk.exists():
+        return image
+    for old in out.glob(f"{release.name}-*"):
+        shutil.rmtree(old)
+    folder.mkdir(parents=True)
+    log = folder / "build.log"
+    made = folder / "disk.making"
+    with _overlay(base) as root:
+        shutil.copytree(OVERLAY, root, dirs_exist_ok=True)
+        shutil.copy(package, root / "tmp/guestcred.deb")
+        _chroot(root, "sh", "-eu", "/usr/local/lib/vm/setup", log=log)
+        (root / "tmp/guestcred.deb").unlink()
+        shutil.copy(next((root / "boot").glob("vmlinuz-*")), image.kernel)
+        shutil.copy(next((root / "boot").glob("initrd.img-*")), image.initrd)
+        _run("mkfs.ext4", "-q", "-F", "-O", "^has_journal", "-d", root, made, IMAGE_SIZE, log=log)
+    made.rename(image.disk)
+    return image

@@ -1,0 +1,122 @@
+"""What a guest with the package must look like: services have their credentials, others cannot read them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from dataclasses import dataclass
+
+from guestcred.guest import read_guest
+from guestcred.offered import Accepted, judge
+from guestcred.smbios import parse
+from vm.booted import Booted
+
+UNIT = "demo-oem-credentials.service"
+DEMO = {"api-key": "API_KEY", "db-password": "DB_PASSWORD", "jwt-secret": "JWT_SECRET", "environment": "ENVIRONMENT", "cluster": "CLUSTER"}  # fmt: skip
+LEGACY = {"api-key": "API_KEY", "db-password": "DB_PASSWORD", "JWT_SECRET": "JWT_SECRET"}
+EXPOSURE_MAX = 2.0  # of 10, systemd-analyze security
+
+SHOW = "ActiveState,Result,ExecMainStatus,StatusText,InactiveExitTimestampMonotonic,ActiveEnterTimestampMonotonic"
+SEEN = ("cat", "/run/demo/seen")
+STATE = ("systemctl", "show", f"--property={SHOW}", "guestcred.service")
+OTHER = ("runuser", "-u", "other-user", "--", "sh", "-c", f"cat /run/guestcred/legacy-program.service/* /run/credentials/{UNIT}/* /run/credstore/*")  # fmt: skip
+OWN = ("runuser", "-u", "demo-svc-user", "--", "sh", "-c", "cd /run/guestcred/legacy-program.service && sha256sum *")
+MODES = ("find", "/run/guestcred/legacy-program.service/", "/run/credstore", "-printf", "%p %u:%g %m\\n")
+AGAIN = ("guestcred", "apply")
+REPORT = ("cat", "/run/guestcred/report.json")
+JOURNAL = ("journalctl", "--boot", "--output=json", "SYSLOG_IDENTIFIER=guestcred")
+SECURITY = ("systemd-analyze", "security", "--no-pager", "guestcred.service")
+TIME = ("systemd-analyze", "time")
+CHAIN = ("systemd-analyze", "critical-chain", "--no-pager", "multi-user.target")
+ALL_JOURNAL = ("journalctl", "--boot", "--output=export")
+RUNNING = ("systemctl", "is-system-running", "--wait")
+SWAP = ("findmnt", "--noheadings", "--output=FSTYPE,OPTIONS", "--target", "/run/guestcred")
+COMMANDS = (RUNNING, SEEN, STATE, OTHER, OWN, MODES, SWAP, AGAIN, REPORT, JOURNAL, ALL_JOURNAL, SECURITY, TIME, CHAIN)
+
+
+@dataclass(frozen=True)
+class Mend:
+    """`delivered`: whether the demo unit must have its five; `rescued`: how many; `status`: of `guestcred apply`."""
+
+    delivered: bool
+    rescued: int
+    status: int
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What the unit took: its own milliseconds beside the boot's, its exposure, and whether it held up the boot."""
+
+    own: float
+    boot: str
+    exposure: float
+    critical: bool
+
+
+def _equal(found: object, wanted: object, what: str) -> None:
+    assert found == wanted, f"{what}: {found!r}, wanted {wanted!r}"
+
+
+def verify_mend(booted: Booted, mend: Mend) -> Cost:
+    """Hold a guest against what it should be after `guestcred.service` ran; AssertionError says what is amiss."""
+    guest = read_guest(str(booted.guest))
+    values = {
+        one.name: one.value for one in judge(parse(guest.table).structures, guest.systemd) if isinstance(one, Accepted)
+    }
+    digests = {name: hashlib.sha256(value).hexdigest() for name, value in values.items()}
+    state = dict(line.split("=", 1) for line in str(booted.result(*STATE)["out"]).splitlines())
+    _equal(int(state["ExecMainStatus"]), mend.status, f"exit status of guestcred.service ({state})")
+    _equal(state["ActiveState"], "failed" if mend.status else "active", "guestcred.service")
+    assert state["StatusText"], "guestcred.service told systemd nothing"
+    seen = str(booted.result(*SEEN)["out"]).split("\n")
+    wanted = [f"{id} {len(values[name])} {digests[name]}" for id, name in DEMO.items()]
+    _equal(
+        [" ".join(line.split()[:3]) for line in seen if line],
+        wanted if mend.delivered else [],
+        "what the demo unit read",
+    )
+    if mend.delivered:
+        _equal([len(values[name]) for name in DEMO.values()], [44, 44, 88, 4, 15], "the reference flow's sizes")
+    _verify_folder(booted, mend, digests)
+    _verify_told(booted, mend, list(values.values()))
+    security = str(booted.result(*SECURITY)["out"])
+    exposure = float(re.findall(r"Overall exposure level for guestcred.service: ([0-9.]+)", security)[0])
+    assert exposure <= EXPOSURE_MAX, f"exposure {exposure}: {security}"
+    own = int(state["ActiveEnterTimestampMonotonic"] or 0) - int(state["InactiveExitTimestampMonotonic"])
+    chain = str(booted.result(*CHAIN)["out"])
+    boot = re.findall(r"= ([^\n]*?)\s*(?:\n|$)", str(booted.result(*TIME)["out"]))
+    return Cost(own / 1000, boot[0] if boot else "unknown", exposure, "guestcred.service" in chain)
+
+
+def _verify_folder(booted: Booted, mend: Mend, digests: dict[str, str]) -> None:
+    """The directory of a program that systemd does not start, and the rescues: who may read them."""
+    own = {name: digest for digest, name in (line.split() for line in str(booted.result(*OWN)["out"]).splitlines())}
+    given = {id: digests[name] for id, name in LEGACY.items()} if mend.delivered else {}
+    _equal(own, {**given, "region": hashlib.sha256(b"eu").hexdigest()}, "the service directory as its user reads it")
+    other = booted.result(*OTHER)
+    assert other["out"] == "" and other["status"] != 0, "another user could read a credential"
+    modes = str(booted.result(*MODES)["out"]).splitlines()
+    folder = "/run/guestcred/legacy-program.service/"
+    wanted = [f"{folder} demo-svc-user:root 500", *(f"{folder}{id} demo-svc-user:root 400" for id in own)]
+    if mend.rescued:
+        wanted += ["/run/credstore root:root 700"]
+        wanted += [f"/run/credstore/{name} root:root 400" for name in digests]
+    _equal(
+        sorted(line for line in modes if mend.rescued or "credstore" not in line), sorted(wanted), "owners and modes"
+    )
+
+
+def _verify_told(booted: Booted, mend: Mend, values: list[bytes]) -> None:
+    """The report, the journal, and a second run: what they say, and that no value is in any of it."""
+    report = json.loads(str(booted.result(*REPORT)["out"]))
+    _equal(len(report["rescued"]), mend.rescued, "rescued, by the report")
+    again = booted.result(*AGAIN)
+    _equal(again["status"], mend.status, f"a second apply ({again['out']}{again['err']})")
+    assert "nothing to change" in str(again["out"]), f"a second apply changed something: {again['out']}"
+    entries = [json.loads(line) for line in str(booted.result(*JOURNAL)["out"]).splitlines()]
+    names = [entry for entry in entries if "GUESTCRED_STATUS" in entry and "MESSAGE_ID" in entry]
+    assert bool(names) == bool(mend.rescued or mend.status), f"journal entries: {entries}"
+    told = "".join(f"{one['out']}{one['err']}" for one in booted.results)
+    shown = [value.decode() for value in values if len(value) > 20 and value.decode() in told]
+    assert not shown, f"{len(shown)} values stand in what was printed or logged"

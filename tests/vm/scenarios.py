@@ -1,0 +1,170 @@
+"""The scenarios: what the hypervisor hands over, and what guestcred must say about what PID 1 made of it."""
+
+from __future__ import annotations
+
+import base64
+import json
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from guestcred.layout import build_structure
+from vm import strings
+from vm.booted import Booted
+from vm.images import RELEASES
+from vm.mend import COMMANDS, Mend
+
+CHECK = ["guestcred", "check", "--format", "json"]
+ALWAYS: list[list[str]] = [
+    CHECK,
+    ["guestcred", "dump", "--format", "json"],
+    ["guestcred", "check"],
+    ["guestcred", "dump", "--all"],
+]
+ALL, NEWEST = tuple(one.name for one in RELEASES), (RELEASES[-1].name,)
+Counts = dict[str, int]
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """One boot. `counts` maps systemd's version to how often `check` must say each `STATUS[ CAUSE]`.
+
+    Where `counts` is None, only PID 1's own doing is the measure. `exit` None means 0 or 1 as it comes.
+    `only` and `fixture` name releases: where it runs, and where `make fixtures` keeps what it captured.
+    """
+
+    name: str
+    strings: tuple[bytes, ...] = ()
+    structures: tuple[bytes, ...] = ()
+    fw_cfg: dict[str, bytes] = field(default_factory=dict)
+    cmdline: str = ""
+    machine: str = "q35"
+    firmware: str = "seabios"
+    entry_point: str = "32"
+    files: dict[str, bytes] = field(default_factory=dict)
+    commands: tuple[tuple[str, ...], ...] = ()
+    counts: Callable[[int], Counts] | None = None
+    findings: frozenset[str] | None = None
+    exit: int | None = None
+    core: bool = False
+    only: tuple[str, ...] = ALL
+    fixture: tuple[str, ...] = ()
+    mend: Mend | None = None
+    verify: Callable[[Booted], None] | None = None
+
+    @property
+    def shown(self) -> str:
+        """Machine, firmware and SMBIOS version, for people."""
+        return f"{self.machine} {self.firmware} {'2.8' if self.entry_point == '32' else '3.0'}"
+
+    @property
+    def all_commands(self) -> list[list[str]]:
+        return [*ALWAYS, *map(list, self.commands), *map(list, COMMANDS if self.mend else ())]
+
+
+def text(name: str, value: bytes) -> bytes:
+    """The OEM string of a credential in text form."""
+    return strings.TEXT + name.encode() + b"=" + value
+
+
+def reference(dice: random.Random) -> tuple[bytes, ...]:
+    """The five credentials of the reference flow: three fresh secrets, in base64, and two plain words."""
+    secrets = {"API_KEY": 32, "DB_PASSWORD": 32, "JWT_SECRET": 64}
+    made = [text(name, base64.b64encode(dice.randbytes(size))) for name, size in secrets.items()]
+    return (*made, text("ENVIRONMENT", b"test"), text("CLUSTER", b"britton-desktop"))
+
+
+def numbered(count: int, size: int = 4) -> tuple[bytes, ...]:
+    """`count` small credentials."""
+    return tuple(text(f"N{number:04}", b"v" * size) for number in range(count))
+
+
+def _all(status: str, count: int) -> Callable[[int], Counts]:
+    return lambda _: {status: count}
+
+
+def _across_4096(systemd: int) -> Counts:
+    whole = {"imported": 3}
+    return {"imported": 1, "truncated cut-read": 1, "missing cut-read": 1} if systemd == 252 else whole
+
+
+def _many(count: int) -> Callable[[int], Counts]:
+    def counts(systemd: int) -> Counts:
+        if systemd == 252:
+            return {"imported": count}
+        return {"imported": 256, "missing store-full": count - 256}
+
+    return counts
+
+
+# a container of the guest's own files, with its own PID 1; the host's table is shown to it
+CONTAINER = (
+    "systemd-nspawn", "--quiet", "--console=pipe", "--volatile=overlay", "--directory=/", "--bind=/run/vm/out:/mnt",
+    "--bind-ro=/sys/firmware/dmi", "--boot", "systemd.unit=vm-container.service",
+)  # fmt: skip
+
+
+def _verify_container(booted: Booted) -> None:
+    """In the container PID 1 imported nothing, and guestcred says why."""
+    said = (booted.folder / "check.json").read_text()
+    assert said, f"no verdict from the container: {booted.result(*CONTAINER)}"
+    causes = [(one["status"], one["cause"]) for one in json.loads(said)["credentials"]]
+    assert causes == [("missing", "container")] * 5, causes
+    system = (booted.folder / "system").read_text()
+    assert system == "", f"the container's PID 1 imported {system}"
+
+
+def scenarios(seed: int, chance: int = 400) -> list[Scenario]:
+    """All scenarios; what is random in them comes from `seed`."""
+    dice = random.Random(seed)
+    five = reference(dice)
+    # strings of one Type 11 that lie before, across and behind byte 4096 of its entry
+    across = (text("BEFORE", b"b" * 2000), text("ACROSS", b"a" * 3000), text("BEHIND", b"c" * 10))
+    large = tuple(text(f"L{number:02}", dice.randbytes(2900).replace(b"\0", b"x")) for number in range(20))
+    short = build_structure(11, 0x0E81, [text("BEHIND", b"x")])
+    wrong = build_structure(11, 0x0E80, [text("WRONG", b"x")])
+    wrong = bytes([11, 6]) + wrong[2:5] + b"\0" + wrong[5:]  # a Type 11 with a sixth byte
+    return [
+        Scenario("reference", five, counts=_all("imported", 5), exit=0, core=True, fixture=ALL,
+                 mend=Mend(delivered=True, rescued=0, status=0)),
+        Scenario("reference-pc-30", five, machine="pc", entry_point="64", counts=_all("imported", 5), exit=0, fixture=NEWEST),
+        Scenario("reference-pc-28", five, machine="pc", counts=_all("imported", 5), exit=0),
+        Scenario("reference-q35-30", five, entry_point="64", counts=_all("imported", 5), exit=0),
+        Scenario("reference-ovmf", five, firmware="ovmf", counts=_all("imported", 5), exit=0, fixture=NEWEST),
+        Scenario("reference-ovmf-30", five, firmware="ovmf", entry_point="64", counts=_all("imported", 5), exit=0),
+        Scenario("hostile", structures=strings.structures(strings.hostile()), core=True, exit=1, fixture=NEWEST),
+        Scenario(
+            "random", structures=strings.structures(strings.chance(seed, chance), 3900), core=True
+        ),
+        Scenario("many-300", structures=strings.structures(list(numbered(300))), counts=_many(300), core=True, fixture=NEWEST),
+        Scenario("many-400", structures=strings.structures(list(numbered(400))), counts=_many(400)),
+        Scenario("across-4096", across, counts=_across_4096, core=True, fixture=("debian12", "debian14")),
+        Scenario("table-60k", structures=strings.structures(list(large)), counts=_all("imported", 20)),
+        Scenario("table-over-64k", structures=strings.structures([*large, *(text(f"M{n}", b"m" * 3000) for n in range(9))]),
+                 entry_point="64", findings=frozenset({"cut-by-kernel"}), exit=1, fixture=NEWEST),
+        Scenario("table-over-256k", strings=tuple(text(f"H{n}", b"h" * 3000) for n in range(95)), entry_point="64", exit=3),
+        Scenario(
+            "three-sources", (text("SAME", b"from SMBIOS"), text("ONLY", b"from SMBIOS")),
+            fw_cfg={"SAME": b"from fw_cfg", "FW": b"from fw_cfg"},
+            cmdline="systemd.set_credential=SAME:cmdline systemd.set_credential=CMD:cmdline systemd.set_credential_binary=BIN:QUJD",
+            counts=lambda _: {"imported": 1, "differs shadowed-by-fw-cfg": 1, "foreign fw-cfg": 1, "foreign cmdline": 2},
+            exit=1, fixture=NEWEST,
+        ),
+        Scenario("import-disabled", five, cmdline="systemd.import_credentials=no",
+                 counts=_all("missing import-disabled", 5), exit=1, core=True, fixture=NEWEST,
+                 mend=Mend(delivered=False, rescued=0, status=1)),
+        Scenario("container", five, commands=(CONTAINER,), counts=_all("imported", 5), exit=0, verify=_verify_container),
+        Scenario("nothing-offered", counts=lambda _: {}, exit=0, fixture=NEWEST),
+        Scenario("two-structures", structures=(wrong, short), counts=lambda _: {}, exit=1,
+                 findings=frozenset({"type11-length"}), fixture=NEWEST),
+        Scenario("two-structures-right", structures=(build_structure(11, 0x0E80, [text("ONE", b"1")]), short),
+                 counts=_all("imported", 2), exit=0),
+        Scenario("hidden-entries", five, cmdline="vm.hide-entries", counts=_all("missing dmi-sysfs-absent", 5),
+                 exit=1, core=True, fixture=NEWEST, mend=Mend(delivered=True, rescued=5, status=0)),
+    ]  # fmt: skip
+
+
+def named(names: Sequence[str], known: list[Scenario]) -> list[Scenario]:
+    """The scenarios of those names; raises KeyError with the first that is unknown."""
+    by_name = {one.name: one for one in known}
+    return [by_name[name] for name in names]
