@@ -13,6 +13,7 @@ from guestcred.consumers import UNITS, Consumer, Look, consumers_json
 from guestcred.layout import build_entry_point, build_structure
 
 FIXTURES = Path(__file__).parent.parent / "fixtures" / "dmi"
+REFERENCE = FIXTURES / "debian13-reference"
 CAPTURES = sorted(path for path in FIXTURES.iterdir() if path.is_dir())
 
 Build = Callable[..., Path]

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import CAPTURES, Build, table_of
+from conftest import CAPTURES, REFERENCE, Build, table_of
 from vm.fixtures import expected
 
 from guestcred.__main__ import plain_form
@@ -61,10 +61,9 @@ def test_fixtures_show_no_value(capture: Path) -> None:
 
 
 def test_reveal_shows_values() -> None:
-    capture = next(path for path in CAPTURES if path.name == "debian13-reference")
-    value = (capture / "run/credentials/@system/API_KEY").read_text()
-    assert value in run("--root", capture, "dump", "--reveal")
-    assert value not in run("--root", capture, "dump", "--format", "json")
+    value = (REFERENCE / "run/credentials/@system/API_KEY").read_text()
+    assert value in run("--root", REFERENCE, "dump", "--reveal")
+    assert value not in run("--root", REFERENCE, "dump", "--format", "json")
 
 
 def test_check_agrees(tree: Build) -> None:

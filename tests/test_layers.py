@@ -10,6 +10,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from conftest import REFERENCE
 
 import guestcred
 
@@ -64,7 +65,7 @@ def test_imports_run_one_way() -> None:
 def test_the_boot_path_imports_nothing_dear(command: str) -> None:
     with tempfile.TemporaryDirectory(dir="/dev/shm", prefix="guestcred-") as folder:
         root = Path(folder) / "debian13"
-        shutil.copytree(PACKAGE.parent / "fixtures/dmi/debian13-reference", root)
+        shutil.copytree(REFERENCE, root)
         code = (
             "import sys; sys.argv = ['guestcred', '--root', *sys.argv[1:]]\n"
             "from guestcred.__main__ import main\n"

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from applying import need
-from conftest import CAPTURES
+from conftest import REFERENCE
 
 from guestcred import journal
 from guestcred.stores import RESCUED_SECOND
@@ -48,7 +48,7 @@ def test_debian_12s_versions_do(wheel: Path, arguments: list[str]) -> None:
     }
     code = "import sys, guestcred, click, construct; from guestcred.__main__ import main; sys.exit(main())"
     done = subprocess.run(
-        [sys.executable, "-S", "-c", code, "--root", str(CAPTURES[0]), *arguments],
+        [sys.executable, "-S", "-c", code, "--root", str(REFERENCE), *arguments],
         env={**os.environ, "PYTHONPATH": f"{wheel}:{OLDEST}"},
         capture_output=True,
         text=True,
