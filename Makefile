@@ -6,7 +6,7 @@ BIN := .venv/bin
 # systemd-python is compiled: it wants Python's and systemd's headers and a C compiler
 BUILD_PACKAGES := python3-venv python3-dev gcc pkg-config libsystemd-dev
 TEST_PACKAGES := dmidecode dpkg-dev debhelper dh-python pybuild-plugin-pyproject python3-all python3-setuptools lintian \
-  shellcheck age systemd
+  shellcheck age strace systemd
 VM_PACKAGES := qemu-system-x86 ovmf debootstrap e2fsprogs debian-archive-keyring
 
 VM := PYTHONPATH=tests $(BIN)/python -m

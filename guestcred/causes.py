@@ -9,7 +9,8 @@ from guestcred.records import Record
 from guestcred.smbios import Table, parse
 
 READ_CUT = 4096  # bytes; all that systemd 252 reads of an entry (read_virtual_file() of a sysfs file)
-KERNEL_CUT = 0x10000  # bytes; Linux keeps the low 16 bits of the table's length (drivers/firmware/dmi_scan.c, dmi_len)
+LENGTH_CUT = 0x10000  # bytes; SeaBIOS places as many as the low 16 bits of the table's length say, seen with 1.16
+STRUCTURE_MAX = 255 + 2  # bytes of a formatted area and two NULs
 PAGE = 4096  # bytes
 STORE_PAGES = 256  # pages of the 1 MiB tmpfs that holds @system (systemd 257, 262)
 
@@ -43,7 +44,7 @@ CAUSES = {
         "make the strings before it shorter, hand it over first, or upgrade systemd to 257 or later",
     ),
     "cut-by-kernel": (
-        "Linux keeps only the low 16 bits of the table's length, so what lies behind is cut off",
+        "only the low 16 bits of the table's length were kept when it was placed (SeaBIOS does that), and what lies behind is cut off",
         "keep all OEM strings together under 64 KiB: send large values by disk or vsock",
     ),
     "store-full": (
@@ -69,9 +70,25 @@ CAUSES = {
 }
 
 
-def kernel_cut(table: Table, declared: int | None) -> bool:
-    """Whether Linux cut this table: it stops early, and the entry point's length (bytes) equals its own but for 16 bits."""
-    return table.ended is not None and declared is not None and declared > table.size == declared % KERNEL_CUT
+def cut_offset(table: Table, declared: int | None) -> int | None:
+    """The offset (bytes) from which on the table was cut to the low 16 bits of its length, or None where it was not.
+
+    `declared` is the length that the entry point tells. Behind the cut there are zeros in memory: Linux takes those
+    for the end of the structure that was cut, and keeps the table up to there (dmi_decode_table() in dmi_scan.c).
+    """
+    if table.ended is None or declared is None or declared <= table.size:
+        return None
+    offset = declared % LENGTH_CUT
+    return offset if offset <= table.size <= offset + STRUCTURE_MAX else None
+
+
+def is_cut_off(handle: int, index: int, table: Table, cut: int | None) -> bool:
+    """Whether the table stops, or was cut at the offset `cut`, in this string, so that it may be only the front."""
+    last = table.structures[-1]
+    if (handle, index) != (last.handle, len(last.strings)):
+        return False
+    end = last.offset + len(last.formatted) + len(last.string_set)
+    return not last.complete if cut is None else end >= cut
 
 
 class Place(Record):

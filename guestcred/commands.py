@@ -6,7 +6,7 @@ import os
 import sys
 
 from guestcred.causes import Evidence
-from guestcred.compare import REPORT, Comparison, Finding, compare, is_cut_off, needs_facts, table_warnings
+from guestcred.compare import REPORT, Comparison, Finding, compare, needs_facts, table_warnings
 from guestcred.errors import FINDINGS, GuestcredError
 from guestcred.guest import TABLE, Facts, Guest, read_facts, read_guest, read_systemd, read_table
 from guestcred.offered import Accepted, Verdict, judge
@@ -89,10 +89,10 @@ def check(root: str = "/", systemd: int | None = None, form: str = "text", requi
 def apply(root: str = "/", systemd: int | None = None, form: str = "text", dry_run: bool = False) -> int:
     """Write what is missing; 0 where nothing is left to mend, 1 with findings that are."""
     from guestcred import journal, receipt
+    from guestcred.changes import Wanted
     from guestcred.config import read_services
-    from guestcred.install import Installation, forbid_core_dumps
+    from guestcred.install import Installation
 
-    forbid_core_dumps()
     tree = Tree(root)
     installation = Installation(tree)  # first, since it refuses a /run/guestcred that is no folder to read from either
     services = read_services(tree)
@@ -100,7 +100,7 @@ def apply(root: str = "/", systemd: int | None = None, form: str = "text", dry_r
     document = receipt.report_json(plan)
     report = receipt.json_text(document).encode() + b"\n"
     act = installation.changes if dry_run else installation.install
-    changed = act(plan, values, report).any
+    changed = act(Wanted(plan, values, report)).any
     if form == "json":
         document |= {"schema": "guestcred.apply/1", "dry_run": dry_run, "changed": changed}
         print(receipt.json_text(document))
@@ -130,12 +130,10 @@ def _plan(tree: Tree, services: tuple[Service, ...], guest: Guest) -> tuple[Plan
     from guestcred.users import find_user
 
     offered, _, comparison = _judged(guest, None)
-    table = parse(guest.table)
     missing = {one.name for one in comparison.credentials if one.status == "missing"}
     accepted = {one.name: one for one in offered if isinstance(one, Accepted) and one.name in missing}
-    cut_off = frozenset(one.name for one in accepted.values() if is_cut_off(one, table))
     blocked = {name: path for name, one in accepted.items() if (path := find_blocking(tree, name, one.value))}
-    rescues, left = planning.plan_rescues(comparison, cut_off, blocked)
+    rescues, left = planning.plan_rescues(comparison, blocked)
     changed: dict[str, bytes | None] = dict.fromkeys(rescued_names(tree)) | {
         one.name: accepted[one.name].value for one in rescues
     }
@@ -147,7 +145,7 @@ def _plan(tree: Tree, services: tuple[Service, ...], guest: Guest) -> tuple[Plan
         wanted.append((service, user, find_sources(tree, service, changed)))
     values = {one.place: one.value for *_, sources in wanted for one in sources}
     values |= {f"{RESCUE}/{one.name}": accepted[one.name].value for one in rescues}
-    return planning.Plan(comparison, rescues, planning.plan_folders(wanted), left), values
+    return planning.Plan(comparison, rescues, planning.plan_directories(wanted), left), values
 
 
 def why(name: str, root: str = "/", systemd: int | None = None, form: str = "text") -> int:

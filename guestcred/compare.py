@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-from guestcred.causes import CAUSES, Evidence, kernel_cut
+from guestcred.causes import CAUSES, Evidence, cut_offset, is_cut_off
 from guestcred.credential import compare_digest, is_whole_base64, shown_name
 from guestcred.guest import SYSTEM, Guest, other_sources
 from guestcred.offered import REASONS, Accepted, Rejected, Unrelated, Verdict
@@ -57,7 +57,7 @@ class Comparison(Record):
     """All of `check`: credentials in table order, then foreign ones by name.
 
     A finding says that something was lost; a warning what looks wrong although nothing was, and `doubts` has those
-    about one credential by its name.
+    about one credential by its name. `fronts` names those whose string the table stops in.
     """
 
     systemd: int | None
@@ -66,6 +66,7 @@ class Comparison(Record):
     findings: tuple[Finding, ...]
     warnings: tuple[Finding, ...]
     doubts: dict[str, tuple[Finding, ...]]
+    fronts: frozenset[str]
 
     @property
     def agrees(self) -> bool:
@@ -97,7 +98,8 @@ def compare(
     """
     system = guest.system or {}
     accepted = [verdict for verdict in offered if isinstance(verdict, Accepted)]
-    cut = kernel_cut(table, point.table_length if point else None)
+    cut = cut_offset(table, point.table_length if point else None)
+    fronts = frozenset(one.name for one in accepted if is_cut_off(one.handle, one.index, table, cut))
     credentials = []
     for one in accepted:
         imported = system.get(one.name)
@@ -106,7 +108,7 @@ def compare(
             status, cause = "missing", evidence.missing(one)
         elif not compare_digest(imported, one.value):
             status, cause = evidence.differing(one, imported)
-        elif cut and is_cut_off(one, table):
+        elif cut is not None and one.name in fronts:
             status, cause = "truncated", "cut-by-kernel"
         size = len(one.value if imported is None else imported)
         credentials.append(Credential(one.name, status, size, one.handle, one.index, cause, one.shown))
@@ -114,7 +116,7 @@ def compare(
         source = evidence.source(name, system[name]) or "unknown"
         credentials.append(Credential(name, "foreign", len(system[name]), None, None, source, shown_name(name)))
     rejected = tuple(verdict for verdict in offered if isinstance(verdict, Rejected))
-    cut_off = _kernel_cut_finding(table, point) if cut and point else None
+    cut_off = _length_cut_finding(table, point) if cut is not None and point else None
     findings = [
         *_losses(credentials),
         *([cut_off] if cut_off else []),
@@ -124,7 +126,7 @@ def compare(
     ]
     told = {name for one in credentials for name in (one.name, one.shown)}
     findings += _required([name for name in require if name not in told], guest, offered, evidence, cut_off)
-    warnings = [] if cut else table_warnings(table, point)
+    warnings = [] if cut_off else table_warnings(table, point)
     if (
         point is None
         and table.trailing
@@ -134,10 +136,10 @@ def compare(
     doubts = {}
     for verdict, after in pairwise((*offered, None)):
         if isinstance(verdict, Accepted):
-            rest = None if after and cut and is_cut_off(after, table) else after
+            rest = None if after and is_cut_off(after.handle, after.index, table, cut) else after
             doubts[verdict.name] = tuple(suspicions(verdict, rest))
             warnings += doubts[verdict.name]
-    return Comparison(guest.systemd, tuple(credentials), rejected, tuple(findings), tuple(warnings), doubts)
+    return Comparison(guest.systemd, tuple(credentials), rejected, tuple(findings), tuple(warnings), doubts, fronts)
 
 
 def _required(
@@ -154,12 +156,6 @@ def _required(
             _, clause, mend = absence(known, evidence, cut_off.message if cut_off else None)
             findings.append(Finding("required", f"{known.shown} is required, and {clause}", mend))
     return findings
-
-
-def is_cut_off(one: Verdict, table: Table) -> bool:
-    """Whether the table stops in this string, so that its value may be only the front."""
-    last = table.structures[-1]
-    return not last.complete and (one.handle, one.index) == (last.handle, len(last.strings))
 
 
 def _unreadable(guest: Guest, credentials: list[Credential]) -> list[Finding]:
@@ -193,7 +189,7 @@ def _was(names: list[str]) -> str:
     return "was" if len(names) == 1 else "were"
 
 
-def _kernel_cut_finding(table: Table, point: EntryPoint) -> Finding:
+def _length_cut_finding(table: Table, point: EntryPoint) -> Finding:
     sentence, mend = CAUSES["cut-by-kernel"]
     message = f"the table is {point.table_length} bytes long and {table.size} of them are here: {sentence}"
     return Finding("cut-by-kernel", message, mend)
@@ -207,8 +203,8 @@ def table_warnings(table: Table, point: EntryPoint | None) -> list[Finding]:
         warnings.append(Finding(table.ended.reason, message, REPORT))
     if point is None:
         return warnings
-    if kernel_cut(table, point.table_length):
-        return [*warnings, _kernel_cut_finding(table, point)]
+    if cut_offset(table, point.table_length) is not None:
+        return [*warnings, _length_cut_finding(table, point)]
     exact = point.anchor == "_SM_"  # the 64-bit entry point gives a maximum; DSP0134 5.2.2
     short = table.size < point.table_length and (exact or table.ended is not None)
     if short or (exact and table.size > point.table_length):

@@ -25,7 +25,7 @@ def report_json(plan: Plan) -> dict[str, object]:
                 "credentials": [{"id": file.name, "size": file.size, "source": file.place} for file in one.files],
                 "skipped": list(one.skipped),
             }
-            for one in plan.folders
+            for one in plan.directories
         ],
         "findings": [
             {
@@ -59,8 +59,8 @@ def json_text(value: object) -> str:
 def headline(plan: Plan) -> str:
     """The verdict and the counts, in one line without colour."""
     counts = [f"{count(len(plan.rescues), 'credential')} rescued"] if plan.rescues else []
-    if plan.folders:
-        counts.append(f"{len(plan.folders)} service {'directory' if len(plan.folders) == 1 else 'directories'}")
+    if plan.directories:
+        counts.append(f"{len(plan.directories)} service {'directory' if len(plan.directories) == 1 else 'directories'}")
     if plan.left:
         counts.append(f"{count(len(plan.left), 'finding')} left to mend")
     return f"{plan.verdict}: {', '.join(counts) or 'nothing to mend'}"
@@ -70,14 +70,15 @@ def plan_text(plan: Plan, did: str, root: str, colour: bool) -> str:
     """The verdict, then a line for each credential that is to stand somewhere, then what is left to mend."""
     at = root.rstrip("/") + "/"
     names = [one.name for one in plan.rescues]
-    names += [name for folder in plan.folders for name in (*(file.name for file in folder.files), *folder.skipped)]
+    for directory in plan.directories:
+        names += [*(one.name for one in directory.files), *directory.skipped]
     width = max(map(len, names), default=0)
     lines = [f"{headline(plan)}; {did}"]
     lines += [f"  rescued    {_row(one, width, at)}" for one in plan.rescues]
-    for folder in plan.folders:
-        lines.append(f"  {at}run/guestcred/{folder.unit} for {folder.user}:")
-        lines += [f"    given    {_row(one, width, at)}" for one in folder.files]
-        lines += [f"    skipped  {name:<{width}}  no source has it" for name in folder.skipped]
+    for directory in plan.directories:
+        lines.append(f"  {at}run/guestcred/{directory.unit} for {directory.user}:")
+        lines += [f"    given    {_row(one, width, at)}" for one in directory.files]
+        lines += [f"    skipped  {name:<{width}}  no source has it" for name in directory.skipped]
     for left in plan.left:
         lines += ["", *report.finding_lines(left.finding, colour)]
     return "\n".join(lines) + "\n"

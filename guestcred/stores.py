@@ -74,7 +74,7 @@ def is_rescued(name: str, status: os.stat_result) -> bool:
 def find_blocking(tree: Tree, name: str, value: bytes) -> str | None:
     """The path of another credential that would win over a rescue of that name, or that stands in its place."""
     for folder in CREDSTORES[: CREDSTORES.index(RESCUE) + 1]:
-        path = f"{folder}/{name}"
+        path = f"{tree.resolve(folder)}/{name}"
         status = tree.status(path)
         if status is None or (folder == RESCUE and is_rescued(name, status)):
             continue

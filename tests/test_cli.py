@@ -129,10 +129,12 @@ def test_cut_at_4096(tree: Build) -> None:
     ]
 
 
-def test_cut_by_kernel(tree: Build) -> None:
+@pytest.mark.parametrize("behind", [b"", b"\0\0"], ids=["cut", "zeros behind the cut"])
+def test_cut_to_the_low_16_bits(tree: Build, behind: bytes) -> None:
     whole = table_of(KEY, b"io.systemd.credential:CUT=" + b"y" * 1000, b"io.systemd.credential:GONE=" + b"z" * 70000)
     kept = whole[: len(whole) & 0xFFFF]
     last = kept.rsplit(b"=", 1)[1]
+    kept += behind
     root = tree(
         table=kept, declared=len(whole), entries=[kept], system={"KEY": SECRET, "CUT": b"y" * 1000, "GONE": last}
     )
@@ -577,12 +579,14 @@ def test_streams_that_are_closed_or_full(command: str, status: int, error: str) 
     assert (done.returncode, done.stderr) == (status, error)
 
 
-def test_no_core_file() -> None:
+def test_no_core_file_and_no_look_into_memory() -> None:
     code = (
-        "import resource, sys\n"
+        "import ctypes, resource, sys\n"
         "from guestcred.__main__ import main\n"
         "main()\n"
-        "assert resource.getrlimit(resource.RLIMIT_CORE) == (0, 0)"
+        "assert resource.getrlimit(resource.RLIMIT_CORE) == (0, 0)\n"
+        "PR_GET_DUMPABLE = 3\n"
+        "assert ctypes.CDLL(None).prctl(PR_GET_DUMPABLE, 0, 0, 0, 0) == 0"
     )
     subprocess.run([sys.executable, "-c", code, "--root", REFERENCE, "check"], capture_output=True, check=True)
 

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import zipfile
 from pathlib import Path
 
 import pytest
+from applying import need
 from conftest import REFERENCE
+
+from guestcred import journal
+from guestcred.stores import RESCUED_SECOND
 
 ROOT = Path(__file__).parent.parent
 OLDEST = Path(sys.prefix) / "oldest"  # construct, click and jeepney as Debian 12 has them, put there by make
@@ -63,3 +68,39 @@ def test_debian_12s_jeepney_does() -> None:
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+SYSTEMD = ROOT / "packaging/systemd"
+
+
+def analyze(*arguments: object) -> str:
+    """What systemd-analyze prints of our units, in a tree where the program that they start exists."""
+    command = ["systemd-analyze", *map(str, arguments)]
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+    return done.stdout
+
+
+def test_the_units_are_well_formed(tmp_path: Path) -> None:
+    need("systemd-analyze")
+    for unit in ("guestcred.service", "run-guestcred.mount"):
+        text = (SYSTEMD / unit).read_text().replace("/usr/bin/guestcred", "/bin/true")
+        (tmp_path / unit).write_text(text)
+    assert analyze("verify", *sorted(tmp_path.iterdir())) == ""
+
+
+def test_the_unit_is_sandboxed() -> None:
+    need("systemd-analyze")
+    told = analyze("security", "--offline=true", "--threshold=20", SYSTEMD / "guestcred.service")
+    exposure = re.search(r"exposure level for guestcred.service: ([0-9.]+)", told)
+    assert exposure is not None and float(exposure[1]) <= 2.0
+
+
+def test_the_catalog_explains_every_entry() -> None:
+    told = re.findall(r"^-- ([0-9a-f]{32})$", (SYSTEMD / "guestcred.catalog").read_text(), re.MULTILINE)
+    assert sorted(told) == sorted([journal.RESCUED, journal.LEFT])
+
+
+def test_a_purge_knows_the_files_as_the_program_does() -> None:
+    script = (ROOT / "packaging/debian/postrm").read_text()
+    assert f"-newermt @{RESCUED_SECOND - 1}.999999999 ! -newermt @{RESCUED_SECOND}.999999999" in script
