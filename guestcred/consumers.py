@@ -5,16 +5,19 @@ from __future__ import annotations
 import stat
 
 from guestcred.access import READ, SEARCH, Access, may
+from guestcred.config import read_services
 from guestcred.credential import name_is_valid
 from guestcred.errors import GuestcredError
 from guestcred.records import Record
 from guestcred.saved import from_json, to_json
 from guestcred.tree import Tree
-from guestcred.units import Request, Unit
+from guestcred.units import IMPORT, LOAD, SET, Request, Unit
 from guestcred.users import User, find_user
 
 UNITS = "units.json"  # of a captured tree
 SCHEMA = "guestcred.units/1"
+OWN = "run/guestcred"  # where `apply` delivers
+CONFIGURED = "configured"  # in place of a unit's state
 
 
 class Delivered(Record):
@@ -46,10 +49,10 @@ class Look(Record):
     outside: dict[str, int | None]
 
 
-def read_consumers(tree: Tree, name: str | None = None, own: tuple[Unit, ...] = ()) -> Look:
+def read_consumers(tree: Tree, name: str | None = None) -> Look:
     """All units that request credentials, and the unit `name` even where systemd has not loaded it yet.
 
-    `own` are those that guestcred itself delivers to; a captured tree has them already.
+    Those that guestcred's own configuration names come after systemd's; a captured tree has them already.
     Raises GuestcredError (exit status 3) where PID 1 cannot be asked, or the captured tree has no units.
     """
     if not tree.live:
@@ -57,8 +60,28 @@ def read_consumers(tree: Tree, name: str | None = None, own: tuple[Unit, ...] = 
     from guestcred.bus import read_units
 
     units = read_units(name)
-    return _look(
-        tree, (*(one for one in units if one.requests), *own), tuple(one.name for one in units if not one.requests)
+    consumers = (*(one for one in units if one.requests), *configured(tree))
+    return _look(tree, consumers, tuple(one.name for one in units if not one.requests))
+
+
+def configured(tree: Tree) -> tuple[Unit, ...]:
+    """The services of guestcred's configuration as units: `apply` delivers to them, whether they run or not."""
+    return tuple(
+        Unit(
+            name=service.unit,
+            state=CONFIGURED,
+            running=True,
+            user=service.user,
+            uid=None,
+            folder=f"{OWN}/{service.unit}",
+            only_stops=False,
+            requests=(
+                *(Request(LOAD, one, path, one in service.required, None) for one, path in service.load),
+                *(Request(IMPORT, "", pattern, False, None) for pattern in service.imports),
+                *(Request(SET, one, "", False, len(value)) for one, value in service.defaults),
+            ),
+        )
+        for service in read_services(tree)
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from guestcred.compare import Finding
-from guestcred.consumers import Consumer, Delivered, Look
+from guestcred.consumers import CONFIGURED, Consumer, Delivered, Look
 from guestcred.credential import name_is_valid, printable
 from guestcred.errors import USAGE, GuestcredError
 from guestcred.guest import SYSTEM
@@ -201,13 +201,15 @@ def _outcome(tree: Tree, request: Request | None, one: _Source, running: bool, g
 
 def _finding(unit: Unit, one: Outcome) -> Finding | None:
     """What is wrong with one outcome, if anything is."""
-    restart = f"type: systemctl restart {unit.name}"
+    restart = "type: guestcred apply" if unit.state == CONFIGURED else f"type: systemctl restart {unit.name}"
     if one.state == "skipped":
-        message = f"{unit.name} requests {one.name}, no source has it, and systemd skips it in silence"
+        who = "guestcred apply" if unit.state == CONFIGURED else "systemd"
+        message = f"{unit.name} requests {one.name}, no source has it, and {who} skips it in silence"
         hint = f"offer it on the host as 'io.systemd.credential:{one.name}=...'; {_made_fatal(unit, one)}"
         return Finding("no-source", message, hint)
     if one.state == "fatal":
-        message = f"{unit.name} requires {one.name}, which does not exist: it cannot start (status 243)"
+        fails = "guestcred apply fails" if unit.state == CONFIGURED else "it cannot start (status 243)"
+        message = f"{unit.name} requires {one.name}, which does not exist: {fails}"
         return Finding("required", message, f"make that file, or give a default with SetCredential={one.id}:VALUE")
     if one.state == "undelivered":
         message = f"{unit.name} runs without {one.id}, which {one.source} has now"
@@ -222,6 +224,8 @@ def _finding(unit: Unit, one: Outcome) -> Finding | None:
 
 
 def _made_fatal(unit: Unit, one: Outcome) -> str:
+    if unit.state == CONFIGURED:
+        return f'to make its absence an error, write required = ["{one.id}"] into its table'
     section = unit.name.rpartition(".")[2].capitalize()
     # %d finds it from whatever source; a credential by absolute path is required, but comes from that path only
     line = f"ExecStartPre=/usr/bin/test -e %d/{one.id}"

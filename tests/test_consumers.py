@@ -98,3 +98,23 @@ def test_absolute_paths_through_links(tmp_path: Path, monkeypatch: pytest.Monkey
         "/run/secrets/sub/": None,
         "/run/secrets/sub/other": 7,
     }
+
+
+def test_services_of_the_own_configuration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "etc/guestcred").mkdir(parents=True)
+    (tmp_path / "etc/guestcred/a.toml").write_text(
+        '[services.legacy]\nuser = "nobody-here"\nload = ["a:A", "b"]\nimport = ["T_*"]\nset = ["r:hunter2"]\nrequired = ["a"]\n'
+    )
+    folder = tmp_path / "run/guestcred/.current/legacy.service"
+    folder.mkdir(parents=True)
+    (folder / "a").write_bytes(b"hunter2")
+    (tmp_path / "run/guestcred/legacy.service").symlink_to(".current/legacy.service")
+    ((one, delivered),) = [(one.unit, one.delivered) for one in live(tmp_path, monkeypatch).consumers]
+    assert (one.name, one.state, one.running, one.user) == ("legacy.service", "configured", True, "nobody-here")
+    assert [(r.setting, r.id, r.source, r.required, r.size) for r in one.requests] == [
+        ("LoadCredential", "a", "A", True, None),
+        ("LoadCredential", "b", "b", False, None),
+        ("ImportCredential", "", "T_*", False, None),
+        ("SetCredential", "r", "", False, 7),
+    ]
+    assert delivered is not None and [(file.name, file.size) for file in delivered] == [("a", 7)]

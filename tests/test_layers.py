@@ -19,8 +19,8 @@ PACKAGE = Path(guestcred.__file__).parent
 # each module may import from those before it only
 ORDER = [
     "__init__", "records", "errors", "words", "smbios", "layout", "credential", "offered", "tree", "guest", "stores", "users", "causes", "lookup", "compare", "why",
-    "saved", "access", "units", "bus", "consumers", "services",
-    "report", "config", "sources", "plan", "folders", "changes", "install", "receipt", "journal", "dump", "disguise", "capture", "commands",
+    "saved", "access", "units", "bus", "config", "consumers", "services",
+    "report", "sources", "plan", "folders", "changes", "install", "receipt", "journal", "dump", "disguise", "capture", "commands",
     "secret", "encode", "forms", "memory", "launch", "host", "cli", "__main__",
 ]  # fmt: skip
 ONLY = {
