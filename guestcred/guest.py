@@ -189,6 +189,8 @@ def _ask(*command: str) -> str:
             stdin=subprocess.DEVNULL,
             timeout=10,
             check=False,
+            # none of it shall speak to PID 1 in our name
+            env={name: value for name, value in os.environ.items() if name != "NOTIFY_SOCKET"},
         )
     except (OSError, subprocess.TimeoutExpired):
         return ""

@@ -27,7 +27,7 @@ class Tree:
         self.root = root
         self.live = os.path.abspath(root) == "/"
         try:
-            self._fd = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            self._fd = os.open(_seen_by_pid1() if self.live else root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         except OSError as error:
             raise GuestcredError(
                 f"cannot open the root folder {root}: {_reason(error)}",
@@ -183,6 +183,18 @@ class Tree:
             if data is not None:
                 found[name] = data
         return found
+
+
+def _seen_by_pid1() -> str:
+    """The live system's root. A unit with a mount namespace of its own, as a sandbox has, is shown no /run/credentials
+    but its own (setup_namespace() in systemd src/core/namespace.c): there it is what PID 1 sees that counts.
+    """
+    try:
+        apart = os.readlink("/proc/self/ns/mnt") != os.readlink("/proc/1/ns/mnt")
+    except OSError:  # not root, who alone reads credentials anyhow, or no /proc
+        apart = False
+    # a PID 1 that does not let root look is none that this system was booted by
+    return "/proc/1/root/" if apart and os.access("/proc/1/root/", os.X_OK) else "/"
 
 
 def _reason(error: OSError) -> str:
