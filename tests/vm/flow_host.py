@@ -1,0 +1,395 @@
+"""Runs inside the host of the whole flow, as root: makes the secrets, starts the VMs, and watches every stage."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import io
+import json
+import os
+import pwd
+import signal
+import stat
+import subprocess
+import sys
+import tarfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from difficult import SECRETS, arrived
+
+from guestcred.layout import build_structure
+from vm import search
+from vm.flow_guest import DELIVERED
+
+SHARED = Path("/srv/flow")  # all below /srv comes from outside, by bind mounts
+GUEST = Path("/srv/guest")
+LAYER = Path("/srv/layer")
+MACHINES = Path("/etc/microvm")
+STATES = Path("/var/lib/microvm")
+AT_REST, OPENED = Path("/etc/host-secrets"), Path("/run/secrets")
+HOST_SECRETS = "/usr/libexec/guestcred/host-secrets"
+BOOT_LIMIT = 240  # seconds from the start of a unit until the guest has its credentials
+RESULTS_SIZE = 1 << 20  # bytes
+
+REFERENCE = {"API_KEY": "host-api-key", "DB_PASSWORD": "host-db-password", "JWT_SECRET": "host-jwt-secret"}
+LITERALS = {"ENVIRONMENT": b"test", "CLUSTER": b"britton-desktop"}
+DEMO = {"api-key": "API_KEY", "db-password": "DB_PASSWORD", "jwt-secret": "JWT_SECRET", "environment": "ENVIRONMENT", "cluster": "CLUSTER"}  # fmt: skip
+DIFFICULT = {name: name.lower().replace("_", "-") for name in SECRETS}
+Seen = dict[str, Any]
+
+
+@dataclass
+class Record:
+    """What was seen: a line for each credential at each stage, and each claim with whether it held."""
+
+    stages: list[Seen]
+    checks: list[tuple[str, bool]]
+    damage: list[Seen]
+
+    def check(self, holds: bool, claim: str, otherwise: object = "") -> None:
+        self.checks.append((claim, holds))
+        say(f"{'ok    ' if holds else 'FAILED'} {claim}" + ("" if holds else f": {otherwise}"))
+
+    def stage(self, stage: str, name: str, place: str, seen: Seen, value: bytes) -> None:
+        equal = seen["sha256"] == hashlib.sha256(value).hexdigest()
+        self.stages.append({"stage": stage, "name": name, "place": place, **seen, "equal": equal})
+
+
+def say(text: str) -> None:
+    with (SHARED / "progress").open("a") as file:
+        file.write(text + "\n")
+
+
+def run(*command: str, data: bytes = b"") -> str:
+    """What a command printed; raises CalledProcessError with all of it where it fails."""
+    done = subprocess.run(command, input=data, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+    if done.returncode:
+        raise AssertionError(f"{' '.join(command)}: status {done.returncode}: {done.stdout.decode(errors='replace')}")
+    return done.stdout.decode()
+
+
+def show(unit: str, name: str) -> str:
+    return run("systemctl", "show", f"--property={name}", "--value", unit).strip()
+
+
+def look(path: Path) -> Seen:
+    """Owner, mode, size and digest of a file."""
+    found, value = path.stat(), path.read_bytes()
+    owner, mode = pwd.getpwuid(found.st_uid).pw_name, f"{stat.S_IMODE(found.st_mode):04o}"
+    return {"owner": owner, "mode": mode, "size": len(value), "sha256": hashlib.sha256(value).hexdigest()}
+
+
+def make_secrets() -> None:
+    """The three of the reference flow as docs/host.md says, and the difficult ones as it says of own secrets."""
+    run(HOST_SECRETS, "make")
+    for name, file in DIFFICULT.items():
+        run("systemd-creds", "encrypt", f"--name={file}", "-", str(AT_REST / f"{file}.cred"), data=SECRETS[name])
+
+
+def machine() -> list[str]:
+    """QEMU's command line for a guest whose files are in the folder that it starts in."""
+    return [
+        "qemu-system-x86_64", "-accel", "tcg", "-cpu", "max", "-m", "512", "-machine", "q35,smbios-entry-point-type=32",
+        "-nodefaults", "-display", "none", "-no-reboot", "-serial", "file:console.log",
+        "-kernel", f"{GUEST}/vmlinuz", "-initrd", f"{GUEST}/initrd",
+        "-append", "console=ttyS0 panic=-1 root=/dev/vda rw quiet",
+        "-drive", f"file={GUEST}/disk.ext4,if=virtio,format=raw,snapshot=on",
+        "-drive", "file=in,if=virtio,format=raw,readonly=on", "-drive", "file=results,if=virtio,format=raw",
+    ]  # fmt: skip
+
+
+def make_state(vm: str, user: str) -> Path:
+    """The VM's folder, with what goes into the guest and room for what comes back."""
+    folder = STATES / vm
+    folder.mkdir(parents=True, exist_ok=True)
+    archive = io.BytesIO()
+    with tarfile.open(fileobj=archive, mode="w") as tar:
+        driver = Path(__file__).with_name("flow_guest.py").read_bytes()
+        for name, data in (("driver.py", driver), ("scenario.json", b"{}")):
+            member = tarfile.TarInfo(name)
+            member.size = len(data)
+            tar.addfile(member, io.BytesIO(data))
+    (folder / "in").write_bytes(archive.getvalue().ljust(1 << 20, b"\0"))
+    (folder / "results").write_bytes(bytes(RESULTS_SIZE))
+    owner = pwd.getpwnam(user)
+    for path in (folder, *folder.iterdir()):
+        os.chown(path, owner.pw_uid, owner.pw_gid)
+    return folder
+
+
+def configure(vm: str, credentials: list[str], literals: list[str]) -> Path:
+    """/etc/microvm/NAME as docs/host.md says; returns the VM's state directory."""
+    folder = MACHINES / vm
+    folder.mkdir(parents=True)
+    for name, lines in (("credentials", credentials), ("literals", literals), ("qemu", machine())):
+        (folder / name).write_text("".join(f"{line}\n" for line in lines))
+    return make_state(vm, "microvm")
+
+
+def everywhere() -> Iterator[tuple[str, bytes]]:
+    yield from search.processes("cmdline")
+    yield from search.processes("environ")
+    yield from search.journal()
+    yield from search.files(LAYER)
+
+
+def is_qemu(pid: int) -> bool:
+    try:
+        return os.readlink(f"/proc/{pid}/exe").endswith("/qemu-system-x86_64")
+    except OSError:
+        return False
+
+
+def wait_for_qemu(unit: str, wanted: dict[str, list[bytes]], record: Record) -> int:
+    """Searches all processes again and again until the unit's own one has become QEMU; returns its PID."""
+    found: dict[str, list[str]] = {}
+    looks, count, deadline = 0, 0, time.monotonic() + 60
+    while not is_qemu(pid := int(show(unit, "MainPID"))):
+        assert time.monotonic() < deadline and show(unit, "ActiveState") != "failed", (
+            f"{unit} does not become QEMU:\n{run('journalctl', '--no-pager', '-n', '30', '-u', unit)}"
+        )
+        for kind in ("cmdline", "environ"):
+            number, places = search.search(search.processes(kind), wanted)
+            count, found = count + number, found | places
+        looks += 1
+    record.check(
+        not found, f"{unit}: no secret in {looks} looks at all processes while it starts ({count} files)", found
+    )
+    return pid
+
+
+def wait_for_delivery(console: Path, alive: Any) -> None:
+    deadline = time.monotonic() + BOOT_LIMIT
+    while not (console.exists() and DELIVERED in console.read_text(errors="replace")):
+        said = console.read_text(errors="replace")[-2000:] if console.exists() else "nothing"
+        assert alive() and time.monotonic() < deadline, f"the guest got no credentials; its console says:\n{said}"
+        time.sleep(0.2)
+
+
+def hold_and_search(pid: int, wanted: dict[str, list[bytes]]) -> tuple[int, dict[str, list[str]]]:
+    """Halts QEMU while the guest has its credentials, and searches all of the host."""
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        assert is_qemu(pid), "QEMU ended before the search"
+        return search.search(everywhere(), wanted)
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
+def plant(control: bytes) -> subprocess.Popen[bytes]:
+    """The same bytes in an argument, an environment, the journal and a file: a search must find all four."""
+    text = control.decode()
+    run("systemd-cat", "--identifier=control", data=control + b"\n")
+    run("journalctl", "--sync")
+    Path("/var/tmp/control").write_bytes(control)
+    return subprocess.Popen(["sh", "-c", "sleep 3600; :", text], env={**os.environ, "CONTROL": text})
+
+
+def verify_control(record: Record, found: dict[str, list[str]], wanted: dict[str, list[bytes]]) -> None:
+    """The control was found in every kind of place, and nothing else anywhere."""
+    kinds = ("cmdline", "environ", "journal", "control")
+    reached = [
+        kind for kind in kinds if any(place.endswith(kind) and "CONTROL" in names for place, names in found.items())
+    ]
+    record.check(
+        reached == list(kinds), "the search finds what is planted: argument, environment, journal, file", reached
+    )
+    leaks = {place: rest for place, names in found.items() if (rest := [one for one in names if one != "CONTROL"])}
+    record.check(
+        not leaks, f"no secret of {len(wanted) - 1} in any argument, environment, the journal, or on disk", leaks
+    )
+
+
+def read_results(folder: Path) -> Seen:
+    with tarfile.open(folder / "results") as archive:
+        member = archive.extractfile("./results.json")
+        assert member, "the guest brought no results back"
+        found = json.load(member)
+    assert isinstance(found, dict)
+    return found
+
+
+def memory_files(pid: int) -> dict[str, tuple[Seen, bool]]:
+    """QEMU's open strings by credential: state with the digest of the value in it, and whether it is sealed for ever."""
+    found = {}
+    for entry in Path(f"/proc/{pid}/fd").iterdir():
+        if "memfd:oem-string" not in os.readlink(entry):
+            continue
+        seen = look(entry)
+        with entry.open("rb") as file:
+            ((name, value),) = arrived(build_structure(11, 0, [file.read()])).items()
+            sealed = fcntl.fcntl(file, fcntl.F_GET_SEALS) & 0xF == 0xF
+        found[name] = (seen | {"sha256": hashlib.sha256(value).hexdigest()}, sealed)
+    return found
+
+
+def through_unit(
+    vm: str,
+    names: dict[str, str],
+    secrets: dict[str, bytes],
+    literals: dict[str, bytes],
+    wanted: dict[str, list[bytes]],
+    record: Record,
+) -> Seen:
+    """One VM by microvm@.service, every stage of it looked at; returns what its guest saw."""
+    unit, folder, begin = f"microvm@{vm}.service", STATES / vm, time.monotonic()
+    say(f"{unit} starts")
+    run("systemctl", "start", "--no-block", unit)
+    pid = wait_for_qemu(unit, wanted, record)
+    user = pwd.getpwuid(os.stat(f"/proc/{pid}").st_uid).pw_name
+    record.check(user == "microvm", f"{unit}: QEMU runs as microvm", user)
+    for name, file in names.items():
+        record.stage(
+            "secret, at rest", name, str(AT_REST / f"{file}.cred"), look(AT_REST / f"{file}.cred"), secrets[name]
+        )
+        record.stage("secret", name, str(OPENED / file), look(OPENED / file), secrets[name])
+        place = f"/run/credentials/{unit}/{file}"
+        record.stage("host credential", name, place, look(Path(f"/proc/{pid}/root{place}")), secrets[name])
+    sent = {**secrets, **literals}
+    encoded = memory_files(pid)
+    for name, (seen, _) in encoded.items():
+        record.stage("encoded", name, "memfd of QEMU", seen, sent[name])
+    record.check(
+        encoded.keys() == sent.keys() and all(sealed for _, sealed in encoded.values()),
+        f"{unit}: QEMU has {len(sent)} strings, each in a sealed memory file",
+        list(encoded),
+    )
+    wait_for_delivery(folder / "console.log", lambda: is_qemu(pid))
+    say(f"{unit}: the guest has its credentials after {time.monotonic() - begin:.0f} s; it is held for the search")
+    count, found = hold_and_search(pid, wanted)
+    say(f"{unit}: {count} places searched")
+    verify_control(record, found, wanted)
+    deadline = time.monotonic() + BOOT_LIMIT
+    while show(unit, "ActiveState") not in ("inactive", "failed"):
+        assert time.monotonic() < deadline, f"{unit} does not end"
+        time.sleep(0.5)
+    record.check(show(unit, "Result") == "success", f"{unit} ends with its guest", show(unit, "Result"))
+    results = read_results(folder)
+    for stage, place in (("offered", "/sys/firmware/dmi/tables/DMI"), ("imported", "/run/credentials/@system")):
+        for name, seen in results[stage].items():
+            record.stage(stage, name, place, seen, sent[name])
+        equal = {name: seen["sha256"] for name, seen in results[stage].items()}
+        record.check(
+            equal == {name: hashlib.sha256(value).hexdigest() for name, value in sent.items()},
+            f"{vm}: {len(sent)} credentials {stage}, each byte for byte what the host has",
+            results[stage],
+        )
+    check = results["check"]
+    record.check(check["status"] == 0, f"{vm}: guestcred check agrees (exit 0)", check)
+    return results
+
+
+def by_shell(names: list[str], command: list[str]) -> list[str]:
+    """What people write, for several secrets at once: each as `$(cat FILE)` in an argument of QEMU's."""
+    values = [
+        f'-smbios "type=11,value=io.systemd.credential:{name}=$(cat {OPENED / DIFFICULT[name]})"' for name in names
+    ]
+    return ["bash", "-c", f'exec "$@" {" ".join(values)}', "bash", *command]
+
+
+def starts(name: str) -> bool:
+    """Whether QEMU takes the argument at all; it is told to quit at once."""
+    bare = ["qemu-system-x86_64", "-accel", "tcg", "-nodefaults", "-display", "none", "-S", "-monitor", "stdio"]
+    done = subprocess.run(by_shell([name], bare), input=b"quit\n", capture_output=True, timeout=60, check=False)
+    return done.returncode == 0
+
+
+def naively(wanted: dict[str, list[bytes]], record: Record) -> tuple[list[str], Seen]:
+    """The same secrets by the shell, in one guest: those with which QEMU starts; and the search, which must find them."""
+    surviving = [name for name in DIFFICULT if starts(name)]
+    say(f"by the shell QEMU starts with {len(surviving)} of {len(DIFFICULT)}: {', '.join(surviving)}")
+    folder = make_state("by-shell", "root")
+    qemu = subprocess.Popen(by_shell(surviving, machine()), cwd=folder)
+    try:
+        wait_for_delivery(folder / "console.log", lambda: qemu.poll() is None)
+        _, found = hold_and_search(qemu.pid, wanted)
+        qemu.wait(BOOT_LIMIT)
+    finally:
+        qemu.kill()
+        qemu.wait()
+    exposed = found.get(f"/proc/{qemu.pid}/cmdline", [])
+    record.check(len(exposed) > 1, f"by the shell the search finds {len(exposed)} secrets in QEMU's arguments", found)
+    return surviving, read_results(folder)
+
+
+def verdict(name: str, started: bool, results: Seen) -> str:
+    if not started:
+        return "QEMU does not start"
+    got, value = results["imported"].get(name), SECRETS[name]
+    if got is None:
+        return "lost"
+    return (
+        "intact"
+        if got["sha256"] == hashlib.sha256(value).hexdigest()
+        else f"damaged: {got['size']} bytes of {len(value)}"
+    )
+
+
+def flow(record: Record) -> None:
+    make_secrets()
+    configure(
+        "test-vm",
+        [f"{name}={file}" for name, file in REFERENCE.items()],
+        [f"{name}={value.decode()}" for name, value in LITERALS.items()],
+    )
+    configure(
+        "difficult-vm", ["--keep-newline", "--allow-empty", *(f"{name}={file}" for name, file in DIFFICULT.items())], []
+    )
+    drop_in = Path("/etc/systemd/system/microvm@difficult-vm.service.d/credentials.conf")
+    drop_in.parent.mkdir()
+    lines = [f"LoadCredential={file}:{OPENED / file}\n" for file in DIFFICULT.values()]
+    drop_in.write_text("[Service]\n" + "".join(lines))
+    run("systemctl", "daemon-reload")
+    run("systemctl", "start", "host-secrets.service")
+    reference = {name: (OPENED / file).read_bytes() for name, file in REFERENCE.items()}
+    control = b"control-" + os.urandom(16).hex().encode()
+    wanted = search.needles({**reference, **SECRETS, "CONTROL": control})
+    (SHARED / "secrets.json").write_text(
+        json.dumps({name: value.hex() for name, value in {**reference, **SECRETS}.items()})
+    )
+    planted = plant(control)
+    try:
+        results = through_unit("test-vm", REFERENCE, reference, LITERALS, wanted, record)
+        delivered = {DEMO[name]: seen for name, seen in results["delivered"].items()}
+        sent = reference | LITERALS
+        for name, seen in delivered.items():
+            record.stage("delivered", name, "/run/credentials/demo-oem-credentials.service", seen, sent[name])
+        sizes = [seen["size"] for seen in delivered.values()]
+        record.check(
+            sizes == [44, 44, 88, 4, 15], "demo-oem-credentials.service reads 44, 44, 88, 4 and 15 bytes", sizes
+        )
+        equal = {name: seen["sha256"] for name, seen in delivered.items()}
+        record.check(
+            equal == {name: hashlib.sha256(value).hexdigest() for name, value in sent.items()},
+            "demo-oem-credentials.service reads what the host has",
+            delivered,
+        )
+        ours = through_unit("difficult-vm", DIFFICULT, SECRETS, {}, wanted, record)
+        surviving, naive = naively(wanted, record)
+    finally:
+        planted.kill()
+        planted.wait()
+    for name, value in SECRETS.items():
+        by = {"shell": verdict(name, name in surviving, naive), "launch": verdict(name, True, ours)}
+        record.damage.append({"name": name, "size": len(value), **by})
+
+
+def main() -> None:
+    record, whole = Record([], [], []), False
+    try:
+        flow(record)
+        whole = True
+    finally:
+        record.check(whole, "the flow runs to its end", "its log follows")
+        found = {"stages": record.stages, "checks": record.checks, "damage": record.damage}
+        (SHARED / "results.json").write_text(json.dumps(found))
+        if not whole:
+            print(run("journalctl", "--no-pager", "-n", "60"), file=sys.stderr)
+
+
+if __name__ == "__main__":
+    main()
