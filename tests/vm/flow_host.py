@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import fcntl
-import hashlib
 import io
 import json
 import os
 import pwd
 import signal
-import stat
 import subprocess
 import sys
 import tarfile
@@ -24,39 +22,24 @@ from difficult import SECRETS, arrived
 from guestcred.layout import build_structure
 from vm import search
 from vm.flow_guest import DELIVERED
+from vm.record import AT_REST, Record, Seen, described, digest, look
 
 SHARED = Path("/srv/flow")  # all below /srv comes from outside, by bind mounts
 GUEST = Path("/srv/guest")
 LAYER = Path("/srv/layer")
 MACHINES = Path("/etc/microvm")
 STATES = Path("/var/lib/microvm")
-AT_REST, OPENED = Path("/etc/host-secrets"), Path("/run/secrets")
+STORE, OPENED = Path("/etc/host-secrets"), Path("/run/secrets")
 HOST_SECRETS = "/usr/libexec/guestcred/host-secrets"
 BOOT_LIMIT = 240  # seconds from the start of a unit until the guest has its credentials
+SEALS = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
 RESULTS_SIZE = 1 << 20  # bytes
 
 REFERENCE = {"API_KEY": "host-api-key", "DB_PASSWORD": "host-db-password", "JWT_SECRET": "host-jwt-secret"}
 LITERALS = {"ENVIRONMENT": b"test", "CLUSTER": b"britton-desktop"}
 DEMO = {"api-key": "API_KEY", "db-password": "DB_PASSWORD", "jwt-secret": "JWT_SECRET", "environment": "ENVIRONMENT", "cluster": "CLUSTER"}  # fmt: skip
+SIZES = [44, 44, 88, 4, 15]
 DIFFICULT = {name: name.lower().replace("_", "-") for name in SECRETS}
-Seen = dict[str, Any]
-
-
-@dataclass
-class Record:
-    """What was seen: a line for each credential at each stage, and each claim with whether it held."""
-
-    stages: list[Seen]
-    checks: list[tuple[str, bool]]
-    damage: list[Seen]
-
-    def check(self, holds: bool, claim: str, otherwise: object = "") -> None:
-        self.checks.append((claim, holds))
-        say(f"{'ok    ' if holds else 'FAILED'} {claim}" + ("" if holds else f": {otherwise}"))
-
-    def stage(self, stage: str, name: str, place: str, seen: Seen, value: bytes) -> None:
-        equal = seen["sha256"] == hashlib.sha256(value).hexdigest()
-        self.stages.append({"stage": stage, "name": name, "place": place, **seen, "equal": equal})
 
 
 def say(text: str) -> None:
@@ -76,18 +59,13 @@ def show(unit: str, name: str) -> str:
     return run("systemctl", "show", f"--property={name}", "--value", unit).strip()
 
 
-def look(path: Path) -> Seen:
-    """Owner, mode, size and digest of a file."""
-    found, value = path.stat(), path.read_bytes()
-    owner, mode = pwd.getpwuid(found.st_uid).pw_name, f"{stat.S_IMODE(found.st_mode):04o}"
-    return {"owner": owner, "mode": mode, "size": len(value), "sha256": hashlib.sha256(value).hexdigest()}
-
-
 def make_secrets() -> None:
     """The three of the reference flow as docs/host.md says, and the difficult ones as it says of own secrets."""
     run(HOST_SECRETS, "make")
+    umask = os.umask(0o077)
     for name, file in DIFFICULT.items():
-        run("systemd-creds", "encrypt", f"--name={file}", "-", str(AT_REST / f"{file}.cred"), data=SECRETS[name])
+        run("systemd-creds", "encrypt", f"--name={file}", "-", str(STORE / f"{file}.cred"), data=SECRETS[name])
+    os.umask(umask)
 
 
 def machine() -> list[str]:
@@ -147,19 +125,23 @@ def is_qemu(pid: int) -> bool:
 def wait_for_qemu(unit: str, wanted: dict[str, list[bytes]], record: Record) -> int:
     """Searches all processes again and again until the unit's own one has become QEMU; returns its PID."""
     found: dict[str, list[str]] = {}
-    looks, count, deadline = 0, 0, time.monotonic() + 60
-    while not is_qemu(pid := int(show(unit, "MainPID"))):
-        assert time.monotonic() < deadline and show(unit, "ActiveState") != "failed", (
+    looks, pid, deadline = 0, 0, time.monotonic() + 60
+    while not is_qemu(pid):
+        pid = pid or int(show(unit, "MainPID"))
+        assert time.monotonic() < deadline and (not pid or Path(f"/proc/{pid}").exists()), (
             f"{unit} does not become QEMU:\n{run('journalctl', '--no-pager', '-n', '30', '-u', unit)}"
         )
         for kind in ("cmdline", "environ"):
-            number, places = search.search(search.processes(kind), wanted)
-            count, found = count + number, found | places
+            found |= search.search(search.processes(kind), wanted)[1]
         looks += 1
-    record.check(
-        not found, f"{unit}: no secret in {looks} looks at all processes while it starts ({count} files)", found
-    )
+    leaks = secrets_in(found)
+    record.check(not leaks, f"{unit}: no secret in any process while it starts ({looks} looks at all)", leaks)
     return pid
+
+
+def secrets_in(found: dict[str, list[str]]) -> dict[str, list[str]]:
+    """What a search found, but for the control."""
+    return {place: rest for place, names in found.items() if (rest := [one for one in names if one != "CONTROL"])}
 
 
 def wait_for_delivery(console: Path, alive: Any) -> None:
@@ -198,10 +180,8 @@ def verify_control(record: Record, found: dict[str, list[str]], wanted: dict[str
     record.check(
         reached == list(kinds), "the search finds what is planted: argument, environment, journal, file", reached
     )
-    leaks = {place: rest for place, names in found.items() if (rest := [one for one in names if one != "CONTROL"])}
-    record.check(
-        not leaks, f"no secret of {len(wanted) - 1} in any argument, environment, the journal, or on disk", leaks
-    )
+    leaks = secrets_in(found)
+    record.check(not leaks, f"no secret of {len(wanted) - 1} in any argument, environment, journal or file", leaks)
 
 
 def read_results(folder: Path) -> Seen:
@@ -213,73 +193,73 @@ def read_results(folder: Path) -> Seen:
     return found
 
 
-def memory_files(pid: int) -> dict[str, tuple[Seen, bool]]:
-    """QEMU's open strings by credential: state with the digest of the value in it, and whether it is sealed for ever."""
-    found = {}
+def memory_files(pid: int) -> tuple[dict[str, Seen], bool]:
+    """QEMU's open strings by credential, with the digest of the value in each, and whether all are sealed for ever."""
+    found, sealed = {}, True
     for entry in Path(f"/proc/{pid}/fd").iterdir():
         if "memfd:oem-string" not in os.readlink(entry):
             continue
-        seen = look(entry)
         with entry.open("rb") as file:
             ((name, value),) = arrived(build_structure(11, 0, [file.read()])).items()
-            sealed = fcntl.fcntl(file, fcntl.F_GET_SEALS) & 0xF == 0xF
-        found[name] = (seen | {"sha256": hashlib.sha256(value).hexdigest()}, sealed)
-    return found
+            sealed = sealed and fcntl.fcntl(file, fcntl.F_GET_SEALS) & SEALS == SEALS
+            found[name] = described(os.fstat(file.fileno()), value)
+    return found, sealed
 
 
-def through_unit(
-    vm: str,
-    names: dict[str, str],
-    secrets: dict[str, bytes],
-    literals: dict[str, bytes],
-    wanted: dict[str, list[bytes]],
-    record: Record,
-) -> Seen:
-    """One VM by microvm@.service, every stage of it looked at; returns what its guest saw."""
-    unit, folder, begin = f"microvm@{vm}.service", STATES / vm, time.monotonic()
-    say(f"{unit} starts")
-    run("systemctl", "start", "--no-block", unit)
-    pid = wait_for_qemu(unit, wanted, record)
+@dataclass(frozen=True)
+class Machine:
+    """One VM by its unit: the host's file for each credential, and the bytes of all that is sent."""
+
+    vm: str
+    files: dict[str, str]
+    sent: dict[str, bytes]
+
+    @property
+    def unit(self) -> str:
+        return f"microvm@{self.vm}.service"
+
+
+def watch_host(one: Machine, pid: int, record: Record) -> None:
+    """The stages that are on the host, while QEMU runs."""
     user = pwd.getpwuid(os.stat(f"/proc/{pid}").st_uid).pw_name
-    record.check(user == "microvm", f"{unit}: QEMU runs as microvm", user)
-    for name, file in names.items():
-        record.stage(
-            "secret, at rest", name, str(AT_REST / f"{file}.cred"), look(AT_REST / f"{file}.cred"), secrets[name]
-        )
-        record.stage("secret", name, str(OPENED / file), look(OPENED / file), secrets[name])
-        place = f"/run/credentials/{unit}/{file}"
-        record.stage("host credential", name, place, look(Path(f"/proc/{pid}/root{place}")), secrets[name])
-    sent = {**secrets, **literals}
-    encoded = memory_files(pid)
-    for name, (seen, _) in encoded.items():
-        record.stage("encoded", name, "memfd of QEMU", seen, sent[name])
-    record.check(
-        encoded.keys() == sent.keys() and all(sealed for _, sealed in encoded.values()),
-        f"{unit}: QEMU has {len(sent)} strings, each in a sealed memory file",
-        list(encoded),
-    )
+    record.check(user == "microvm", f"{one.vm}: QEMU runs as microvm", user)
+    secrets = {name: one.sent[name] for name in one.files}
+    own = f"/run/credentials/{one.unit}"
+    for stage, folder, view, ending in (
+        (AT_REST, str(STORE), "", ".cred"),
+        ("secret", str(OPENED), "", ""),
+        ("host credential", own, f"/proc/{pid}/root", ""),  # in the unit's own view of the files
+    ):
+        seen = {name: look(Path(f"{view}{folder}/{file}{ending}")) for name, file in one.files.items()}
+        record.compare(one.vm, stage, folder, seen, secrets)
+    encoded, sealed = memory_files(pid)
+    record.compare(one.vm, "encoded", "memory files of QEMU", encoded, one.sent)
+    record.check(sealed, f"{one.vm}: the memory files are sealed")
+
+
+def through_unit(one: Machine, wanted: dict[str, list[bytes]], record: Record) -> Seen:
+    """A VM by microvm@.service, every stage of it looked at; returns what its guest saw."""
+    folder, begin = STATES / one.vm, time.monotonic()
+    say(f"{one.unit} starts")
+    run("systemctl", "start", "--no-block", one.unit)
+    pid = wait_for_qemu(one.unit, wanted, record)
+    watch_host(one, pid, record)
     wait_for_delivery(folder / "console.log", lambda: is_qemu(pid))
-    say(f"{unit}: the guest has its credentials after {time.monotonic() - begin:.0f} s; it is held for the search")
+    say(f"{one.vm}: the guest has its credentials after {time.monotonic() - begin:.0f} s; held for the search")
     count, found = hold_and_search(pid, wanted)
-    say(f"{unit}: {count} places searched")
+    say(f"{one.vm}: {count} places searched")
     verify_control(record, found, wanted)
     deadline = time.monotonic() + BOOT_LIMIT
-    while show(unit, "ActiveState") not in ("inactive", "failed"):
-        assert time.monotonic() < deadline, f"{unit} does not end"
+    while show(one.unit, "ActiveState") not in ("inactive", "failed"):
+        assert time.monotonic() < deadline, f"{one.unit} does not end"
         time.sleep(0.5)
-    record.check(show(unit, "Result") == "success", f"{unit} ends with its guest", show(unit, "Result"))
+    result = show(one.unit, "Result")
+    record.check(result == "success", f"{one.vm}: the unit ends with its guest", result)
     results = read_results(folder)
-    for stage, place in (("offered", "/sys/firmware/dmi/tables/DMI"), ("imported", "/run/credentials/@system")):
-        for name, seen in results[stage].items():
-            record.stage(stage, name, place, seen, sent[name])
-        equal = {name: seen["sha256"] for name, seen in results[stage].items()}
-        record.check(
-            equal == {name: hashlib.sha256(value).hexdigest() for name, value in sent.items()},
-            f"{vm}: {len(sent)} credentials {stage}, each byte for byte what the host has",
-            results[stage],
-        )
+    record.compare(one.vm, "offered", "/sys/firmware/dmi/tables/DMI", results["offered"], one.sent)
+    record.compare(one.vm, "imported", "/run/credentials/@system", results["imported"], one.sent)
     check = results["check"]
-    record.check(check["status"] == 0, f"{vm}: guestcred check agrees (exit 0)", check)
+    record.check(check["status"] == 0, f"{one.vm}: guestcred check agrees (exit 0)", check)
     return results
 
 
@@ -322,11 +302,7 @@ def verdict(name: str, started: bool, results: Seen) -> str:
     got, value = results["imported"].get(name), SECRETS[name]
     if got is None:
         return "lost"
-    return (
-        "intact"
-        if got["sha256"] == hashlib.sha256(value).hexdigest()
-        else f"damaged: {got['size']} bytes of {len(value)}"
-    )
+    return "intact" if got["sha256"] == digest(value) else f"damaged: {got['size']} bytes of {len(value)}"
 
 
 def flow(record: Record) -> None:
@@ -353,22 +329,13 @@ def flow(record: Record) -> None:
     )
     planted = plant(control)
     try:
-        results = through_unit("test-vm", REFERENCE, reference, LITERALS, wanted, record)
+        first = Machine("test-vm", REFERENCE, reference | LITERALS)
+        results = through_unit(first, wanted, record)
         delivered = {DEMO[name]: seen for name, seen in results["delivered"].items()}
-        sent = reference | LITERALS
-        for name, seen in delivered.items():
-            record.stage("delivered", name, "/run/credentials/demo-oem-credentials.service", seen, sent[name])
+        record.compare(first.vm, "delivered", "/run/credentials/demo-oem-credentials.service", delivered, first.sent)
         sizes = [seen["size"] for seen in delivered.values()]
-        record.check(
-            sizes == [44, 44, 88, 4, 15], "demo-oem-credentials.service reads 44, 44, 88, 4 and 15 bytes", sizes
-        )
-        equal = {name: seen["sha256"] for name, seen in delivered.items()}
-        record.check(
-            equal == {name: hashlib.sha256(value).hexdigest() for name, value in sent.items()},
-            "demo-oem-credentials.service reads what the host has",
-            delivered,
-        )
-        ours = through_unit("difficult-vm", DIFFICULT, SECRETS, {}, wanted, record)
+        record.check(sizes == SIZES, f"test-vm: demo-svc-user reads {SIZES} bytes", sizes)
+        ours = through_unit(Machine("difficult-vm", DIFFICULT, SECRETS), wanted, record)
         surviving, naive = naively(wanted, record)
     finally:
         planted.kill()
@@ -379,7 +346,7 @@ def flow(record: Record) -> None:
 
 
 def main() -> None:
-    record, whole = Record([], [], []), False
+    record, whole = Record(say), False
     try:
         flow(record)
         whole = True
