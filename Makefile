@@ -16,10 +16,11 @@ VM := PYTHONPATH=tests $(BIN)/python -m
 demo: .venv/runtime
 	$(BIN)/guestcred --root fixtures/dmi/debian13-reference check
 
-# everything; the real guests are Debian 12, 13 and 14 under QEMU's software emulation
+# everything; the real guests are Debian 12, 13 and 14 under QEMU's software emulation, the host is Debian 13
 test: lint deb vm-packages
 	$(BIN)/pytest
 	$(VM) vm.run
+	$(VM) vm.flow
 
 # the same without QEMU
 test-fast: lint deb

@@ -141,10 +141,10 @@ def run(image: Image, shared: Path, out: Path) -> tuple[dict[str, Any], list[str
         with booted(root, binds, out / "console.log") as process:
             follow(process, shared / "progress")
         log, results = shared / "driver.log", shared / "results.json"
-        said = log.read_text(errors="replace") if log.exists() else "its driver did not start\n"
+        said = log.read_text(errors="replace") if log.exists() else "its driver did not start"
         if not results.exists():
             said += (out / "console.log").read_text(errors="replace")
-        print("\n".join(said.splitlines()[-TAIL:]), end="", flush=True)
+        print("\n".join(said.splitlines()[-TAIL:]), flush=True)
         assert results.exists(), f"the host brought nothing back (status {process.returncode})"
         return json.loads(results.read_text()), remains(layer, shared)
 
@@ -172,7 +172,8 @@ def main() -> int:
         print(f"FAILED {error}\nflow: 0 passed, 1 failed")
         return 1
     claims = [*results["checks"], ("no secret on the host's disk after its end", not left)]
-    print("\n".join(f"FAILED a secret remains: {one}" for one in left))
+    for one in left:
+        print(f"FAILED a secret remains in {one}")
     print(f"\n{stage_table(results['stages'])}\n\n{damage_table(results['damage'])}\n")
     failed = sum(not holds for _, holds in claims)
     print(f"{time.monotonic() - begin:.0f} s in all")

@@ -2,37 +2,42 @@
 
 from __future__ import annotations
 
-import fcntl
 import io
 import json
 import os
 import pwd
-import signal
 import subprocess
 import sys
 import tarfile
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from difficult import SECRETS, arrived
+from difficult import SECRETS
 
-from guestcred.layout import build_structure
 from vm import search
-from vm.flow_guest import DELIVERED
-from vm.record import AT_REST, Record, Seen, described, digest, look
+from vm.flow_watch import (
+    BOOT_LIMIT,
+    CONTROL,
+    Needles,
+    hold_and_search,
+    is_qemu,
+    memory_files,
+    plant,
+    run,
+    show,
+    verify_control,
+    wait_for_delivery,
+    wait_for_qemu,
+)
+from vm.record import AT_REST, Record, Seen, digest, look
 
 SHARED = Path("/srv/flow")  # all below /srv comes from outside, by bind mounts
 GUEST = Path("/srv/guest")
-LAYER = Path("/srv/layer")
 MACHINES = Path("/etc/microvm")
 STATES = Path("/var/lib/microvm")
 STORE, OPENED = Path("/etc/host-secrets"), Path("/run/secrets")
 HOST_SECRETS = "/usr/libexec/guestcred/host-secrets"
-BOOT_LIMIT = 240  # seconds from the start of a unit until the guest has its credentials
-SEALS = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
 RESULTS_SIZE = 1 << 20  # bytes
 
 REFERENCE = {"API_KEY": "host-api-key", "DB_PASSWORD": "host-db-password", "JWT_SECRET": "host-jwt-secret"}
@@ -45,18 +50,6 @@ DIFFICULT = {name: name.lower().replace("_", "-") for name in SECRETS}
 def say(text: str) -> None:
     with (SHARED / "progress").open("a") as file:
         file.write(text + "\n")
-
-
-def run(*command: str, data: bytes = b"") -> str:
-    """What a command printed; raises CalledProcessError with all of it where it fails."""
-    done = subprocess.run(command, input=data, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
-    if done.returncode:
-        raise AssertionError(f"{' '.join(command)}: status {done.returncode}: {done.stdout.decode(errors='replace')}")
-    return done.stdout.decode()
-
-
-def show(unit: str, name: str) -> str:
-    return run("systemctl", "show", f"--property={name}", "--value", unit).strip()
 
 
 def make_secrets() -> None:
@@ -108,82 +101,6 @@ def configure(vm: str, credentials: list[str], literals: list[str]) -> Path:
     return make_state(vm, "microvm")
 
 
-def everywhere() -> Iterator[tuple[str, bytes]]:
-    yield from search.processes("cmdline")
-    yield from search.processes("environ")
-    yield from search.journal()
-    yield from search.files(LAYER)
-
-
-def is_qemu(pid: int) -> bool:
-    try:
-        return os.readlink(f"/proc/{pid}/exe").endswith("/qemu-system-x86_64")
-    except OSError:
-        return False
-
-
-def wait_for_qemu(unit: str, wanted: dict[str, list[bytes]], record: Record) -> int:
-    """Searches all processes again and again until the unit's own one has become QEMU; returns its PID."""
-    found: dict[str, list[str]] = {}
-    looks, pid, deadline = 0, 0, time.monotonic() + 60
-    while not is_qemu(pid):
-        pid = pid or int(show(unit, "MainPID"))
-        assert time.monotonic() < deadline and (not pid or Path(f"/proc/{pid}").exists()), (
-            f"{unit} does not become QEMU:\n{run('journalctl', '--no-pager', '-n', '30', '-u', unit)}"
-        )
-        for kind in ("cmdline", "environ"):
-            found |= search.search(search.processes(kind), wanted)[1]
-        looks += 1
-    leaks = secrets_in(found)
-    record.check(not leaks, f"{unit}: no secret in any process while it starts ({looks} looks at all)", leaks)
-    return pid
-
-
-def secrets_in(found: dict[str, list[str]]) -> dict[str, list[str]]:
-    """What a search found, but for the control."""
-    return {place: rest for place, names in found.items() if (rest := [one for one in names if one != "CONTROL"])}
-
-
-def wait_for_delivery(console: Path, alive: Any) -> None:
-    deadline = time.monotonic() + BOOT_LIMIT
-    while not (console.exists() and DELIVERED in console.read_text(errors="replace")):
-        said = console.read_text(errors="replace")[-2000:] if console.exists() else "nothing"
-        assert alive() and time.monotonic() < deadline, f"the guest got no credentials; its console says:\n{said}"
-        time.sleep(0.2)
-
-
-def hold_and_search(pid: int, wanted: dict[str, list[bytes]]) -> tuple[int, dict[str, list[str]]]:
-    """Halts QEMU while the guest has its credentials, and searches all of the host."""
-    os.kill(pid, signal.SIGSTOP)
-    try:
-        assert is_qemu(pid), "QEMU ended before the search"
-        return search.search(everywhere(), wanted)
-    finally:
-        os.kill(pid, signal.SIGCONT)
-
-
-def plant(control: bytes) -> subprocess.Popen[bytes]:
-    """The same bytes in an argument, an environment, the journal and a file: a search must find all four."""
-    text = control.decode()
-    run("systemd-cat", "--identifier=control", data=control + b"\n")
-    run("journalctl", "--sync")
-    Path("/var/tmp/control").write_bytes(control)
-    return subprocess.Popen(["sh", "-c", "sleep 3600; :", text], env={**os.environ, "CONTROL": text})
-
-
-def verify_control(record: Record, found: dict[str, list[str]], wanted: dict[str, list[bytes]]) -> None:
-    """The control was found in every kind of place, and nothing else anywhere."""
-    kinds = ("cmdline", "environ", "journal", "control")
-    reached = [
-        kind for kind in kinds if any(place.endswith(kind) and "CONTROL" in names for place, names in found.items())
-    ]
-    record.check(
-        reached == list(kinds), "the search finds what is planted: argument, environment, journal, file", reached
-    )
-    leaks = secrets_in(found)
-    record.check(not leaks, f"no secret of {len(wanted) - 1} in any argument, environment, journal or file", leaks)
-
-
 def read_results(folder: Path) -> Seen:
     with tarfile.open(folder / "results") as archive:
         member = archive.extractfile("./results.json")
@@ -191,19 +108,6 @@ def read_results(folder: Path) -> Seen:
         found = json.load(member)
     assert isinstance(found, dict)
     return found
-
-
-def memory_files(pid: int) -> tuple[dict[str, Seen], bool]:
-    """QEMU's open strings by credential, with the digest of the value in each, and whether all are sealed for ever."""
-    found, sealed = {}, True
-    for entry in Path(f"/proc/{pid}/fd").iterdir():
-        if "memfd:oem-string" not in os.readlink(entry):
-            continue
-        with entry.open("rb") as file:
-            ((name, value),) = arrived(build_structure(11, 0, [file.read()])).items()
-            sealed = sealed and fcntl.fcntl(file, fcntl.F_GET_SEALS) & SEALS == SEALS
-            found[name] = described(os.fstat(file.fileno()), value)
-    return found, sealed
 
 
 @dataclass(frozen=True)
@@ -237,7 +141,7 @@ def watch_host(one: Machine, pid: int, record: Record) -> None:
     record.check(sealed, f"{one.vm}: the memory files are sealed")
 
 
-def through_unit(one: Machine, wanted: dict[str, list[bytes]], record: Record) -> Seen:
+def through_unit(one: Machine, wanted: Needles, record: Record) -> Seen:
     """A VM by microvm@.service, every stage of it looked at; returns what its guest saw."""
     folder, begin = STATES / one.vm, time.monotonic()
     say(f"{one.unit} starts")
@@ -278,12 +182,12 @@ def starts(name: str) -> bool:
     return done.returncode == 0
 
 
-def naively(wanted: dict[str, list[bytes]], record: Record) -> tuple[list[str], Seen]:
+def naively(wanted: Needles, record: Record) -> tuple[list[str], Seen]:
     """The same secrets by the shell, in one guest: those with which QEMU starts; and the search, which must find them."""
     surviving = [name for name in DIFFICULT if starts(name)]
     say(f"by the shell QEMU starts with {len(surviving)} of {len(DIFFICULT)}: {', '.join(surviving)}")
     folder = make_state("by-shell", "root")
-    qemu = subprocess.Popen(by_shell(surviving, machine()), cwd=folder)
+    qemu = subprocess.Popen(by_shell(surviving, machine()), cwd=folder, stderr=subprocess.DEVNULL)
     try:
         wait_for_delivery(folder / "console.log", lambda: qemu.poll() is None)
         _, found = hold_and_search(qemu.pid, wanted)
@@ -306,6 +210,7 @@ def verdict(name: str, started: bool, results: Seen) -> str:
 
 
 def flow(record: Record) -> None:
+    say(", ".join(run(program, "--version").splitlines()[0] for program in ("systemctl", "qemu-system-x86_64")))
     make_secrets()
     configure(
         "test-vm",
@@ -320,10 +225,13 @@ def flow(record: Record) -> None:
     lines = [f"LoadCredential={file}:{OPENED / file}\n" for file in DIFFICULT.values()]
     drop_in.write_text("[Service]\n" + "".join(lines))
     run("systemctl", "daemon-reload")
-    run("systemctl", "start", "host-secrets.service")
-    reference = {name: (OPENED / file).read_bytes() for name, file in REFERENCE.items()}
+    # not from /run/secrets: it is for the VM's unit to have that filled
+    reference = {
+        name: run("systemd-creds", "decrypt", str(STORE / f"{file}.cred"), "-").encode()
+        for name, file in REFERENCE.items()
+    }
     control = b"control-" + os.urandom(16).hex().encode()
-    wanted = search.needles({**reference, **SECRETS, "CONTROL": control})
+    wanted = search.needles({**reference, **SECRETS, CONTROL: control})
     (SHARED / "secrets.json").write_text(
         json.dumps({name: value.hex() for name, value in {**reference, **SECRETS}.items()})
     )

@@ -38,6 +38,7 @@ def processes(kind: str) -> Iterator[tuple[str, bytes]]:
 
 def journal() -> Iterator[tuple[str, bytes]]:
     """Every field of every entry, as it was logged."""
+    subprocess.run(["journalctl", "--sync"], check=True)
     command = ["journalctl", "--output=export", "--all", "--no-pager"]
     yield "journal", subprocess.run(command, capture_output=True, check=True).stdout
 
