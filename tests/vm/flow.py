@@ -23,7 +23,7 @@ from vm.record import AT_REST
 from vm.run import OUT, ROOT, package, ready
 
 LIMIT = 1200  # seconds for the host with all its guests; 300 are usual
-TAIL = 90  # lines of a log that are shown
+TAIL = 60  # lines of a log that are shown
 OVERLAY = Path(__file__).parent / "host"
 DOCUMENT = ROOT / "docs" / "host.md"
 
@@ -102,6 +102,7 @@ def follow(process: subprocess.Popen[bytes], progress: Path) -> None:
 
 def remains(layer: Path, shared: Path) -> list[str]:
     """Where a secret is on the disk of the host that was, by places."""
+    assert (shared / "secrets.json").exists(), "the host came to no secrets"
     secrets = {name: bytes.fromhex(value) for name, value in json.loads((shared / "secrets.json").read_text()).items()}
     count, found = search.search(search.files(layer), search.needles(secrets))
     print(f"{count} files and folders of the host's disk searched after its end")

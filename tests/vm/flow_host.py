@@ -227,7 +227,7 @@ def flow(record: Record) -> None:
     run("systemctl", "daemon-reload")
     # not from /run/secrets: it is for the VM's unit to have that filled
     reference = {
-        name: run("systemd-creds", "decrypt", str(STORE / f"{file}.cred"), "-").encode()
+        name: run("systemd-creds", "decrypt", f"--name={file}", str(STORE / f"{file}.cred"), "-").encode()
         for name, file in REFERENCE.items()
     }
     control = b"control-" + os.urandom(16).hex().encode()
@@ -263,7 +263,7 @@ def main() -> None:
         found = {"stages": record.stages, "checks": record.checks, "damage": record.damage}
         (SHARED / "results.json").write_text(json.dumps(found))
         if not whole:
-            print(run("journalctl", "--no-pager", "-n", "60"), file=sys.stderr)
+            print(run("journalctl", "--no-pager", "-n", "30"), file=sys.stderr)
 
 
 if __name__ == "__main__":
