@@ -25,6 +25,7 @@ from vm.flow_watch import (
     memory_files,
     plant,
     run,
+    secrets_in,
     show,
     verify_control,
     wait_for_delivery,
@@ -248,6 +249,9 @@ def flow(record: Record) -> None:
     finally:
         planted.kill()
         planted.wait()
+    # journald keeps a line without an end until its stream closes
+    _, logged = search.search(search.journal(), wanted)
+    record.check(not secrets_in(logged), "no secret in the journal after all VMs have ended", secrets_in(logged))
     for name, value in SECRETS.items():
         by = {"shell": verdict(name, name in surviving, naive), "launch": verdict(name, True, ours)}
         record.damage.append({"name": name, "size": len(value), **by})
