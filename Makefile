@@ -6,7 +6,7 @@ BIN := .venv/bin
 # systemd-python is compiled: it wants Python's and systemd's headers and a C compiler
 BUILD_PACKAGES := python3-venv python3-dev gcc pkg-config libsystemd-dev
 TEST_PACKAGES := dmidecode dpkg-dev debhelper dh-python pybuild-plugin-pyproject python3-all python3-setuptools lintian \
-  shellcheck age systemd
+  shellcheck age strace systemd
 VM_PACKAGES := qemu-system-x86 ovmf debootstrap e2fsprogs debian-archive-keyring systemd-container
 
 VM := PYTHONPATH=tests $(BIN)/python -m
@@ -92,7 +92,7 @@ vm-packages:
 
 .venv/dev: pyproject.toml .venv/runtime
 	$(BIN)/pip install -q --disable-pip-version-check --config-settings editable_mode=compat -e '.[dev]'
-	$(BIN)/pip install -q --disable-pip-version-check --upgrade --no-deps --target .venv/oldest construct==2.10.68 click==8.1.3
+	$(BIN)/pip install -q --disable-pip-version-check --upgrade --no-deps --target .venv/oldest construct==2.10.68 click==8.1.3 jeepney==0.8.0
 	touch $@
 
 clean:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import sys
 
+PR_SET_DUMPABLE = 4  # prctl(2)
+
 
 def plain_form(arguments: list[str]) -> tuple[str, str, str] | None:
     """(command, root, format) of a plain `[--root DIR] check|apply [--format text|json]`, or None: click parses it."""
@@ -24,9 +26,8 @@ def main() -> int:
     """Run the command line; the exit statuses are those of SPEC: 0, 1, 2, 3."""
     from guestcred.errors import GuestcredError
 
-    for stream in (sys.stdout, sys.stderr):
-        # a path may hold bytes that are no UTF-8
-        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    _open_streams()
+    _keep_memory_private()
     try:
         try:
             plain = plain_form(sys.argv[1:])
@@ -46,11 +47,47 @@ def main() -> int:
 
             return show_error(error)
     except BrokenPipeError:
-        # the reader has gone: nothing more to tell it, and Python must not try at exit
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        # the reader has gone: nothing more to tell it
+        _give_up(1)
         return 1
+    except OSError as error:
+        # all else that may fail so has become a GuestcredError where it happened
+        _give_up(1)
+        try:
+            print(
+                f"guestcred: error: cannot write the output: {(error.strerror or str(error)).lower()}", file=sys.stderr
+            )
+            sys.stderr.flush()
+        except OSError:
+            _give_up(2)
+        return 3
     except KeyboardInterrupt:
         return 130
+
+
+def _open_streams() -> None:
+    """Give every closed standard stream /dev/null: else the first file opened would get its number, and what is printed."""
+    for fd, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_RDWR), "w" if fd else "r"))
+    for stream in (sys.stdout, sys.stderr):
+        # a path may hold bytes that are no UTF-8
+        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+
+
+def _keep_memory_private() -> None:
+    """No core file, also of what this becomes by exec, and until then nobody but root looks into this process."""
+    import _ctypes  # what `ctypes` is made of, at a fifth of its cost and without memory both writable and executable
+    import resource
+
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    program = _ctypes.dlopen(None, 0)  # type: ignore[arg-type]  # None is this program itself, as in ctypes.CDLL(None)
+    _ctypes.call_function(_ctypes.dlsym(program, "prctl"), (PR_SET_DUMPABLE, 0, 0, 0, 0))
+
+
+def _give_up(fd: int) -> None:
+    """Let what is still to be written go nowhere, since Python writes it at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), fd)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,8 @@ import os
 import shutil
 
 from guestcred import __version__
-from guestcred.disguise import Disguise, Replace, hide_table
+from guestcred.consumers import UNITS
+from guestcred.disguise import Disguise, Replace, hide_table, secret_names
 from guestcred.errors import FINDINGS, USAGE, GuestcredError
 from guestcred.guest import (
     CAPTURE,
@@ -23,27 +24,47 @@ from guestcred.guest import (
     Facts,
     Guest,
     Parameters,
+    parse_cmdline,
 )
+from guestcred.stores import CREDSTORES, ENCRYPTED_PATH
+from guestcred.tree import Tree
+
+Stores = dict[str, dict[str, bytes]]
+"""Folder of a credential store to the name and bytes of each of its files."""
 
 
-def disguised(guest: Guest) -> Guest:
+def read_stores(tree: Tree) -> Stores:
+    """The credential stores of a guest, but for `@system`, which the guest itself has."""
+    found = {folder: tree.read_all(tree.resolve(folder)) for folder in (*CREDSTORES, *ENCRYPTED_PATH)}
+    return {folder: files for folder, files in found.items() if files is not None}
+
+
+def disguised(guest: Guest, stores: Stores) -> tuple[Guest, Stores]:
     """The same guest with noise for every secret: whatever compares it must come to the same verdict."""
     disguise = Disguise()
-    _rewritten(guest, disguise.collect)
+    _rewritten(guest, stores, disguise.collect)
     disguise.settle()
-    return _rewritten(guest, disguise.replace)
+    return _rewritten(guest, stores, disguise.replace)
 
 
-def _rewritten(guest: Guest, replace: Replace) -> Guest:
+def _rewritten(guest: Guest, stores: Stores, replace: Replace) -> tuple[Guest, Stores]:
+    names = secret_names(guest.table, replace)
+    hidden = {
+        folder: {names.get(name, name): replace("value", data) for name, data in files.items()}
+        for folder, files in stores.items()
+    }
+
     def values(files: dict[str, bytes] | None) -> dict[str, bytes] | None:
-        return None if files is None else {name: replace("value", data) for name, data in files.items()}
+        return (
+            None if files is None else {names.get(name, name): replace("value", data) for name, data in files.items()}
+        )
 
     entries = guest.entries
     if entries is not None:
         entries = tuple(Entry(one.path, one.instance, hide_table(one.data, replace)) for one in entries)
     parameters = guest.parameters
     credentials = {name: (key, replace("value", value)) for name, (key, value) in parameters.credentials.items()}
-    return Guest(
+    safe = Guest(
         root=guest.root,
         table=hide_table(guest.table, replace),
         entry_point=guest.entry_point,
@@ -53,11 +74,16 @@ def _rewritten(guest: Guest, replace: Replace) -> Guest:
         fw_cfg=values(guest.fw_cfg),
         parameters=Parameters(credentials, parameters.import_disabled),
         systemd=guest.systemd,
+        unreadable=guest.unreadable,
     )
+    return safe, hidden
 
 
-def tree_of(guest: Guest, facts: Facts) -> dict[str, bytes | None]:
-    """Path to bytes for every file of the tree, and None for a folder that is there although it may be empty."""
+def tree_of(guest: Guest, facts: Facts, stores: Stores, units: dict[str, object] | None) -> dict[str, bytes | None]:
+    """Path to bytes for every file of the tree, and None for a folder that is there although it may be empty.
+
+    `units` is the document `units.json`, or None where PID 1 could not be asked.
+    """
     told = {
         "schema": "guestcred.capture/1",
         "guestcred": __version__,
@@ -74,14 +100,18 @@ def tree_of(guest: Guest, facts: Facts) -> dict[str, bytes | None]:
         CMDLINE: _command_line(guest.parameters),
         TABLE: guest.table,
     }
+    if units is not None:
+        files[UNITS] = json.dumps(units, indent=1).encode() + b"\n"
     if guest.entry_point is not None:
         files[ENTRY_POINT] = guest.entry_point
     if guest.entries is not None:
         files |= {ENTRIES: None} | {one.path: one.data for one in guest.entries}
+    files |= dict.fromkeys(guest.unreadable)
     for folder, suffix, values in (
         (SYSTEM, "", guest.system),
         (INITRD, "", guest.initrd),
         (FW_CFG, "/raw", guest.fw_cfg),
+        *((folder, "", values) for folder, values in stores.items()),
     ):
         if values is not None:
             files |= {folder: None} | {f"{folder}/{name}{suffix}": data for name, data in values.items()}
@@ -92,8 +122,15 @@ def _command_line(parameters: Parameters) -> bytes:
     """What matters of the kernel command line, and nothing else of it."""
     words = ["systemd.import_credentials=no"] if parameters.import_disabled else []
     for name, (_, value) in parameters.credentials.items():
-        words.append(f'"systemd.set_credential_binary={name}:{base64.b64encode(value).decode()}"')
-    return " ".join(words).encode() + b"\n"
+        # a name may have blanks and quotes; in each kind of quotes the other one stands for itself, as in proc_cmdline_parse()
+        quote = "'" if '"' in name else '"'
+        words.append(f"{quote}systemd.set_credential_binary={name}:{base64.b64encode(value).decode()}{quote}")
+    line = " ".join(words).encode() + b"\n"
+    if parse_cmdline(line, None).credentials.keys() != parameters.credentials.keys():
+        raise GuestcredError(
+            "cannot write a kernel command line that names the same credentials: one has both quotes in it"
+        )
+    return line
 
 
 def write_tree(path: str, files: dict[str, bytes | None]) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from guestcred.credential import CONFIDENTIAL_VM_SINCE, IMPORTS_SMBIOS_SINCE, TDX_TRUSTED_SINCE, compare_digest
-from guestcred.guest import Entry, Facts, Guest
+from guestcred.guest import SYSTEM, Entry, Facts, Guest, other_sources
 from guestcred.offered import Accepted, judge
 from guestcred.records import Record
 from guestcred.smbios import Table, parse
 
 READ_CUT = 4096  # bytes; all that systemd 252 reads of an entry (read_virtual_file() of a sysfs file)
-KERNEL_CUT = 0x10000  # bytes; Linux keeps the low 16 bits of the table's length (drivers/firmware/dmi_scan.c, dmi_len)
+LENGTH_CUT = 0x10000  # bytes; SeaBIOS places as many as the low 16 bits of the table's length say, seen with 1.16
+STRUCTURE_MAX = 255 + 2  # bytes of a formatted area and two NULs
 PAGE = 4096  # bytes
 STORE_PAGES = 256  # pages of the 1 MiB tmpfs that holds @system (systemd 257, 262)
 
@@ -27,7 +28,7 @@ CAUSES = {
         "hand secrets over encrypted (systemd-creds encrypt --with-key=tpm2) or after attestation",
     ),
     "container": (
-        "this is a container, and PID 1 reads no SMBIOS in one",
+        "this is a container, and PID 1 reads no SMBIOS, fw_cfg or kernel command line in one",
         "pass the credential through the container manager (systemd-nspawn --load-credential=NAME:PATH)",
     ),
     "earlier-stage": (
@@ -43,7 +44,7 @@ CAUSES = {
         "make the strings before it shorter, hand it over first, or upgrade systemd to 257 or later",
     ),
     "cut-by-kernel": (
-        "Linux keeps only the low 16 bits of the table's length, so what lies behind is cut off",
+        "only the low 16 bits of the table's length were kept when it was placed (SeaBIOS does that), and what lies behind is cut off",
         "keep all OEM strings together under 64 KiB: send large values by disk or vsock",
     ),
     "store-full": (
@@ -58,6 +59,10 @@ CAUSES = {
         "the initrd's PID 1 imported it, and /run/credentials/@system did not come along at switch-root",
         "keep /run mounted over switch-root (systemctl switch-root does)",
     ),
+    "unreadable": (
+        "what stands at its place in @system is no file that can be read",
+        "see who put it there and remove it: a credential is a regular file",
+    ),
     "unknown": (
         "nothing that can be seen from here explains it",
         "read PID 1's own words: journalctl -b _PID=1 | grep -i credential",
@@ -65,9 +70,25 @@ CAUSES = {
 }
 
 
-def kernel_cut(table: Table, declared: int | None) -> bool:
-    """Whether Linux cut this table: it stops early, and the entry point's length (bytes) equals its own but for 16 bits."""
-    return table.ended is not None and declared is not None and declared > table.size == declared % KERNEL_CUT
+def cut_offset(table: Table, declared: int | None) -> int | None:
+    """The offset (bytes) from which on the table was cut to the low 16 bits of its length, or None where it was not.
+
+    `declared` is the length that the entry point tells. Behind the cut there are zeros in memory: Linux takes those
+    for the end of the structure that was cut, and keeps the table up to there (dmi_decode_table() in dmi_scan.c).
+    """
+    if table.ended is None or declared is None or declared <= table.size:
+        return None
+    offset = declared % LENGTH_CUT
+    return offset if offset <= table.size <= offset + STRUCTURE_MAX else None
+
+
+def is_cut_off(handle: int, index: int, table: Table, cut: int | None) -> bool:
+    """Whether the table stops, or was cut at the offset `cut`, in this string, so that it may be only the front."""
+    last = table.structures[-1]
+    if (handle, index) != (last.handle, len(last.strings)):
+        return False
+    end = last.offset + len(last.formatted) + len(last.string_set)
+    return not last.complete if cut is None else end >= cut
 
 
 class Place(Record):
@@ -98,7 +119,12 @@ class Evidence:
         self._facts = facts
         self._system = guest.system or {}
         self.places = places(guest.entries or ())
-        self._none_arrived = not any(one.name in self._system for one in accepted)
+        # what another source offers with the same bytes says nothing of SMBIOS
+        self._arrived = {
+            one.name
+            for one in accepted
+            if one.name in self._system and self.source(one.name, self._system[one.name]) is None
+        }
         self._cut_at_4096 = guest.systemd == IMPORTS_SMBIOS_SINCE and all(self._fits_cut(one) for one in accepted)
         self._store_full = self._is_store_full(accepted)
 
@@ -108,9 +134,12 @@ class Evidence:
 
     def differing(self, one: Accepted, imported: bytes) -> tuple[str, str]:
         """(status, cause) of a credential that was imported with other bytes than were offered."""
-        shadow = (self._guest.fw_cfg or {}).get(one.name)
-        if shadow is not None and compare_digest(imported, shadow):
+        source = self.source(one.name, imported)
+        if source == "fw-cfg":
             return "differs", "shadowed-by-fw-cfg"
+        if source is not None:
+            # it comes after SMBIOS, so SMBIOS did not give this one
+            return "differs", self.missing(one)
         read = self._as_read(one)
         if read is not None and compare_digest(imported, read):
             return "truncated", "cut-read"
@@ -120,17 +149,47 @@ class Evidence:
 
     def missing(self, one: Accepted) -> str:
         """The cause of a credential that was not imported."""
+        if f"{SYSTEM}/{one.name}" in self._guest.unreadable:
+            return "unreadable"
         refusal = self._refusal()
         if refusal is not None:
             return refusal
-        if self._none_arrived and self._facts is not None and self._facts.earlier_stage:
-            return "lost-at-switch-root" if self._guest.system is None else "earlier-stage"
-        if self._none_arrived and not self._guest.entries:
+        if not self._arrived and self._facts is not None and self._facts.earlier_stage:
+            return self._earlier_stage()
+        if not self._guest.entries:
             return "dmi-sysfs-absent"
         place = self.place(one)
         if self._cut_at_4096 and place is not None and place.end > READ_CUT:
             return "cut-read"
         return "store-full" if self._store_full else "unknown"
+
+    def source(self, name: str, imported: bytes) -> str | None:
+        """The other source that offers these bytes under that name, or None."""
+        for source, values in other_sources(self._guest):
+            if name in values and compare_digest(values[name], imported):
+                return source
+        return None
+
+    def not_imported(self, source: str) -> str:
+        """The cause for what another source holds and `@system` does not (systemd src/core/import-creds.c)."""
+        facts = self._facts
+        if source != "initrd" and facts is not None and facts.container:
+            return "container"
+        if self._guest.parameters.import_disabled:
+            return "import-disabled"
+        if source == "fw-cfg" and self._distrusts():
+            return "confidential-vm"
+        return self._earlier_stage() if facts is not None and facts.earlier_stage else "unknown"
+
+    def _earlier_stage(self) -> str:
+        return "lost-at-switch-root" if self._guest.system is None else "earlier-stage"
+
+    def _distrusts(self) -> bool:
+        """Whether systemd takes nothing from SMBIOS and fw_cfg because this is a confidential VM."""
+        version, facts = self._guest.systemd, self._facts
+        if facts is None or not facts.confidential or (version is not None and version < CONFIDENTIAL_VM_SINCE):
+            return False
+        return not (facts.confidential == "tdx" and version is not None and version >= TDX_TRUSTED_SINCE)
 
     def _refusal(self) -> str | None:
         """A reason for which this PID 1 takes nothing at all from SMBIOS (systemd src/core/import-creds.c)."""
@@ -141,11 +200,7 @@ class Evidence:
             return "import-disabled"
         if version is not None and version < IMPORTS_SMBIOS_SINCE:
             return "systemd-too-old"
-        distrusts = version is None or version >= CONFIDENTIAL_VM_SINCE
-        if facts is not None and facts.confidential and distrusts:
-            trusted = facts.confidential == "tdx" and version is not None and version >= TDX_TRUSTED_SINCE
-            return None if trusted else "confidential-vm"
-        return None
+        return "confidential-vm" if self._distrusts() else None
 
     def _as_read(self, one: Accepted) -> bytes | None:
         """What the first 4096 bytes of the entry make of this string; None where they do not cut it."""
@@ -158,12 +213,12 @@ class Evidence:
     def _fits_cut(self, one: Accepted) -> bool:
         """Whether this credential is here or not as a reader of 4096 bytes would have it."""
         place = self.place(one)
-        if place is None:
+        if place is None or (one.name in self._system and one.name not in self._arrived):
             return True
         return (
-            one.name in self._system
+            one.name in self._arrived
             if place.end <= READ_CUT
-            else place.start < READ_CUT or one.name not in self._system
+            else place.start < READ_CUT or one.name not in self._arrived
         )
 
     def _is_store_full(self, accepted: tuple[Accepted, ...]) -> bool:

@@ -28,6 +28,12 @@ class SystemdVersion(_ParamType):
         return int(digits)
 
 
+def _credential_name(_context: click.Context, _param: click.Parameter, value: Any) -> Any:
+    if value == "" or (isinstance(value, tuple) and "" in value):
+        raise click.BadParameter("a credential's name is not empty")
+    return value
+
+
 format_option = click.option(
     "--format",
     "form",
@@ -38,7 +44,7 @@ format_option = click.option(
 )
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(context_settings={"help_option_names": ["-h", "--help"]}, invoke_without_command=True)
 @click.version_option(__version__, prog_name="guestcred")
 @click.option(
     "--root", default="/", metavar="DIR", help="Look at a captured tree below DIR in place of the live system."
@@ -54,15 +60,25 @@ def main(context: click.Context, root: str, systemd: int | None) -> None:
     """See where a credential got lost between the hypervisor and the guest.
 
     A hypervisor offers credentials as SMBIOS Type 11 OEM strings, and systemd imports them into
-    /run/credentials/@system. guestcred compares the two and says why they differ. It prints no values.
+    /run/credentials/@system. guestcred compares the two, says why they differ, and tells what each unit gets of them.
+    It prints no values.
 
     Exit status: 0 agrees, 1 findings, 2 usage, 3 could not look (no table, no permission).
     """
+    if context.invoked_subcommand is None:
+        click.echo(context.get_help(), err=True)
+        context.exit(2)
     context.obj = {"root": root, "systemd": systemd}
 
 
 @main.command()
-@click.option("--require", multiple=True, metavar="NAME", help="A finding if NAME did not arrive; may be given again.")
+@click.option(
+    "--require",
+    multiple=True,
+    metavar="NAME",
+    callback=_credential_name,
+    help="A finding if NAME did not arrive; may be given again.",
+)
 @format_option
 @click.pass_obj
 def check(where: dict[str, Any], require: tuple[str, ...], form: str) -> int:
@@ -84,12 +100,24 @@ def apply(where: dict[str, Any], dry_run: bool, form: str) -> int:
 
 
 @main.command()
-@click.argument("name")
+@click.argument("name", callback=_credential_name)
 @format_option
 @click.pass_obj
 def why(where: dict[str, Any], name: str, form: str) -> int:
     """Tell one credential's whole way, and where it was lost."""
     return commands.why(name, form=form, **where)
+
+
+@main.command()
+@click.argument("unit", required=False)
+@format_option
+@click.pass_obj
+def services(where: dict[str, Any], unit: str | None, form: str) -> int:
+    """Tell which credentials each unit requests, where they come from, and whether its user can read them.
+
+    UNIT is the name of one unit, such as nginx or nginx.service; without it, all units that systemd has loaded.
+    """
+    return commands.services(unit, form=form, **where)
 
 
 @main.command()
@@ -114,7 +142,10 @@ def capture(where: dict[str, Any], path: str, form: str) -> int:
 @format_option
 @click.pass_obj
 def dump(where: dict[str, Any], path: str | None, kind: int | None, everything: bool, reveal: bool, form: str) -> int:
-    """Decode a DMI table: the live one, a raw table, a `dmidecode --dump-bin` file or a folder like sysfs."""
+    """Decode a DMI table: the live one, a raw table, a `dmidecode --dump-bin` file or a folder like sysfs.
+
+    FILE may be a link or a pipe, and is standard input for `-`.
+    """
     if everything and kind is not None:
         raise click.UsageError("--all and --type exclude each other")
     shown = None if everything else OEM_STRINGS if kind is None else kind

@@ -6,12 +6,15 @@ import os
 import sys
 
 from guestcred.causes import Evidence
-from guestcred.compare import REPORT, Comparison, Finding, compare, is_cut_off, needs_facts, table_warnings
+from guestcred.compare import REPORT, Comparison, Finding, compare, needs_facts, table_warnings
 from guestcred.errors import FINDINGS, GuestcredError
-from guestcred.guest import Facts, Guest, read_facts, read_guest, read_systemd, read_table
+from guestcred.guest import TABLE, Facts, Guest, read_facts, read_guest, read_systemd, read_table
 from guestcred.offered import Accepted, Verdict, judge
 from guestcred.smbios import OEM_STRINGS, Table, parse
-from guestcred.tree import Tree
+from guestcred.tree import FILE_MAX, Tree
+from guestcred.words import visible
+
+DUMP_TABLE = 0x20  # where 'dmidecode --dump-bin' puts the table
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,9 +28,9 @@ CAPTURE_TRIES = 10  # noise is random and may, rarely, look like another mistake
 
 def show_error(error: GuestcredError) -> int:
     """Print an expected failure in its one form and return its exit status."""
-    print(f"guestcred: error: {error.problem}", file=sys.stderr)
+    print(f"guestcred: error: {visible(error.problem)}", file=sys.stderr)
     for hint in error.hints:
-        print(f"guestcred: hint: {hint}", file=sys.stderr)
+        print(f"guestcred: hint: {visible(hint)}", file=sys.stderr)
     return error.status
 
 
@@ -53,6 +56,8 @@ def _judged(
 ) -> tuple[tuple[Verdict, ...], Evidence, Comparison]:
     """Everything worked out from one look; facts are asked for where they matter and were not given."""
     table = parse(guest.table)
+    if not table.holds_anything:
+        raise _no_structure(Tree(guest.root).shown(TABLE))
     offered = judge(table.structures, guest.systemd)
     if facts is None and needs_facts(offered, guest):
         facts = read_facts(guest.root)
@@ -84,10 +89,10 @@ def check(root: str = "/", systemd: int | None = None, form: str = "text", requi
 def apply(root: str = "/", systemd: int | None = None, form: str = "text", dry_run: bool = False) -> int:
     """Write what is missing; 0 where nothing is left to mend, 1 with findings that are."""
     from guestcred import journal, receipt
+    from guestcred.changes import Wanted
     from guestcred.config import read_services
-    from guestcred.install import Installation, forbid_core_dumps
+    from guestcred.install import Installation
 
-    forbid_core_dumps()
     tree = Tree(root)
     installation = Installation(tree)  # first, since it refuses a /run/guestcred that is no folder to read from either
     services = read_services(tree)
@@ -95,7 +100,7 @@ def apply(root: str = "/", systemd: int | None = None, form: str = "text", dry_r
     document = receipt.report_json(plan)
     report = receipt.json_text(document).encode() + b"\n"
     act = installation.changes if dry_run else installation.install
-    changed = act(plan, values, report).any
+    changed = act(Wanted(plan, values, report)).any
     if form == "json":
         document |= {"schema": "guestcred.apply/1", "dry_run": dry_run, "changed": changed}
         print(receipt.json_text(document))
@@ -125,12 +130,10 @@ def _plan(tree: Tree, services: tuple[Service, ...], guest: Guest) -> tuple[Plan
     from guestcred.users import find_user
 
     offered, _, comparison = _judged(guest, None)
-    table = parse(guest.table)
     missing = {one.name for one in comparison.credentials if one.status == "missing"}
     accepted = {one.name: one for one in offered if isinstance(one, Accepted) and one.name in missing}
-    cut_off = frozenset(one.name for one in accepted.values() if is_cut_off(one, table))
     blocked = {name: path for name, one in accepted.items() if (path := find_blocking(tree, name, one.value))}
-    rescues, left = planning.plan_rescues(comparison, cut_off, blocked)
+    rescues, left = planning.plan_rescues(comparison, blocked)
     changed: dict[str, bytes | None] = dict.fromkeys(rescued_names(tree)) | {
         one.name: accepted[one.name].value for one in rescues
     }
@@ -142,7 +145,7 @@ def _plan(tree: Tree, services: tuple[Service, ...], guest: Guest) -> tuple[Plan
         wanted.append((service, user, find_sources(tree, service, changed)))
     values = {one.place: one.value for *_, sources in wanted for one in sources}
     values |= {f"{RESCUE}/{one.name}": accepted[one.name].value for one in rescues}
-    return planning.Plan(comparison, rescues, planning.plan_folders(wanted), left), values
+    return planning.Plan(comparison, rescues, planning.plan_directories(wanted), left), values
 
 
 def why(name: str, root: str = "/", systemd: int | None = None, form: str = "text") -> int:
@@ -162,13 +165,16 @@ def why(name: str, root: str = "/", systemd: int | None = None, form: str = "tex
 def capture(path: str, root: str = "/", systemd: int | None = None, form: str = "text") -> int:
     """Save the guest below the new folder `path`, with noise for every secret."""
     from guestcred import report
-    from guestcred.capture import disguised, tree_of, write_tree
+    from guestcred.capture import disguised, read_stores, tree_of, write_tree
+    from guestcred.consumers import consumers_json, read_consumers
 
     guest = read_guest(root, systemd)
     facts = read_facts(root)
+    tree = Tree(root)
+    held = read_stores(tree)
     verdict = report.check_json(_judged(guest, facts)[-1])
     for _ in range(CAPTURE_TRIES):
-        safe = disguised(guest)
+        safe, stores = disguised(guest, held)
         if report.check_json(_judged(safe, facts)[-1]) == verdict:
             break
     else:
@@ -176,7 +182,11 @@ def capture(path: str, root: str = "/", systemd: int | None = None, form: str = 
             "cannot hide the credentials of this guest without changing what 'check' says of it",
             "that is a bug: report it with what 'guestcred check' prints",
         )
-    files = tree_of(safe, facts)
+    try:
+        units = consumers_json(read_consumers(tree))
+    except GuestcredError:
+        units = None  # no systemd runs here, and the rest is worth saving
+    files = tree_of(safe, facts, stores, units)
     write_tree(path, files)
     count = sum(data is not None for data in files.values())
     if form == "json":
@@ -184,6 +194,31 @@ def capture(path: str, root: str = "/", systemd: int | None = None, form: str = 
     else:
         print(f"captured {count} files into {path}; every secret in them is noise of the same length")
     return 0
+
+
+def services(unit: str | None = None, root: str = "/", systemd: int | None = None, form: str = "text") -> int:
+    """Tell what every unit (or one) requests and gets; 0 where nothing is wrong, 1 with findings."""
+    from guestcred import report
+    from guestcred.consumers import read_consumers
+    from guestcred.services import judge_services, only
+    from guestcred.units import full_name
+
+    tree = Tree(root)
+    name = None if unit is None else full_name(unit)
+    look = read_consumers(tree, name)
+    version = read_systemd(tree) if systemd is None else systemd
+    offered = None
+    if name is not None:
+        look = only(look, name)
+    else:
+        table = tree.read(TABLE) or b""
+        offered = frozenset(one.name for one in judge(parse(table).structures, version) if isinstance(one, Accepted))
+    judged = judge_services(tree, look, offered, version)
+    if form == "json":
+        _print_json(report.services_json(judged))
+    else:
+        sys.stdout.write(report.services_text(judged, _colour()))
+    return FINDINGS if judged.findings else 0
 
 
 def dump(
@@ -216,11 +251,13 @@ def dump(
         _print_json(dumping.dump_json(result))
     else:
         sys.stdout.write(dumping.dump_text(result))
-    if not table.structures:
-        raise GuestcredError(
-            f"no structure could be read from {path or 'the table'}", "is this a DMI table? see the warning above"
-        )
+    if not table.holds_anything:
+        raise _no_structure(path or "the table")
     return 0
+
+
+def _no_structure(path: str) -> GuestcredError:
+    return GuestcredError(f"no structure could be read from {path}", "is this a DMI table, from its first byte on?")
 
 
 def _read_file(path: str) -> tuple[bytes, bytes | None]:
@@ -235,21 +272,35 @@ def _read_file(path: str) -> tuple[bytes, bytes | None]:
             f"there is no DMI table in the folder {path}",
             "it should hold DMI and smbios_entry_point, as /sys/firmware/dmi/tables does",
         )
-    folder, name = os.path.split(os.path.abspath(path))
-    data = Tree(folder).read(name)
-    if data is None:
-        raise GuestcredError(
-            f"there is no file {path}",
-            "give a raw DMI table, a 'dmidecode --dump-bin' file, or a folder like /sys/firmware/dmi/tables",
-        )
-    return _split_dump(data)
+    return _split_dump(path, _read_any(path))
 
 
-def _split_dump(data: bytes) -> tuple[bytes, bytes | None]:
+def _read_any(path: str) -> bytes:
+    """The bytes of a file, a link to one, a pipe, or of standard input for `-`."""
+    try:
+        with open(0 if path == "-" else path, "rb", closefd=path != "-") as file:
+            data = file.read(FILE_MAX + 1)
+    except OSError as error:
+        if isinstance(error, FileNotFoundError):
+            hint = "give a raw DMI table, a 'dmidecode --dump-bin' file, or a folder like /sys/firmware/dmi/tables"
+            raise GuestcredError(f"there is no file {path}", hint) from None
+        raise GuestcredError(f"cannot read {path}: {(error.strerror or str(error)).lower()}") from None
+    if len(data) > FILE_MAX:
+        raise GuestcredError(f"cannot read {path}: larger than {FILE_MAX >> 20} MiB")
+    return data
+
+
+def _split_dump(path: str, data: bytes) -> tuple[bytes, bytes | None]:
     """A `dmidecode --dump-bin` file is an entry point at 0 and its table at the address in it, 0x20."""
     from guestcred.layout import parse_entry_point
 
     point = parse_entry_point(data)
-    if point is None or not 0x18 <= point.address <= len(data):
+    if point is None:
         return data, None
-    return data[point.address : point.address + point.table_length], data[:0x20]
+    if len(data) <= DUMP_TABLE:
+        raise GuestcredError(
+            f"{path} is an entry point, not a table",
+            "give the file DMI beside it, or their folder, or a 'dmidecode --dump-bin' file, which has both",
+        )
+    start = point.address if 0x18 <= point.address < len(data) else DUMP_TABLE
+    return data[start : start + point.table_length], data[:DUMP_TABLE]

@@ -11,6 +11,10 @@ from guestcred.records import Record
 from guestcred.stores import glob_matches, split_load
 from guestcred.tree import Tree
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 # the first of a file name wins, as with systemd's own configuration (systemd.unit(5))
 FOLDERS = ("etc/guestcred", "run/guestcred", "usr/lib/guestcred")
 KEYS = {"user": str, "load": list, "import": list, "set": list, "required": list}
@@ -167,11 +171,11 @@ class _File:
         return None
 
 
-def _refuse_untrusted(tree: Tree, path: str, is_kind: object, kind: str) -> None:
+def _refuse_untrusted(tree: Tree, path: str, is_kind: Callable[[int], bool], kind: str) -> None:
     """Whoever may write the configuration chooses who reads the credentials: only root, or the owner of the tree."""
     status = tree.status(path)
     top = tree.status("")
-    assert callable(is_kind) and top is not None
+    assert top is not None
     shown = tree.shown(path)
     if status is None or not is_kind(status.st_mode):
         raise GuestcredError(f"{shown}: not a {kind}", "links are not followed here: put the file itself there")

@@ -50,6 +50,18 @@ def base64_decode(text: bytes, systemd: int | None) -> bytes | None:
     return binascii.a2b_base64(compact)
 
 
+def shown_name(name: str) -> str:
+    """A name of a file or an argument for people and JSON: as it is where systemd takes it, else with escapes."""
+    raw = name.encode("utf-8", "surrogateescape")
+    return name if name_is_valid(raw) else printable(raw)
+
+
+def is_whole_base64(text: bytes) -> bool:
+    """Whether a text is base64 of 16 bytes or more, in the standard alphabet and padded, as tools make it of a secret."""
+    decoded = base64_decode(text, IMPORTS_SMBIOS_SINCE)
+    return decoded is not None and len(decoded) >= 16
+
+
 def printable(text: bytes) -> str:
     """Bytes from firmware as one line that cannot steer a terminal: printable ASCII, the rest as \\xNN."""
     return "".join(chr(byte) if 0x20 <= byte < 0x7F and byte != 0x5C else f"\\x{byte:02x}" for byte in text)

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from guestcred.credential import base64_decode, name_is_valid
 from guestcred.errors import GuestcredError
 from guestcred.layout import StringNumber, fields_of
-from guestcred.offered import split_prefix
+from guestcred.offered import SHOWN_FRONT, Accepted, is_bare_secret, judge, split_prefix
 from guestcred.smbios import HEADER_SIZE, OEM_STRINGS, Structure, parse
 
 Replace = Callable[[str, bytes], bytes]
@@ -140,6 +140,20 @@ def hide_table(data: bytes, replace: Replace) -> bytes:
     return bytes(out) + data[len(out) : seen] + replace("text", data[seen:])
 
 
+def secret_names(data: bytes, replace: Replace) -> dict[str, str]:
+    """The names in a table that may be secrets, and the noise that `hide_table` puts in place of each."""
+    found: dict[str, str] = {}
+    for one in judge(parse(data).structures, None):
+        if isinstance(one, Accepted) and one.shown != one.name:
+            noise = _hide_bare(one.name.encode("ascii") + b"=" + one.value, replace)
+            found[one.name] = noise.partition(b"=")[0].decode("ascii")
+    return found
+
+
+def _hide_bare(text: bytes, replace: Replace) -> bytes:
+    return text[:SHOWN_FRONT] + replace("text", text[SHOWN_FRONT:])
+
+
 def _hide_formatted(one: Structure, replace: Replace) -> bytes:
     area = one.formatted
     if one.type == 1:
@@ -163,6 +177,8 @@ def _hide_oem(text: bytes, replace: Replace) -> bytes:
     if split is not None:
         encoding, rest = split
         name, equals, value = rest.partition(b"=")
+        if is_bare_secret(name, value):
+            return text[: len(text) - len(rest)] + _hide_bare(rest, replace)
         if equals and name_is_valid(name):
             return text[: -len(value) or None] + replace("binary" if encoding == "binary" else "value", value)
         return text[: len(text) - len(rest)] + replace("text", rest)

@@ -4,11 +4,20 @@ from __future__ import annotations
 
 from guestcred.compare import Finding
 from guestcred.credential import name_is_valid, printable
-from guestcred.layout import FIELDS, StringNumber, fields_of, type_name
-from guestcred.offered import Accepted, Rejected, Verdict, mentions_credential, split_prefix
+from guestcred.layout import StringNumber, Uuid, fields_of, type_name
+from guestcred.offered import (
+    Accepted,
+    Rejected,
+    Verdict,
+    is_bare_secret,
+    mentions_credential,
+    shortened,
+    split_prefix,
+)
 from guestcred.records import Record
-from guestcred.report import count, size, warning_lines
+from guestcred.report import warning_lines
 from guestcred.smbios import OEM_STRINGS, Structure, Table
+from guestcred.words import count, size
 
 
 class Dump(Record):
@@ -44,11 +53,10 @@ def redacted(text: bytes, hide: bool) -> str:
     if split is not None:
         name, equals, value = split[1].partition(b"=")
         prefix = text[: len(text) - len(split[1])].decode("ascii")
-        return (
-            f"{prefix}{name.decode('ascii')}={_hidden(value)}"
-            if equals and name_is_valid(name)
-            else prefix + _hidden(split[1])
-        )
+        if not equals or not name_is_valid(name):
+            return prefix + _hidden(split[1])
+        shown = name.decode("ascii")
+        return f"{prefix}{shortened(shown) if is_bare_secret(name, value) else shown}={_hidden(value)}"
     return _hidden(text) if hide else printable(text)
 
 
@@ -84,7 +92,12 @@ def _oem_json(verdict: Verdict, shown: str, reveal: bool) -> dict[str, object]:
     place: dict[str, object] = {"handle": verdict.handle, "index": verdict.index}
     if not isinstance(verdict, Accepted):
         return {**place, "text": shown}
-    told = {**place, "name": verdict.name, "encoding": verdict.encoding, "size": len(verdict.value)}
+    told = {
+        **place,
+        "name": verdict.name if reveal else verdict.shown,
+        "encoding": verdict.encoding,
+        "size": len(verdict.value),
+    }
     return {**told, "value": printable(verdict.value)} if reveal else told
 
 
@@ -96,10 +109,19 @@ def _fields(structure: Structure, dump: Dump) -> list[tuple[str, object]]:
         if isinstance(value, StringNumber):
             fields.append((name, strings[value - 1] if 1 <= value <= len(strings) else None))
         elif isinstance(value, bytes):
-            fields.append((name, _hidden(value) if structure.type == OEM_STRINGS and not dump.reveal else value.hex()))
+            secret = structure.type == OEM_STRINGS or mentions_credential(value)
+            fields.append((name, _hidden(value) if secret and not dump.reveal else _bytes_text(value, dump.version)))
         else:
             fields.append((name, value))
     return fields
+
+
+def _bytes_text(value: bytes, version: str | None) -> str:
+    if not isinstance(value, Uuid):
+        return value.hex()
+    # drivers/firmware/dmi_scan.c, dmi_save_uuid(): before SMBIOS 2.6 nothing said in which order
+    numbers = [int(part) for part in (version or "3.0").split(".")[:2]]
+    return value.text(little_endian=numbers >= [2, 6])
 
 
 def dump_text(dump: Dump) -> str:
@@ -122,8 +144,11 @@ def dump_text(dump: Dump) -> str:
                 f"  {index:>3}  {_oem_text(by_place.get((instances[id(one)], index)), text, dump.reveal)}"
                 for index, text in enumerate(strings, 1)
             ]
-        elif not (dump.typed and one.type in FIELDS):
-            lines += [f"  {index:>3}  {text}" for index, text in enumerate(strings, 1)]
+        else:
+            named = (
+                {value for value in fields_of(one).values() if isinstance(value, StringNumber)} if dump.typed else set()
+            )
+            lines += [f"  {index:>3}  {text}" for index, text in enumerate(strings, 1) if index not in named]
     if not dump.structures():
         lines += ["", "no structure" + (f" of type {dump.kind}" if dump.kind is not None else "") + " in this table"]
     for warning in dump.warnings:
@@ -134,13 +159,15 @@ def dump_text(dump: Dump) -> str:
 def _field_text(value: object) -> str:
     if value is None:
         return "-"
+    if isinstance(value, list):
+        return ", ".join(f"{handle:#06x}" for handle in value) or "-"
     return f"{value} ({value:#x})" if isinstance(value, int) and value > 9 else str(value)
 
 
 def _oem_text(verdict: Verdict | None, shown: str, reveal: bool) -> str:
     match verdict:
-        case Accepted(name=name, encoding=encoding, value=value):
-            line = f"{name}  {encoding}  {size(len(value))}"
+        case Accepted(encoding=encoding, value=value):
+            line = f"{verdict.name if reveal else verdict.shown}  {encoding}  {size(len(value))}"
             return f"{line}  {printable(value)}" if reveal else line
         case Rejected(reason=reason):
             return f"rejected: {reason}  {shown}"

@@ -10,8 +10,8 @@ from guestcred.credential import IMPORTS_SMBIOS_SINCE, TOTAL_SIZE_MAX
 from guestcred.errors import FINDINGS, USAGE, GuestcredError
 from guestcred.offered import BINARY_PREFIX, FORMATTED_SIZE, TEXT_PREFIX, split_prefix
 from guestcred.records import Record
-from guestcred.report import count
 from guestcred.secret import Secret
+from guestcred.words import count
 
 # What a string set, an option parser, a shell, XML and JSON all leave as it is; every other value goes as base64.
 _TEXT_BYTES = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._+/=:@-"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from itertools import count
 
 from guestcred.errors import FINDINGS, GuestcredError
 
@@ -147,7 +148,6 @@ class Folder:
     def remove_folder(self, name: str) -> None:
         """Remove a folder of ours with all that others may have put into its folders, however deep."""
         with self.open(name) as top:
-            top.own(os.geteuid(), os.getegid(), 0o700)
             todo = top.names()
             for entry in todo:  # grows by what is found further down, moved up, so that no depth hurts
                 if not _is_folder(top, entry):
@@ -157,7 +157,7 @@ class Folder:
                     below.own(os.geteuid(), os.getegid(), 0o700)  # from here on nobody else can add to it
                     for inner in below.names():
                         if _is_folder(below, inner):
-                            up = f".{len(todo)}"
+                            up = next(free for n in count(len(todo)) if top.status(free := f".{n}") is None)
                             below.rename(inner, up, top)
                             todo.append(up)
                         else:

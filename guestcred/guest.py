@@ -36,7 +36,8 @@ class Parameters(Record):
 class Guest(Record):
     """One look at a guest. Dictionaries map credential names to bytes; None where the folder is absent.
 
-    `entries` is None where `dmi-sysfs` has made no folder; `systemd` is the major version or None.
+    `entries` is None where `dmi-sysfs` has made no folder; `systemd` is the major version or None. `unreadable` has
+    the paths of what stands in place of a credential and is no file, with the reason.
     """
 
     root: str
@@ -48,6 +49,13 @@ class Guest(Record):
     fw_cfg: dict[str, bytes] | None
     parameters: Parameters
     systemd: int | None
+    unreadable: dict[str, str]
+
+
+def other_sources(guest: Guest) -> tuple[tuple[str, dict[str, bytes]], ...]:
+    """What else than SMBIOS holds credentials, in systemd's order: the key of each source, and name to bytes."""
+    on_cmdline = {name: value for name, (_, value) in guest.parameters.credentials.items()}
+    return ("fw-cfg", guest.fw_cfg or {}), ("cmdline", on_cmdline), ("initrd", guest.initrd or {})
 
 
 class Facts(Record):
@@ -70,16 +78,25 @@ def read_guest(root: str = "/", systemd: int | None = None) -> Guest:
     entries = tree.names(ENTRIES)
     if systemd is None:
         systemd = read_systemd(tree)
+    unreadable: dict[str, str] = {}
+
+    def files(folder: str, suffix: str = "") -> dict[str, bytes] | None:
+        refused: dict[str, str] = {}
+        found = tree.read_all(tree.resolve(folder), suffix, refused)
+        unreadable.update({f"{folder}/{name}": reason for name, reason in refused.items()})
+        return found
+
     return Guest(
         root=root,
         table=table,
         entry_point=entry_point,
         entries=None if entries is None else _read_entries(tree, entries),
-        system=tree.read_all(tree.resolve(SYSTEM)),
-        initrd=tree.read_all(INITRD),
-        fw_cfg=tree.read_all(FW_CFG, "/raw"),
+        system=files(SYSTEM),
+        initrd=files(INITRD),
+        fw_cfg=files(FW_CFG, "/raw"),
         parameters=parse_cmdline(tree.read(CMDLINE) or b"", systemd),
         systemd=systemd,
+        unreadable=unreadable,
     )
 
 
@@ -125,7 +142,7 @@ def _captured_systemd(tree: Tree) -> int | None:
     words = str(captured.get("systemd", "")).split()
     for word in words:
         digits = word.split(".", 1)[0].split("~", 1)[0]
-        if digits.isdecimal():
+        if digits.isdecimal() and len(digits) <= 4:
             return int(digits)
     return None
 
@@ -139,7 +156,7 @@ def read_capture(tree: Tree) -> dict[str, object]:
 
     try:
         captured = json.loads(data)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise GuestcredError(f"cannot read {tree.shown(CAPTURE)}: it is not JSON ({error})") from None
     if not isinstance(captured, dict):
         raise GuestcredError(f"cannot read {tree.shown(CAPTURE)}: it is not a JSON object")
@@ -172,6 +189,8 @@ def _ask(*command: str) -> str:
             stdin=subprocess.DEVNULL,
             timeout=10,
             check=False,
+            # none of it shall speak to PID 1 in our name
+            env={name: value for name, value in os.environ.items() if name != "NOTIFY_SOCKET"},
         )
     except (OSError, subprocess.TimeoutExpired):
         return ""

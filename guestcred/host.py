@@ -21,7 +21,7 @@ from guestcred.encode import (
 )
 from guestcred.errors import FINDINGS, USAGE, GuestcredError
 from guestcred.launch import boot_cloud_hypervisor, exec_qemu
-from guestcred.memory import keep_out_of_core_dumps, write_private
+from guestcred.memory import write_private
 from guestcred.records import Record
 from guestcred.secret import STDIN, Secret, read_secrets
 
@@ -59,7 +59,6 @@ def prepare(asked: Request, config: str | None) -> Prepared:
 
     Raises GuestcredError for what cannot be read, encoded or named.
     """
-    keep_out_of_core_dumps()
     check_guest(asked.guest_systemd)
     if config == STDIN and any(one.endswith(f"={STDIN}") for one in asked.files):
         raise GuestcredError("the VM config and a secret are both to come from standard input", status=USAGE)

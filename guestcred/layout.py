@@ -6,13 +6,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from construct import (
+    Array,
     Bytes,
     Const,
     Construct,
     ConstructError,
-    Container,
     Default,
-    GreedyBytes,
     Int8ul,
     Int16ul,
     Int32ul,
@@ -80,11 +79,30 @@ class StringNumber(int):
     """A number of a string in the structure's own set, 0 for none (DSP0134 6.1.3)."""
 
 
+class Uuid(bytes):
+    """The 16 bytes of a UUID."""
+
+    def text(self, little_endian: bool) -> str:
+        """As people write it, and as the kernel shows product_uuid; DSP0134 7.2.1 has the first three parts turned round."""
+        parts = [self[:4], self[4:6], self[6:8], self[8:10], self[10:]]
+        return "-".join((part[::-1] if little_endian and n < 3 else part).hex() for n, part in enumerate(parts))
+
+
 _byte, _word, _dword, _qword = Int8ul, Int16ul, Int32ul, Int64ul
 _string = "string"
 
+
+def _handles(before: Mapping[str, Any]) -> Construct[Any, Any]:
+    return Array(before["number_of_contained_object_handles"], Int16ul)
+
+
+def _elements(before: Mapping[str, Any]) -> Construct[Any, Any]:
+    return Bytes(before["contained_element_count"] * before["contained_element_record_length"])
+
+
 # Field names and order from DSP0134 7.1 (type 0) to 7.46 (type 127). A structure of an older
-# version of the specification is shorter: its later fields are absent, never invented.
+# version of the specification is shorter: its later fields are absent, never invented. Where the
+# width of a field hangs on fields before it, a function of these gives its construct.
 FIELDS: dict[int, tuple[str, Sequence[tuple[str, Any]]]] = {
     0: (
         "BIOS Information",
@@ -95,7 +113,8 @@ FIELDS: dict[int, tuple[str, Sequence[tuple[str, Any]]]] = {
             ("bios_release_date", _string),
             ("bios_rom_size", _byte),
             ("bios_characteristics", _qword),
-            ("bios_characteristics_extension_bytes", _word),
+            ("bios_characteristics_extension_byte_1", _byte),
+            ("bios_characteristics_extension_byte_2", _byte),
             ("system_bios_major_release", _byte),
             ("system_bios_minor_release", _byte),
             ("embedded_controller_firmware_major_release", _byte),
@@ -129,6 +148,7 @@ FIELDS: dict[int, tuple[str, Sequence[tuple[str, Any]]]] = {
             ("chassis_handle", _word),
             ("board_type", _byte),
             ("number_of_contained_object_handles", _byte),
+            ("contained_object_handles", _handles),
         ),
     ),
     3: (
@@ -148,6 +168,10 @@ FIELDS: dict[int, tuple[str, Sequence[tuple[str, Any]]]] = {
             ("number_of_power_cords", _byte),
             ("contained_element_count", _byte),
             ("contained_element_record_length", _byte),
+            ("contained_elements", _elements),
+            ("sku_number", _string),
+            ("rack_type", _byte),
+            ("rack_height", _byte),
         ),
     ),
     4: (
@@ -180,6 +204,7 @@ FIELDS: dict[int, tuple[str, Sequence[tuple[str, Any]]]] = {
             ("core_enabled_2", _word),
             ("thread_count_2", _word),
             ("thread_enabled", _word),
+            ("socket_type", _string),
         ),
     ),
     11: ("OEM Strings", (("count", _byte),)),
@@ -233,6 +258,10 @@ FIELDS: dict[int, tuple[str, Sequence[tuple[str, Any]]]] = {
             ("logical_size", _qword),
             ("extended_speed", _dword),
             ("extended_configured_memory_speed", _dword),
+            ("pmic0_manufacturer_id", _word),
+            ("pmic0_revision_number", _word),
+            ("rcd_manufacturer_id", _word),
+            ("rcd_revision_number", _word),
         ),
     ),
     19: (
@@ -251,22 +280,10 @@ FIELDS: dict[int, tuple[str, Sequence[tuple[str, Any]]]] = {
 }
 
 
-def _width(kind: Any) -> int:
-    return 1 if kind is _string else int(kind.sizeof())
-
-
-def _formatted_area(number: int, length: int | None) -> Construct[Any, Any]:
-    """The construct of the formatted area behind the header, as far as `length` bytes reach (None: all)."""
-    parts, left = [], length
-    for name, kind in FIELDS[number][1] if number in FIELDS else ():
-        width = _width(kind)
-        if left is not None:
-            if left < width:
-                break
-            left -= width
-        field = Int8ul if kind is _string else kind
-        parts.append(name / (Default(field, bytes(width)) if isinstance(field, Bytes) else Default(field, 0)))
-    return Struct(*parts, "rest" / Default(GreedyBytes, b""))
+def _layout(kind: Any, before: Mapping[str, Any]) -> Construct[Any, Any]:
+    if kind is _string:
+        return Int8ul
+    return kind if isinstance(kind, Construct) else kind(before)
 
 
 def parse_entry_point(data: bytes) -> EntryPoint | None:
@@ -281,7 +298,7 @@ def parse_entry_point(data: bytes) -> EntryPoint | None:
     # SMBIOS 2.1 let 0x1E stand for 0x1F (DSP0134 5.2.1, table 1)
     if not (length == size or (size == 31 and length == 30)):
         defects.append(f"the entry point's length is {length}, not {size}")
-    elif sum(data[:size]) % 256:
+    elif sum(data[:length]) % 256:
         defects.append("the entry point's checksum does not hold")
     if size == 31 and sum(data[16:31]) % 256:
         defects.append("the entry point's intermediate checksum does not hold")
@@ -312,7 +329,11 @@ def build_structure(
     given = dict(fields or {})
     if number == 11:
         given.setdefault("count", len(strings) % 256)
-    area = _formatted_area(number, None).build(given)
+    area = bytearray()
+    for name, kind in FIELDS[number][1] if number in FIELDS else ():
+        layout = _layout(kind, given)
+        area += layout.build(given.setdefault(name, layout.parse(bytes(layout.sizeof()))))
+    area += given.get("rest", b"")
     header = Header.build({"type": number, "length": HEADER_BYTES + len(area), "handle": handle})
     tail = b"".join(text + b"\0" for text in strings) if strings else b"\0"
     return bytes(header + area + tail + b"\0")
@@ -328,19 +349,26 @@ def type_name(number: int) -> str:
     return "OEM-specific" if number >= 128 else f"Type {number}"
 
 
-def fields_of(structure: Structure) -> dict[str, int | bytes]:
+def fields_of(structure: Structure) -> dict[str, int | bytes | list[int]]:
     """The typed view: fields of the formatted area in order, numbers of strings as `StringNumber`.
 
     Bytes that no field covers come as `rest`. Fields that the structure is too short for are absent.
     """
     area = structure.formatted[HEADER_BYTES:]
-    found: Container[Any] = _formatted_area(structure.type, len(area)).parse(area)
-    kinds = dict(FIELDS[structure.type][1]) if structure.type in FIELDS else {}
-    view: dict[str, int | bytes] = {
-        name: StringNumber(found[name]) if kind is _string else found[name]
-        for name, kind in kinds.items()
-        if name in found
-    }
-    if found.rest:
-        view["rest"] = found.rest
+    view: dict[str, int | bytes | list[int]] = {}
+    at = 0
+    for name, kind in FIELDS[structure.type][1] if structure.type in FIELDS else ():
+        layout = _layout(kind, view)
+        end = at + int(layout.sizeof())
+        if end > len(area):
+            break
+        value = layout.parse(area[at:end])
+        if kind is _string:
+            value = StringNumber(value)
+        elif name == "uuid":
+            value = Uuid(value)
+        view[name] = list(value) if isinstance(value, list) else value
+        at = end
+    if at < len(area):
+        view["rest"] = area[at:]
     return view

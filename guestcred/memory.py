@@ -1,26 +1,15 @@
-"""Where values may stand: in memory that no core dump holds, and in files that no disk holds."""
+"""Files with values, in a private folder that no disk holds."""
 
 from __future__ import annotations
 
 import ctypes
 import os
-import resource
 
 from guestcred.errors import FINDINGS, USAGE, GuestcredError
 
-PR_SET_DUMPABLE = 4  # prctl(2)
 MEMORY_BACKED = {0x01021994: "tmpfs", 0x858458F6: "ramfs"}  # statfs(2), f_type
 
 _libc = ctypes.CDLL(None, use_errno=True)
-
-
-def keep_out_of_core_dumps() -> None:
-    """No core dump of this process, and none of what it becomes by exec; others of its user may not read its memory.
-
-    The first holds until exec, the limit also behind it.
-    """
-    _libc.prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
-    resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
 
 
 def _is_memory_backed(fd: int) -> bool:

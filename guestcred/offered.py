@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from guestcred.credential import SIZE_MAX, TOTAL_SIZE_MAX, base64_decode, name_is_valid
+from guestcred.credential import SIZE_MAX, TOTAL_SIZE_MAX, base64_decode, is_whole_base64, name_is_valid
 from guestcred.records import Record
 from guestcred.smbios import OEM_STRINGS, Structure
 
 TEXT_PREFIX = b"io.systemd.credential:"
 BINARY_PREFIX = b"io.systemd.credential.binary:"
+SHOWN_FRONT = 4  # characters of a name that may be a secret
 FORMATTED_SIZE = 5  # header and count byte: offsetof(struct dmi_field_header, contents) in systemd
 
 REASONS = {
@@ -34,9 +35,17 @@ class Accepted(Record):
     index: int
     instance: int
 
+    @property
+    def shown(self) -> str:
+        """The name for people and programs: its front only where it may be the secret itself."""
+        return shortened(self.name) if is_bare_secret(self.name.encode("ascii"), self.value) else self.name
+
 
 class Rejected(Record):
-    """An OEM string with a credential prefix that PID 1 refuses; `name` is None where there is none to read."""
+    """An OEM string with a credential prefix that PID 1 refuses; `name` is as it is shown, None where there is none to read.
+
+    `raw_name` is what stands before the first '=', or all behind the prefix.
+    """
 
     name: str | None
     handle: int
@@ -44,6 +53,7 @@ class Rejected(Record):
     instance: int
     reason: str
     hint: str | None
+    raw_name: bytes
 
 
 class Unrelated(Record):
@@ -68,6 +78,16 @@ def split_prefix(text: bytes) -> tuple[str, bytes] | None:
     return None
 
 
+def is_bare_secret(name: bytes, value: bytes) -> bool:
+    """Whether a name was perhaps forgotten before a padded base64 value: its padding then passes for '=' and a value."""
+    return value in (b"", b"=") and is_whole_base64(name + b"=" + value)
+
+
+def shortened(name: str) -> str:
+    """The front of a name that may be a secret."""
+    return f"{name[:SHOWN_FRONT]}..."
+
+
 def mentions_credential(text: bytes) -> bool:
     """Whether a string was perhaps meant to be a credential, however its prefix is spelt, so that it may hold a secret."""
     lower = text.lower()
@@ -90,6 +110,13 @@ def near_miss(text: bytes) -> str | None:
     if prefix in lower:
         return f"the prefix must be in lower case: write '{wanted}'"
     return "the prefix must be exactly 'io.systemd.credential:' or 'io.systemd.credential.binary:'"
+
+
+def near_name(text: bytes) -> bytes | None:
+    """The name in a near miss, between ':' and '='; never a part of the value, which would make `why` tell of it."""
+    behind = text[text.lower().find(b"io.systemd.cred") :].partition(b":")[2]
+    name, equals, _ = behind.partition(b"=")
+    return name if equals else None
 
 
 def _rejection_hint(reason: str, name: bytes | None, value: bytes) -> str:
@@ -154,6 +181,7 @@ def _judge_string(
     # parse_smbios_strings() of systemd: name, then base64, then sizes, then the file that may exist already
     valid = name_is_valid(raw_name)
     name = raw_name.decode("ascii") if equals and valid else None
+    shown = shortened(name) if name is not None and is_bare_secret(raw_name, raw_value) else name
     value = raw_value if encoding == "text" else base64_decode(raw_value, systemd)
     if ended:
         reason = "type11-length"
@@ -171,6 +199,5 @@ def _judge_string(
         reason = "duplicate"
     else:
         return Accepted(name, encoding, value, handle, index, instance)
-    return Rejected(
-        name, handle, index, instance, reason, _rejection_hint(reason, raw_name if equals else None, raw_value)
-    )
+    hint = _rejection_hint(reason, raw_name if equals else None, raw_value)
+    return Rejected(shown, handle, index, instance, reason, hint, raw_name)

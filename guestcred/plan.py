@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from guestcred.compare import STATUS_SENTENCES, Comparison, Credential, Finding, loss, refusal
+from guestcred.compare import STATUS_SENTENCES, Comparison, Credential, Finding, loss, refusals
 from guestcred.config import Service
 from guestcred.credential import SIZE_MAX, TOTAL_SIZE_MAX
 from guestcred.errors import FINDINGS, GuestcredError
@@ -23,7 +23,7 @@ class File(Record):
     place: str
 
 
-class Folder(Record):
+class Directory(Record):
     """A service's directory: its files, and the ids that no source had."""
 
     unit: str
@@ -47,36 +47,35 @@ class Plan(Record):
 
     comparison: Comparison
     rescues: tuple[File, ...]
-    folders: tuple[Folder, ...]
+    directories: tuple[Directory, ...]
     left: tuple[Left, ...]
 
     @property
     def verdict(self) -> str:
-        """ "findings" where something is left, else "mended" or "agrees"."""
+        """One of "findings" where something is left, "mended" and "agrees"."""
         return "findings" if self.left else "mended" if self.rescues else "agrees"
 
 
-def plan_rescues(
-    comparison: Comparison, cut_off: frozenset[str], blocked: dict[str, str]
-) -> tuple[tuple[File, ...], tuple[Left, ...]]:
+def plan_rescues(comparison: Comparison, blocked: dict[str, str]) -> tuple[tuple[File, ...], tuple[Left, ...]]:
     """Which missing credentials go to run/credstore, and all findings that this does not mend.
 
-    `cut_off` names those in which the table stops; `blocked` the path of another credential in the way of one.
+    `blocked` has the path of another credential in the way of one.
     """
     rescues: list[File] = []
     lost: dict[tuple[str, str, str], list[str]] = {}
     for one in comparison.credentials:
         if one.status not in STATUS_SENTENCES:
             continue
-        why_not = _why_not(one, cut_off, blocked)
+        why_not = _why_not(one, comparison.fronts, blocked)
         if why_not is None:
             rescues.append(File(one.name, one.size, f"{RESCUE}/{one.name}"))
         else:
             lost.setdefault((one.status, one.cause or "unknown", why_not), []).append(one.name)
     left = [_left(names, *key) for key, names in lost.items()]
-    for rejected in comparison.rejected:
-        names = (rejected.name,) if rejected.name else ()
-        left.append(Left(names, "rejected", rejected.reason, refusal(rejected)))
+    for refused in refusals(comparison.rejected):
+        mine = (refused.code, refused.hint)
+        names = tuple(one.name for one in comparison.rejected if one.name and (one.reason, one.hint or "") == mine)
+        left.append(Left(names, "rejected", refused.code, refused))
     told = {one.finding for one in left} | {
         finding for finding in comparison.findings if finding.code in STATUS_SENTENCES
     }
@@ -84,13 +83,13 @@ def plan_rescues(
     return tuple(rescues), tuple(left)
 
 
-def _why_not(one: Credential, cut_off: frozenset[str], blocked: dict[str, str]) -> str | None:
+def _why_not(one: Credential, fronts: frozenset[str], blocked: dict[str, str]) -> str | None:
     """Why a lost credential is not rescued, in words for its finding; None where it is."""
     if one.status != "missing":
         return "what was imported is not written over"
     if one.cause in DECISIONS:
         return "that is a decision, and guestcred does not overrule it"
-    if one.name in cut_off:
+    if one.name in fronts:
         return "the table stops in it, so that its value may be only the front"
     if one.name in blocked:
         return f"another credential is at {blocked[one.name]} already"
@@ -102,7 +101,7 @@ def _left(names: list[str], status: str, cause: str, why_not: str) -> Left:
     return Left(tuple(names), status, cause, Finding(told.code, f"{told.message}; not rescued: {why_not}", told.hint))
 
 
-def plan_folders(wanted: list[tuple[Service, User, tuple[Source, ...]]]) -> tuple[Folder, ...]:
+def plan_directories(wanted: list[tuple[Service, User, tuple[Source, ...]]]) -> tuple[Directory, ...]:
     """The services' directories. Raises one GuestcredError for all that is required and has no source."""
     missing: list[str] = []
     names: list[str] = []
@@ -119,10 +118,10 @@ def plan_folders(wanted: list[tuple[Service, User, tuple[Source, ...]]]) -> tupl
             f"follow it: guestcred why {names[0]}",
             status=FINDINGS,
         )
-    return tuple(_folder(service, user, sources) for service, user, sources in wanted)
+    return tuple(_directory(service, user, sources) for service, user, sources in wanted)
 
 
-def _folder(service: Service, user: User, sources: tuple[Source, ...]) -> Folder:
+def _directory(service: Service, user: User, sources: tuple[Source, ...]) -> Directory:
     sizes = [len(source.value) for source in sources]
     if max(sizes, default=0) > SIZE_MAX or sum(sizes) > TOTAL_SIZE_MAX:
         # CREDENTIAL_SIZE_MAX and CREDENTIALS_TOTAL_SIZE_MAX in systemd src/shared/creds-util.h
@@ -130,7 +129,7 @@ def _folder(service: Service, user: User, sources: tuple[Source, ...]) -> Folder
     files = tuple(File(source.id, len(source.value), source.place) for source in sources)
     found = {source.id for source in sources}
     skipped = dict.fromkeys(identifier for identifier, _ in service.load if identifier not in found)
-    return Folder(service.unit, user.name, user.uid, files, tuple(skipped))
+    return Directory(service.unit, user.name, user.uid, files, tuple(skipped))
 
 
 def unknown_user(service: Service) -> GuestcredError:

@@ -6,6 +6,7 @@ from _json import encode_basestring_ascii as quoted  # `import json` costs half 
 
 from guestcred import report
 from guestcred.plan import File, Plan
+from guestcred.words import count, size
 
 
 def report_json(plan: Plan) -> dict[str, object]:
@@ -24,7 +25,7 @@ def report_json(plan: Plan) -> dict[str, object]:
                 "credentials": [{"id": file.name, "size": file.size, "source": file.place} for file in one.files],
                 "skipped": list(one.skipped),
             }
-            for one in plan.folders
+            for one in plan.directories
         ],
         "findings": [
             {
@@ -57,11 +58,11 @@ def json_text(value: object) -> str:
 
 def headline(plan: Plan) -> str:
     """The verdict and the counts, in one line without colour."""
-    counts = [f"{report.count(len(plan.rescues), 'credential')} rescued"] if plan.rescues else []
-    if plan.folders:
-        counts.append(f"{len(plan.folders)} service {'directory' if len(plan.folders) == 1 else 'directories'}")
+    counts = [f"{count(len(plan.rescues), 'credential')} rescued"] if plan.rescues else []
+    if plan.directories:
+        counts.append(f"{len(plan.directories)} service {'directory' if len(plan.directories) == 1 else 'directories'}")
     if plan.left:
-        counts.append(f"{report.count(len(plan.left), 'finding')} left to mend")
+        counts.append(f"{count(len(plan.left), 'finding')} left to mend")
     return f"{plan.verdict}: {', '.join(counts) or 'nothing to mend'}"
 
 
@@ -69,18 +70,19 @@ def plan_text(plan: Plan, did: str, root: str, colour: bool) -> str:
     """The verdict, then a line for each credential that is to stand somewhere, then what is left to mend."""
     at = root.rstrip("/") + "/"
     names = [one.name for one in plan.rescues]
-    names += [name for folder in plan.folders for name in (*(file.name for file in folder.files), *folder.skipped)]
+    for directory in plan.directories:
+        names += [*(one.name for one in directory.files), *directory.skipped]
     width = max(map(len, names), default=0)
     lines = [f"{headline(plan)}; {did}"]
     lines += [f"  rescued    {_row(one, width, at)}" for one in plan.rescues]
-    for folder in plan.folders:
-        lines.append(f"  {at}run/guestcred/{folder.unit} for {folder.user}:")
-        lines += [f"    given    {_row(one, width, at)}" for one in folder.files]
-        lines += [f"    skipped  {name:<{width}}  no source has it" for name in folder.skipped]
+    for directory in plan.directories:
+        lines.append(f"  {at}run/guestcred/{directory.unit} for {directory.user}:")
+        lines += [f"    given    {_row(one, width, at)}" for one in directory.files]
+        lines += [f"    skipped  {name:<{width}}  no source has it" for name in directory.skipped]
     for left in plan.left:
         lines += ["", *report.finding_lines(left.finding, colour)]
     return "\n".join(lines) + "\n"
 
 
 def _row(one: File, width: int, at: str) -> str:
-    return f"{one.name:<{width}}  {report.size(one.size):>10}  {at}{one.place}"
+    return f"{one.name:<{width}}  {size(one.size):>10}  {at}{one.place}"

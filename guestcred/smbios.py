@@ -65,6 +65,11 @@ class Table(Record):
     size: int
     trailing: int
 
+    @property
+    def holds_anything(self) -> bool:
+        """Whether a structure was found: a whole one, or at least a Type 11 of the right length that stops in its strings."""
+        return any(one.complete or one.formatted[:2] == b"\x0b\x05" for one in self.structures)
+
 
 def parse(data: bytes) -> Table:
     """Walk a DMI table (DSP0134 6.1.2, 6.1.3). Any bytes are a table; takes linear time and never raises."""

@@ -12,8 +12,21 @@ from guestcred.tree import Tree
 
 CREDSTORES = ("etc/credstore", "run/credstore", "usr/local/lib/credstore", "usr/lib/credstore")
 RESCUE = CREDSTORES[1]  # where guestcred puts what PID 1 missed
-# credential_search_path(), CREDENTIAL_SEARCH_PATH_TRUSTED, in systemd src/core/exec-credential.c
+# credential_search_path() in systemd src/core/exec-credential.c: what is taken as it is, and what is decrypted
 SEARCH_PATH = (SYSTEM, *CREDSTORES)
+ENCRYPTED_PATH = ("run/credentials/@encrypted", *(f"{store}.encrypted" for store in CREDSTORES))
+
+_SEARCHES_ALL_SINCE = 254  # load_credential() looks into the encrypted places too since then, and there first
+
+
+def search_path(encrypted: bool, systemd: int | None) -> tuple[str, ...]:
+    """Where `LoadCredential=` (or `LoadCredentialEncrypted=`) looks for a relative name, in order.
+
+    Since 254 the unencrypted setting too looks into the encrypted places first, and hands over what it finds as it is.
+    """
+    everywhere = encrypted or systemd is None or systemd >= _SEARCHES_ALL_SINCE
+    return (*ENCRYPTED_PATH, *SEARCH_PATH) if everywhere else SEARCH_PATH
+
 
 # A rescued credential is known by its time of change: a second in 2001 that no clock shows again, and in it
 # the nanosecond that its name hashes to. Whoever writes into it or copies it under another name makes it theirs.
@@ -32,14 +45,17 @@ def glob_matches(pattern: str, name: str) -> bool:
     return name.startswith(pattern[:-1]) if pattern.endswith("*") else name == pattern
 
 
-def candidates(tree: Tree, name: str) -> tuple[str, ...]:
-    """Every path below the root where `name` stands, in search order: the first wins, the rest are shadowed."""
-    return tuple(path for folder in SEARCH_PATH if tree.exists(path := f"{tree.resolve(folder)}/{name}"))
+def candidates(tree: Tree, name: str, places: tuple[str, ...] = SEARCH_PATH) -> tuple[str, ...]:
+    """Every path below the root where `name` stands, in the order of `places`: the first wins, the rest are shadowed.
+
+    A path may lead through links, as `@system` does in a container.
+    """
+    return tuple(path for folder in places if tree.exists(tree.follow(path := f"{folder}/{name}")))
 
 
-def imported_names(tree: Tree, pattern: str) -> tuple[str, ...]:
+def imported_names(tree: Tree, pattern: str, places: tuple[str, ...] = SEARCH_PATH) -> tuple[str, ...]:
     """The names that `ImportCredential=pattern` finds in any of the places, sorted."""
-    names = {name for folder in SEARCH_PATH for name in tree.names(tree.resolve(folder)) or ()}
+    names = {name for folder in places for name in tree.names(tree.resolve(folder)) or ()}
     return tuple(sorted(name for name in names if glob_matches(pattern, name)))
 
 
@@ -58,7 +74,7 @@ def is_rescued(name: str, status: os.stat_result) -> bool:
 def find_blocking(tree: Tree, name: str, value: bytes) -> str | None:
     """The path of another credential that would win over a rescue of that name, or that stands in its place."""
     for folder in CREDSTORES[: CREDSTORES.index(RESCUE) + 1]:
-        path = f"{folder}/{name}"
+        path = f"{tree.resolve(folder)}/{name}"
         status = tree.status(path)
         if status is None or (folder == RESCUE and is_rescued(name, status)):
             continue

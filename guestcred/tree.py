@@ -8,8 +8,16 @@ import stat
 
 from guestcred.errors import GuestcredError
 
-LINKS_MAX = 40  # as many as the kernel follows (path_resolution(7))
 FILE_MAX = 16 * 1024 * 1024  # bytes; a DMI table from Linux is under 64 KiB, a credential under 1 MiB
+LINKS_MAX = 256  # steps on the way through links; the kernel gives up after 40 links
+
+
+class NotAFileError(GuestcredError):
+    """What stands at a path is no file to be read; `reason` says why, without the path."""
+
+    def __init__(self, shown: str, reason: str) -> None:
+        super().__init__(f"cannot read {shown}: {reason}")
+        self.reason = reason
 
 
 class Tree:
@@ -19,13 +27,18 @@ class Tree:
         self.root = root
         self.live = os.path.abspath(root) == "/"
         try:
-            self._fd = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            self._fd = os.open(_seen_by_pid1() if self.live else root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         except OSError as error:
             raise GuestcredError(
                 f"cannot open the root folder {root}: {_reason(error)}",
                 "give --root a captured tree, the folder that holds sys/ and run/",
                 status=2,
             ) from None
+
+    def __del__(self) -> None:
+        # not opened where the root folder was refused
+        if hasattr(self, "_fd"):
+            os.close(self._fd)
 
     def shown(self, path: str) -> str:
         """`path` as a person would type it."""
@@ -61,6 +74,8 @@ class Tree:
 
     def _refused(self, path: str, error: OSError) -> GuestcredError:
         hints: tuple[str, ...] = ()
+        if error.errno == errno.ELOOP:
+            return NotAFileError(self.shown(path), _reason(error))
         if error.errno in (errno.EACCES, errno.EPERM):
             hints = ("run it as root: credentials and the DMI table are for root only",)
         return GuestcredError(f"cannot read {self.shown(path)}: {_reason(error)}", *hints)
@@ -75,32 +90,19 @@ class Tree:
             raise self._refused(path, error) from None
         try:
             if not stat.S_ISREG(os.fstat(fd).st_mode):
-                raise GuestcredError(f"cannot read {self.shown(path)}: not a regular file")
+                raise NotAFileError(self.shown(path), "not a regular file")
             parts: list[bytes] = []
             size = 0
             while part := os.read(fd, 1 << 20):
                 parts.append(part)
                 size += len(part)
                 if size > FILE_MAX:
-                    raise GuestcredError(f"cannot read {self.shown(path)}: larger than {FILE_MAX >> 20} MiB")
+                    raise NotAFileError(self.shown(path), f"larger than {FILE_MAX >> 20} MiB")
             return b"".join(parts)
         except OSError as error:
             raise self._refused(path, error) from None
         finally:
             os.close(fd)
-
-    def follow(self, path: str) -> str:
-        """`path` with every link on its way followed, seen from the root."""
-        todo, seen, links = path.strip("/").split("/")[::-1], "", 0
-        while todo and links <= LINKS_MAX:
-            here = f"{seen}/{todo.pop()}".lstrip("/")
-            target = self.resolve(here)
-            if target == here:
-                seen = here
-            else:
-                todo += target.split("/")[::-1]
-                seen, links = "", links + 1
-        return seen
 
     def status(self, path: str) -> os.stat_result | None:
         """What the kernel says of the file, folder or link at `path`, or None where nothing is."""
@@ -119,6 +121,33 @@ class Tree:
         """Whether anything stands at `path`; a link there is not followed."""
         return self.status(path) is not None
 
+    def acl(self, path: str) -> bytes | None:
+        """The POSIX ACL of a file or folder in the kernel's form, or None where it has none."""
+        try:
+            fd = self._open(path, os.O_RDONLY)
+            try:
+                return os.getxattr(fd, "system.posix_acl_access")
+            finally:
+                os.close(fd)
+        except OSError as error:
+            if error.errno in (errno.ENODATA, errno.EOPNOTSUPP, errno.ENOENT):
+                return None
+            raise self._refused(path, error) from None
+
+    def follow(self, path: str) -> str:
+        """`path` with every link on its way followed, seen from the root; a loop is left as it stands."""
+        done, rest = "", path.strip("/").split("/")
+        for _ in range(LINKS_MAX):
+            if not rest:
+                break
+            step = f"{done}/{rest[0]}".lstrip("/")
+            target = self.resolve(step)
+            if target == step:
+                done, rest = step, rest[1:]
+            else:
+                done, rest = "", target.split("/") + rest[1:]
+        return "/".join(filter(None, [done, *rest]))
+
     def names(self, path: str) -> list[str] | None:
         """The names in a directory, sorted, or None where it does not exist."""
         try:
@@ -134,13 +163,38 @@ class Tree:
         finally:
             os.close(fd)
 
-    def read_all(self, path: str, file: str = "") -> dict[str, bytes] | None:
-        """Name to bytes for a directory of files (or of directories that hold `file`); vanished ones are left out."""
+    def read_all(self, path: str, file: str = "", refused: dict[str, str] | None = None) -> dict[str, bytes] | None:
+        """Name to bytes for a directory of files (or of directories that hold `file`); vanished ones are left out.
+
+        What is no file to be read raises, or goes with its reason into `refused`.
+        """
         names = self.names(path)
         if names is None:
             return None
-        found = {name: self.read(self.resolve(f"{path}/{name}") + file) for name in names}
-        return {name: data for name, data in found.items() if data is not None}
+        found: dict[str, bytes] = {}
+        for name in names:
+            try:
+                data = self.read(self.resolve(f"{path}/{name}") + file)
+            except NotAFileError as error:
+                if refused is None:
+                    raise
+                refused[name] = error.reason
+                continue
+            if data is not None:
+                found[name] = data
+        return found
+
+
+def _seen_by_pid1() -> str:
+    """The live system's root. A unit with a mount namespace of its own, as a sandbox has, is shown no /run/credentials
+    but its own (setup_namespace() in systemd src/core/namespace.c): there it is what PID 1 sees that counts.
+    """
+    try:
+        apart = os.readlink("/proc/self/ns/mnt") != os.readlink("/proc/1/ns/mnt")
+    except OSError:  # not root, who alone reads credentials anyhow, or no /proc
+        apart = False
+    # a PID 1 that does not let root look is none that this system was booted by
+    return "/proc/1/root/" if apart and os.access("/proc/1/root/", os.X_OK) else "/"
 
 
 def _reason(error: OSError) -> str:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
-
 from guestcred.causes import Evidence
-from guestcred.compare import Comparison, Credential, Finding, loss, refusal, suspicions
+from guestcred.compare import Comparison, Credential, Finding, loss, refusal
 from guestcred.guest import ENTRIES, SYSTEM, TABLE, Guest
-from guestcred.offered import REASONS, Accepted, Rejected, Unrelated, Verdict
+from guestcred.lookup import SOURCES, Known, absence, look_up
+from guestcred.offered import REASONS, Accepted, Rejected, Verdict
 from guestcred.records import Record
+from guestcred.words import size, visible
 
 
 class Stage(Record):
@@ -20,79 +20,95 @@ class Stage(Record):
 
 
 class Trace(Record):
-    """One credential's whole way; `finding` is None where it arrived."""
+    """One credential's whole way; `finding` is None where it arrived, `also` has the strings of its name that were refused."""
 
     name: str
     status: str
     cause: str | None
     stages: tuple[Stage, ...]
+    also: tuple[Rejected, ...]
     finding: Finding | None
     warnings: tuple[Finding, ...]
 
 
 def trace(name: str, comparison: Comparison, guest: Guest, offered: tuple[Verdict, ...], evidence: Evidence) -> Trace:
     """Follow `name` from the table to `@system`; the last stage is the one where it was lost."""
-    at = guest.root.rstrip("/") + "/"
-    for one in comparison.credentials:
-        if one.name == name and one.status == "foreign":
-            return _foreign(one, at)
-        if one.name == name:
-            for source, after in pairwise((*offered, None)):
-                if isinstance(source, Accepted) and source.name == name:
-                    return _offered(one, source, after, guest, evidence, at)
-    for rejected in comparison.rejected:
-        if rejected.name == name:
-            return _rejected(name, rejected, at)
-    return _absent(name, offered, at)
+    at = visible(guest.root.rstrip("/") + "/")
+    known = look_up(name, offered, guest)
+    credential = next((one for one in comparison.credentials if one.name == known.name), None) or next(
+        (one for one in comparison.credentials if one.shown == name), None
+    )
+    if credential is not None and known.accepted is None:
+        return _foreign(credential, known, at)
+    if credential is not None and known.accepted is not None:
+        doubts = comparison.doubts.get(known.name, ())
+        return _offered(credential, known, known.accepted, guest, evidence, doubts, at)
+    if known.rejected:
+        return _rejected(known, at)
+    cut = next((one.message for one in comparison.findings if one.code == "cut-by-kernel"), None)
+    return _absent(known, absence(known, evidence, cut), at)
 
 
 def _where(one: Verdict, at: str) -> str:
     return f"{at}{TABLE}, handle {one.handle:#06x}, string {one.index}"
 
 
-def _foreign(one: Credential, at: str) -> Trace:
+def _foreign(one: Credential, known: Known, at: str) -> Trace:
+    taken = "no OEM string of that name was taken" if known.rejected else "no OEM string of that name"
     stages = (
-        Stage("offered", True, f"no OEM string of that name: it came by {one.cause}"),
-        Stage("imported", True, f"{at}{SYSTEM}/{one.name}, {one.size} bytes"),
+        Stage("offered", True, f"{taken}: it came from {SOURCES[one.cause or 'unknown']}"),
+        Stage("imported", True, f"{at}{SYSTEM}/{one.shown}, {size(one.size)}"),
     )
-    return Trace(one.name, one.status, one.cause, stages, None, ())
+    return Trace(one.shown, one.status, one.cause, stages, known.rejected, None, ())
 
 
-def _rejected(name: str, one: Rejected, at: str) -> Trace:
+def _rejected(known: Known, at: str) -> Trace:
+    first, *others = known.rejected
     stages = (
-        Stage("offered", True, _where(one, at)),
-        Stage("accepted", False, f"{one.reason}: {REASONS[one.reason]}"),
+        Stage("offered", True, _where(first, at)),
+        Stage("accepted", False, f"{first.reason}: {REASONS[first.reason]}"),
     )
-    return Trace(name, "rejected", one.reason, stages, refusal(one), ())
+    return Trace(known.shown, "rejected", first.reason, stages, tuple(others), refusal(first), ())
 
 
-def _absent(name: str, offered: tuple[Verdict, ...], at: str) -> Trace:
-    stage = Stage("offered", False, f"no string of that name in {at}{TABLE}")
-    hint = f"pass it on the host as 'io.systemd.credential:{name}=...', and see what arrived with 'guestcred dump'"
-    for one in offered:
-        if isinstance(one, Unrelated) and one.hint and name.encode() in one.text:
-            hint = f"handle {one.handle:#06x}, string {one.index} looks like it: {one.hint}"
-    finding = Finding("not-offered", f"no OEM string and no other source offers {name}", hint)
-    return Trace(name, "not-offered", None, (stage,), finding, ())
+def _absent(known: Known, why: tuple[str | None, str, str], at: str) -> Trace:
+    cause, clause, mend = why
+    finding = Finding("not-offered", f"{known.shown} did not arrive: {clause}", mend)
+    stages = [Stage("offered", False, f"no string of that name in {at}{TABLE}")]
+    if known.sources:
+        finding = Finding("not-imported", finding.message, mend)
+        stages = [
+            Stage("offered", True, f"by {SOURCES[known.sources[0]]}"),
+            Stage("imported", False, f"{at}{SYSTEM}/{known.shown} does not exist"),
+        ]
+    return Trace(known.shown, finding.code, cause, tuple(stages), (), finding, ())
 
 
 def _offered(
-    one: Credential, source: Accepted, after: Verdict | None, guest: Guest, evidence: Evidence, at: str
+    one: Credential,
+    known: Known,
+    source: Accepted,
+    guest: Guest,
+    evidence: Evidence,
+    doubts: tuple[Finding, ...],
+    at: str,
 ) -> Trace:
     rules = f"systemd {guest.systemd}" if guest.systemd is not None else "the newest systemd"
     stages = [
         Stage("offered", True, f"{_where(source, at)}, {source.encoding}"),
-        Stage("accepted", True, f"{len(source.value)} bytes by the rules of {rules}"),
+        Stage("accepted", True, f"{size(len(source.value))} by the rules of {rules}"),
     ]
     arrived = one.status == "imported"
     place = evidence.place(source)
-    if guest.entries is None:
-        stages.append(Stage("entry", arrived, f"{at}{ENTRIES} does not exist"))
+    if one.cause == "dmi-sysfs-absent":
+        state = "does not exist" if guest.entries is None else "has no Type 11"
+        stages.append(Stage("entry", False, f"{at}{ENTRIES} {state}"))
     elif place is not None:
         readable = one.cause != "cut-read"
         stages.append(Stage("entry", readable, f"{at}{place.entry.path}, bytes {place.start} to {place.end}"))
     if stages[-1].passed:
-        state = "does not exist" if one.status == "missing" else f"{one.size} bytes"
-        stages.append(Stage("imported", arrived, f"{at}{SYSTEM}/{one.name}: {state}"))
-    finding = None if arrived else loss(one.status, one.cause or "unknown", [one.name])
-    return Trace(one.name, one.status, one.cause, tuple(stages), finding, tuple(suspicions(source, after)))
+        absent = guest.unreadable.get(f"{SYSTEM}/{one.name}", "does not exist")
+        state = absent if one.status == "missing" else size(one.size)
+        stages.append(Stage("imported", arrived, f"{at}{SYSTEM}/{one.shown}: {state}"))
+    finding = None if arrived else loss(one.status, one.cause or "unknown", [one.shown])
+    return Trace(one.shown, one.status, one.cause, tuple(stages), known.rejected, finding, doubts)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pwd
 import shutil
 import statistics
 import subprocess
@@ -74,8 +75,25 @@ def in_process(work: Callable[[], object], rounds: int = 9) -> float:
     return statistics.median(taken)
 
 
+def applying(folder: Path, command: Callable[..., list[str]]) -> dict[str, list[str]]:
+    """`apply` on guests in memory where it has nothing to write any more."""
+    user = pwd.getpwuid(os.geteuid()).pw_name
+    toml = f'[services.demo-oem-credentials]\nuser = "{user}"\nload = ["api-key:API_KEY", "db-password:DB_PASSWORD"]\nimport = ["ENV*"]\n'
+    commands = {}
+    for name, config in (("nothing to write", None), ("nothing to write, a service from TOML", toml)):
+        root = folder / name.replace(" ", "-")
+        shutil.copytree(CAPTURE, root)
+        (root / "etc/guestcred").mkdir(parents=True)
+        (root / "etc/passwd").write_text(f"{user}:x:{os.geteuid()}:{os.getegid()}::/:/bin/sh\n")
+        if config is not None:
+            (root / "etc/guestcred/demo.toml").write_text(config)
+        commands[f"guestcred apply, {name}"] = command("--root", str(root), "apply")
+        subprocess.run(commands[f"guestcred apply, {name}"], stdout=subprocess.DEVNULL, check=True)
+    return commands
+
+
 def main() -> None:
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
         dump_bin = Path(folder) / "reference.bin"
         table = (CAPTURE / "sys/firmware/dmi/tables/DMI").read_bytes()
         dump_bin.write_bytes(build_entry_point(len(table)).ljust(32, b"\0") + table)
@@ -97,6 +115,7 @@ def main() -> None:
             "guestcred --root debian13 why API_KEY": start(run.format(["--root", str(CAPTURE), "why", "API_KEY"])),
             "guestcred dump FILE": start(run.format(["dump", str(dump_bin)])),
         }
+        commands |= applying(Path(folder), lambda *words: start(run.format(list(words))))
         dmidecode = shutil.which("dmidecode", path=os.environ.get("PATH", "") + ":/usr/sbin")
         if dmidecode:
             commands["dmidecode --from-dump FILE -t 11"] = [dmidecode, "--from-dump", str(dump_bin), "-t", "11"]

@@ -8,10 +8,17 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
+from guestcred.consumers import UNITS, Consumer, Look, consumers_json
 from guestcred.layout import build_entry_point, build_structure
 
+# how long an example takes says more of the machine's load than of the code
+settings.register_profile("guestcred", deadline=None)
+settings.load_profile("guestcred")
+
 FIXTURES = Path(__file__).parent.parent / "fixtures" / "dmi"
+REFERENCE = FIXTURES / "debian13-reference"
 CAPTURES = sorted(path for path in FIXTURES.iterdir() if path.is_dir())
 
 Build = Callable[..., Path]
@@ -43,6 +50,9 @@ def tree(tmp_path: Path) -> Build:
         fw_cfg: dict[str, bytes] | None = None,
         initrd: dict[str, bytes] | None = None,
         cmdline: bytes = b"quiet\n",
+        units: Sequence[Consumer] | None = None,
+        outside: dict[str, int | None] | None = None,
+        files: dict[str, bytes] | None = None,
         root: str = "guest",
         **facts: object,
     ) -> Path:
@@ -61,16 +71,20 @@ def tree(tmp_path: Path) -> Build:
             (folder / "sys/firmware/dmi/entries").mkdir(parents=True, exist_ok=True)
             for number, raw in enumerate(raws):
                 put(f"sys/firmware/dmi/entries/11-{number}/raw", raw)
-        for below, suffix, files in (
+        for below, suffix, held in (
             ("run/credentials/@system", "", system),
             ("run/credentials/@initrd", "", initrd),
             ("sys/firmware/qemu_fw_cfg/by_name/opt/io.systemd.credentials", "/raw", fw_cfg),
         ):
-            if files is not None:
+            if held is not None:
                 (folder / below).mkdir(parents=True, exist_ok=True)
-            for name, content in (files or {}).items():
+            for name, content in (held or {}).items():
                 put(f"{below}/{name}{suffix}", content)
         put("proc/cmdline", cmdline)
+        if units is not None:
+            put(UNITS, json.dumps(consumers_json(Look(tuple(units), ("other.service",), outside or {}))).encode())
+        for path, content in (files or {}).items():
+            put(path, content)
         put("capture.json", json.dumps({"systemd": "systemd 257 (257.13-1)", **facts}).encode())
         return folder
 

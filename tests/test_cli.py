@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import CAPTURES, Build, table_of
+from conftest import CAPTURES, REFERENCE, Build, table_of
 from vm.fixtures import expected
 
 from guestcred.__main__ import plain_form
@@ -61,10 +61,9 @@ def test_fixtures_show_no_value(capture: Path) -> None:
 
 
 def test_reveal_shows_values() -> None:
-    capture = next(path for path in CAPTURES if path.name == "debian13-reference")
-    value = (capture / "run/credentials/@system/API_KEY").read_text()
-    assert value in run("--root", capture, "dump", "--reveal")
-    assert value not in run("--root", capture, "dump", "--format", "json")
+    value = (REFERENCE / "run/credentials/@system/API_KEY").read_text()
+    assert value in run("--root", REFERENCE, "dump", "--reveal")
+    assert value not in run("--root", REFERENCE, "dump", "--format", "json")
 
 
 def test_check_agrees(tree: Build) -> None:
@@ -130,10 +129,12 @@ def test_cut_at_4096(tree: Build) -> None:
     ]
 
 
-def test_cut_by_kernel(tree: Build) -> None:
+@pytest.mark.parametrize("behind", [b"", b"\0\0"], ids=["cut", "zeros behind the cut"])
+def test_cut_to_the_low_16_bits(tree: Build, behind: bytes) -> None:
     whole = table_of(KEY, b"io.systemd.credential:CUT=" + b"y" * 1000, b"io.systemd.credential:GONE=" + b"z" * 70000)
     kept = whole[: len(whole) & 0xFFFF]
     last = kept.rsplit(b"=", 1)[1]
+    kept += behind
     root = tree(
         table=kept, declared=len(whole), entries=[kept], system={"KEY": SECRET, "CUT": b"y" * 1000, "GONE": last}
     )
@@ -184,10 +185,22 @@ def test_refusals_and_near_misses(tree: Build, text: bytes, reason: str, hint: s
     run("--root", root, "dump", "--all", "--format", "json")
 
 
-def test_a_fragment_behind_a_comma(tree: Build) -> None:
-    root = tree([b"io.systemd.credential:KEY=front", SECRET], {"KEY": b"front"})
+@pytest.mark.parametrize(
+    ("first", "second", "warned"),
+    [
+        (b"credential:KEY=front", SECRET, True),
+        (b"credential:KEY=front", b"http://" + SECRET, True),
+        (b"credential:KEY=user=x", b"password=" + SECRET, True),
+        (b"credential:KEY=front", b"org.example.tool:" + SECRET, False),
+        (b"credential:KEY=front", b"io.systemd.boot.kernel-cmdline-extra=quiet", False),
+        (b"credential.binary:KEY=UVE=", SECRET, False),
+        (b"credential:KEY=c2VjcmV0LWh1bnRlcjItaHVudGVyMg==", SECRET, False),
+    ],
+)
+def test_a_fragment_behind_a_comma(tree: Build, first: bytes, second: bytes, warned: bool) -> None:
+    root = tree([b"io.systemd." + first, second], {})
     for command in (["check"], ["why", "KEY"]):
-        assert "comma" in run("--root", root, *command)
+        assert ("has a comma" in run("--root", root, *command, status=1)) == warned
     run("--root", root, "dump")
 
 
@@ -242,6 +255,168 @@ def test_why_stops_where_it_was_lost(tree: Build) -> None:
     assert "no OEM string" in run("--root", root, "why", "NOTHING", status=1)
 
 
+BARE = b"c2VjcmV0LWh1bnRlcjItaHVudGVyMg=="
+
+
+def test_a_forgotten_name_is_no_name(tree: Build, tmp_path: Path) -> None:
+    name = BARE.rstrip(b"=").decode()
+    root = tree([b"io.systemd.credential:" + BARE, b"io.systemd.credential:" + BARE], {name: b"="})
+    for command in (
+        ["check"],
+        ["dump"],
+        ["dump", "--all"],
+        ["why", name],
+        ["why", "c2Vj..."],
+        ["check", "--require", name],
+    ):
+        for form in ("text", "json"):
+            printed = run("--root", root, *command, "--format", form, status=None)
+            assert name not in printed and "c2Vj..." in printed
+            assert ("NAME= is missing" in printed) == (command[0] != "dump")
+    assert name in run("--root", root, "dump", "--reveal")
+    assert found(root, "--require", name) == ["duplicate"]
+    run("--root", root, "capture", tmp_path / "out")
+    for path in (tmp_path / "out").rglob("*"):
+        assert name not in path.name and (path.is_dir() or name.encode() not in path.read_bytes())
+    assert "name-missing" in run("--root", tmp_path / "out", "check", "--format", "json", status=1)
+
+
+def test_an_empty_value_is_no_forgotten_name(tree: Build) -> None:
+    root = tree([b"io.systemd.credential:A_NAME_THAT_IS_JUST_AS_LONG=", b"io.systemd.credential:AN.EMPTY.ONE="])
+    assert "NAME= is missing" not in run("--root", root, "check", status=1)
+
+
+@pytest.mark.parametrize(
+    ("guest", "told"),
+    [
+        ({"fw_cfg": {"X": SECRET}}, "QEMU's fw_cfg offers it"),
+        ({"cmdline": b"systemd.set_credential=X:" + SECRET}, "the kernel command line offers it"),
+        ({"initrd": {"X": SECRET}}, "the initrd (/run/credentials/@initrd) offers it"),
+    ],
+)
+def test_another_source_offers_what_did_not_arrive(tree: Build, guest: dict[str, object], told: str) -> None:
+    cmdline = guest.pop("cmdline", b"quiet")
+    assert isinstance(cmdline, bytes)
+    root = tree([KEY], {}, cmdline=cmdline + b" systemd.import_credentials=no\n", **guest)
+    for command in (["why", "X"], ["check", "--require", "X"]):
+        printed = run("--root", root, *command, status=1)
+        assert f"{told}, and it was not imported: the kernel command line has systemd.import_credentials=no" in printed
+
+
+@pytest.mark.parametrize(
+    ("source", "facts", "expected"),
+    [
+        ("fw_cfg", {"confidential": "sev-snp"}, "confidential-vm"),
+        ("initrd", {"confidential": "sev-snp"}, "unknown"),
+        ("fw_cfg", {"container": "lxc"}, "container"),
+        ("fw_cfg", {"earlier_stage": True}, "earlier-stage"),
+    ],
+)
+def test_why_another_source_was_not_taken(tree: Build, source: str, facts: dict[str, object], expected: str) -> None:
+    root = tree([], {}, **{source: {"X": b"v"}}, **facts)
+    document = json.loads(run("--root", root, "why", "X", "--format", "json", status=1))
+    assert (document["status"], document["cause"]) == ("not-imported", expected)
+
+
+def test_what_is_refused_is_required_once(tree: Build) -> None:
+    root = tree([b"io.systemd.credential.binary:X=!"], {})
+    assert found(root, "--require", "X") == ["bad-base64"]
+
+
+def test_an_absent_name_may_have_been_cut_by_the_kernel(tree: Build) -> None:
+    whole = table_of(KEY, b"z" * 70000)
+    kept = whole[: len(whole) & 0xFFFF]
+    root = tree(table=kept, declared=len(whole), entries=[kept], system={"KEY": SECRET})
+    document = json.loads(run("--root", root, "check", "--require", "X", "--format", "json", status=1))
+    assert [one["code"] for one in document["findings"]] == ["cut-by-kernel", "required"]
+    assert "low 16 bits" in document["findings"][1]["message"]
+    assert document["warnings"] == []
+    assert "low 16 bits" in run("--root", root, "why", "X", status=1)
+
+
+@pytest.mark.parametrize(
+    ("guest", "expected"),
+    [
+        ({"entries": False, "cmdline": b"systemd.set_credential=KEY:x"}, ("differs", "dmi-sysfs-absent")),
+        ({"initrd": {"KEY": b"x"}, "confidential": "sev-snp"}, ("differs", "confidential-vm")),
+        ({"entries": False}, ("differs", "unknown")),
+    ],
+)
+def test_another_source_gave_other_bytes(tree: Build, guest: dict[str, object], expected: tuple[str, str]) -> None:
+    assert cause(tree([KEY], {"KEY": b"x"}, **guest)) == expected
+
+
+def test_what_came_from_elsewhere_is_no_evidence_of_smbios(tree: Build) -> None:
+    two = [KEY, b"io.systemd.credential:TWO=2"]
+    source = {"fw_cfg": {"TWO": b"2"}}
+    assert cause(tree(two, {"TWO": b"2"}, entries=False, root="absent", **source)) == ("missing", "dmi-sysfs-absent")
+    assert cause(tree(two, {"TWO": b"2"}, earlier_stage=True, root="stage", **source)) == ("missing", "earlier-stage")
+
+
+@pytest.mark.parametrize(("string", "name"), [("a/b=v", "a/b"), ("c:d=v", "c:d"), ("NOEQUALS", "NOEQUALS")])
+def test_why_finds_refused_names_that_are_none(tree: Build, string: str, name: str) -> None:
+    root = tree([b"io.systemd.credential:" + string.encode()], {})
+    document = json.loads(run("--root", root, "why", name, "--format", "json", status=1))
+    assert (document["status"], document["stages"][0]["passed"]) == ("rejected", True)
+
+
+@pytest.mark.parametrize("name", [b"a/b", b"\xff\xfe", b"\x1b[31m", b"x" * 256])
+def test_why_advises_no_name_that_systemd_refuses(tree: Build, name: bytes) -> None:
+    printed = run("--root", tree([KEY], {}), "why", os.fsdecode(name), status=1)
+    assert "systemd takes no such name" in printed and "\x1b" not in printed
+    assert "io.systemd.credential:" not in printed
+
+
+def test_why_tells_of_every_string_of_a_name(tree: Build) -> None:
+    root = tree(
+        [KEY, KEY, b"io.systemd.credential.binary:B=!"],
+        {"KEY": SECRET, "B": b"v"},
+        cmdline=b"systemd.set_credential=B:v",
+    )
+    assert "also  at handle 0x0e00, string 2: refused: duplicate" in run("--root", root, "why", "KEY")
+    printed = run("--root", root, "why", "B")
+    assert "it came from the kernel command line" in printed and "string 3: refused: bad-base64" in printed
+    assert "a source that cannot be seen" in run("--root", tree([], {"F": b"v"}, root="f"), "why", "F")
+
+
+def test_a_backslash_may_stand_in_a_name(tree: Build) -> None:
+    root = tree([b"io.systemd.credential:a\\b=v"], {"a\\b": b"v", "c\\d": b"v"})
+    run("--root", root, "check", "--require", "c\\d")
+    for name in ("a\\b", "c\\d"):
+        document = json.loads(run("--root", root, "why", name, "--format", "json"))
+        assert document["name"] == name
+        assert f"  {name}  " in run("--root", root, "check")
+
+
+def test_why_is_no_oracle_for_values(tree: Build) -> None:
+    root = tree([b"io.systemd.credentials:A=" + SECRET, b"io.systemd.credentials=B:" + SECRET], {})
+    assert "looks like it" in run("--root", root, "why", "A", status=1)
+    for guess in ("hunter", "h", "B", SECRET[:-1].decode()):
+        assert "looks like it" not in run("--root", root, "why", guess, status=1)
+
+
+def test_bytes_behind_the_end_may_hold_what_nobody_knows(tree: Build) -> None:
+    root = tree(table=table_of(KEY) + table_of(b"io.systemd.credential:X=1"), system={"KEY": SECRET, "X": b"1"})
+    assert "behind the End-of-Table structure" in run("--root", root, "check")
+
+
+def test_refusals_of_one_reason_are_one_finding(tree: Build) -> None:
+    area = b"\x0b\x06\x02\x00\x01\x00"
+    table = area + b"\0".join(b"io.systemd.credential:N%d=v" % n for n in range(9)) + b"\0\0" + table_of()
+    root = tree(table=table, system={})
+    assert found(root) == ["type11-length"]
+    assert "and 4 more are refused" in run("--root", root, "check", status=1)
+
+
+def test_plurals_and_long_names(tree: Build) -> None:
+    names = ["A", "n" * 255]
+    root = tree([f"io.systemd.credential:{name}=v".encode() for name in names], {})
+    printed = run("--root", root, "check", status=1)
+    assert f"A and {names[1]} were offered but not imported" in printed
+    assert "  missing    A" + " " * 39 + "  1 byte " in printed
+    assert "1 byte by the rules" in run("--root", root, "why", "A", status=1)
+
+
 def test_no_table(tmp_path: Path) -> None:
     printed = run("--root", tmp_path, "check", status=3)
     assert printed.startswith("guestcred: error: there is no DMI table at ")
@@ -256,16 +431,44 @@ def test_no_table(tmp_path: Path) -> None:
         ["dump", "--all", "--type", "1"],
         ["--systemd", "x", "check"],
         ["why"],
+        ["why", ""],
+        ["check", "--require", ""],
     ],
 )
 def test_usage(arguments: list[str]) -> None:
     assert run(*arguments, status=2).startswith("guestcred: error: ")
 
 
-def test_a_folder_in_place_of_a_file(tree: Build) -> None:
-    root = tree([KEY], {})
-    (root / "run/credentials/@system/KEY").mkdir()
-    assert "not a regular file" in run("--root", root, "check", status=3)
+def found(root: Path, *arguments: str, status: int = 1) -> list[str]:
+    """The codes of all findings of `check`."""
+    document = json.loads(run("--root", root, "check", *arguments, "--format", "json", status=status))
+    return [one["code"] for one in document["findings"]]
+
+
+def test_what_is_no_file_in_system_is_one_finding_and_the_rest_is_compared(tree: Build) -> None:
+    root = tree([KEY, b"io.systemd.credential:OTHER=x"], {"OTHER": b"x"})
+    system = root / "run/credentials/@system"
+    (system / "KEY").mkdir()
+    (system / "loop").symlink_to("loop")
+    os.mkfifo(system / "f\x1b[31m")
+    document = json.loads(run("--root", root, "check", "--format", "json", status=1))
+    assert [(one["status"], one["cause"]) for one in document["credentials"]] == [
+        ("missing", "unreadable"),
+        ("imported", None),
+    ]
+    printed = run("--root", root, "check", status=1)
+    assert printed.count("mend: see who put it there") == 3
+    assert "f\\x1b[31m cannot be read: not a regular file" in printed and "\x1b" not in printed
+    assert "not a regular file" in run("--root", root, "why", "KEY", status=1)
+    run("--root", root, "capture", root.parent / "out")
+    assert found(root.parent / "out") == ["missing", "unreadable", "unreadable"]
+
+
+@pytest.mark.parametrize("table", [b"", b"root:x:0:0:root:/root:/bin/bash\n" * 20, b"\0" * 40])
+def test_a_table_of_nothing_is_not_looked_at(tree: Build, table: bytes) -> None:
+    root = tree(table=table, system={"KEY": b"v"})
+    for command in (["check"], ["why", "KEY"], ["dump"]):
+        run("--root", root, *command, status=3)
 
 
 def test_names_that_are_not_utf8(tree: Build) -> None:
@@ -292,6 +495,47 @@ def test_dump_reads_every_form(tmp_path: Path) -> None:
     run("dump", tmp_path / "absent", status=3)
 
 
+def test_dump_reads_links_pipes_and_standard_input(tmp_path: Path) -> None:
+    (tmp_path / "raw").write_bytes(table_of(KEY))
+    (tmp_path / "link").symlink_to("raw")
+    program = f"{sys.executable} -m guestcred dump"
+    for command in (f"{program} link", f"{program} - <raw", f"cat raw | {program} /dev/stdin", f"{program} <(cat raw)"):
+        done = subprocess.run(["bash", "-c", command], cwd=tmp_path, capture_output=True, check=True, text=True)
+        assert "KEY  text  14 bytes" in done.stdout
+    assert "larger than 16 MiB" in run("dump", "/dev/zero", status=3)
+    assert "no structure" in run("dump", "/dev/null", status=3)
+
+
+def test_dump_tells_an_entry_point_from_a_table(tmp_path: Path) -> None:
+    from guestcred.layout import build_entry_point
+
+    table = table_of(KEY)
+    point = build_entry_point(len(table), address=0xF5A40)
+    for size in (31, 32):
+        (tmp_path / "point").write_bytes(point.ljust(32, b"\0")[:size])
+        assert "is an entry point, not a table" in run("dump", tmp_path / "point", status=3)
+    (tmp_path / "whole").write_bytes(point.ljust(32, b"\0") + table)
+    assert "KEY  text  14 bytes" in run("dump", tmp_path / "whole")
+
+
+def test_dump_all(tree: Build) -> None:
+    prefix = b"io.systemd.credential:X="
+    uuid = bytes.fromhex("33221100554477668899aabbccddeeff")
+    table = (
+        build_structure(1, 1, [b"maker", b"nobody's"], {"manufacturer": 1, "uuid": uuid})
+        + build_structure(2, 2, [], {"number_of_contained_object_handles": 1, "contained_object_handles": [0x400]})
+        + build_structure(200, 3, [], {"rest": prefix + SECRET})
+        + build_structure(127, 4)
+    )
+    root = tree(table=table, system={})
+    printed = run("--root", root, "dump", "--all")
+    assert "  uuid: 00112233-4455-6677-8899-aabbccddeeff\n" in printed
+    assert "  manufacturer: maker\n" in printed and "    2  nobody's\n" in printed and "  1  maker" not in printed
+    assert "  contained_object_handles: 0x0400\n" in printed
+    assert SECRET.hex() not in printed + run("--root", root, "dump", "--all", "--format", "json")
+    assert (prefix + SECRET).hex() in run("--root", root, "dump", "--all", "--reveal")
+
+
 def test_structures_may_share_a_handle(tree: Build) -> None:
     first, second = b"io.systemd.credential:A=1", b"io.systemd.credential:B=" + SECRET
     raws = [build_structure(11, 7, [first]), build_structure(11, 7, [b"x", second])]
@@ -313,3 +557,40 @@ def test_the_plain_form_is_only_a_short_cut() -> None:
         [],
     ):
         assert plain_form(arguments) is None
+
+
+@pytest.mark.parametrize(
+    ("command", "status", "error"),
+    [
+        ("check >&-", 0, ""),
+        ("check 2>&-", 0, ""),
+        ("check <&- >&- 2>&-", 0, ""),
+        ("dump --all >&-", 0, ""),
+        ("why NOTHING 2>&-", 1, ""),
+        ("check >/dev/full", 3, "guestcred: error: cannot write the output: no space left on device\n"),
+        ("dump --all >/dev/full", 3, "guestcred: error: cannot write the output: no space left on device\n"),
+        ("check >/dev/full 2>&1", 3, ""),
+        ("--systemd x check 2>/dev/full", 3, ""),
+    ],
+)
+def test_streams_that_are_closed_or_full(command: str, status: int, error: str) -> None:
+    program = f"{sys.executable} -m guestcred --root {REFERENCE} "
+    done = subprocess.run(["bash", "-c", program + command], capture_output=True, check=False, text=True)
+    assert (done.returncode, done.stderr) == (status, error)
+
+
+def test_no_core_file_and_no_look_into_memory() -> None:
+    code = (
+        "import ctypes, resource, sys\n"
+        "from guestcred.__main__ import main\n"
+        "main()\n"
+        "assert resource.getrlimit(resource.RLIMIT_CORE) == (0, 0)\n"
+        "PR_GET_DUMPABLE = 3\n"
+        "assert ctypes.CDLL(None).prctl(PR_GET_DUMPABLE, 0, 0, 0, 0) == 0"
+    )
+    subprocess.run([sys.executable, "-c", code, "--root", REFERENCE, "check"], capture_output=True, check=True)
+
+
+def test_without_a_command_comes_the_help() -> None:
+    printed = run(status=2)
+    assert printed.startswith("Usage: guestcred") and "error" not in printed

@@ -91,6 +91,25 @@ def test_a_link_leads_nowhere(tmp_path: Path) -> None:
     assert Tree(str(tmp_path)).read("folder/secret") is None
 
 
+@pytest.mark.parametrize("told", [b"[" * 200_000, b'{"systemd": ' + b"9" * 6000 + b"}", b"[]", b"\xff"])
+def test_a_capture_that_is_no_capture(tree: Build, told: bytes) -> None:
+    root = tree()
+    (root / "capture.json").write_bytes(told)
+    with pytest.raises(GuestcredError, match="it is not"):
+        read_guest(str(root))
+
+
+def test_a_version_of_systemd_has_few_digits(tree: Build) -> None:
+    assert read_guest(str(tree(systemd="9" * 6000))).systemd is None
+
+
+def test_a_tree_closes_its_root(tmp_path: Path) -> None:
+    before = os.listdir("/proc/self/fd")
+    for _ in range(9):
+        Tree(str(tmp_path))
+    assert len(os.listdir("/proc/self/fd")) == len(before)
+
+
 @pytest.mark.parametrize(
     ("made", "hint"),
     [

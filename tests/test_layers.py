@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import ast
+import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
+
+import pytest
+from conftest import REFERENCE
 
 import guestcred
 
@@ -13,19 +18,21 @@ PACKAGE = Path(guestcred.__file__).parent
 
 # each module may import from those before it only
 ORDER = [
-    "__init__", "records", "errors", "smbios", "layout", "credential", "offered", "tree", "guest", "stores", "users", "causes", "compare", "why",
-    "report", "config", "sources", "plan", "folders", "install", "receipt", "journal", "dump", "disguise", "capture", "commands",
+    "__init__", "records", "errors", "words", "smbios", "layout", "credential", "offered", "tree", "guest", "stores", "users", "causes", "lookup", "compare", "why",
+    "saved", "access", "units", "bus", "config", "consumers", "services",
+    "report", "sources", "plan", "folders", "changes", "install", "receipt", "journal", "dump", "disguise", "capture", "commands",
     "secret", "encode", "forms", "memory", "launch", "host", "cli", "__main__",
 ]  # fmt: skip
 ONLY = {
     "construct": {"layout"},
     "click": {"cli"},
     "subprocess": {"guest"},
-    "json": {"guest", "capture", "commands", "forms", "host"},
+    "json": {"guest", "consumers", "capture", "commands", "forms", "host"},
     "ctypes": {"memory"},
-    "_ctypes": {"install"},
+    "_ctypes": {"__main__"},
     "http.client": {"launch"},
-    "socket": {"launch"},
+    "jeepney": {"bus"},
+    "socket": {"bus", "launch"},
     "systemd": {"journal"},
     "tomllib": {"config"},
 }
@@ -54,16 +61,22 @@ def test_imports_run_one_way() -> None:
             assert module in ONLY.get(top, {module}), f"{module} imports {name}"
 
 
-def test_the_boot_path_imports_nothing_dear() -> None:
-    root = PACKAGE.parent / "fixtures/dmi/debian13-reference"
-    code = (
-        "import sys; sys.argv = ['guestcred', '--root', sys.argv[1], 'check']\n"
-        "from guestcred.__main__ import main\n"
-        "status = main()\n"
-        "print(*sorted(sys.modules), file=sys.stderr); sys.exit(status)"
-    )
-    done = subprocess.run([sys.executable, "-c", code, str(root)], capture_output=True, text=True, check=True)
+@pytest.mark.parametrize("command", ["check", "apply"])
+def test_the_boot_path_imports_nothing_dear(command: str) -> None:
+    with tempfile.TemporaryDirectory(dir="/dev/shm", prefix="guestcred-") as folder:
+        root = Path(folder) / "debian13"
+        shutil.copytree(REFERENCE, root)
+        code = (
+            "import sys; sys.argv = ['guestcred', '--root', *sys.argv[1:]]\n"
+            "from guestcred.__main__ import main\n"
+            "status = main()\n"
+            "print(*sorted(sys.modules), file=sys.stderr); sys.exit(status)"
+        )
+        command_line = [sys.executable, "-c", code, str(root), command]
+        done = subprocess.run(command_line, capture_output=True, text=True, check=True)
     dear = {"construct", "click", "dataclasses", "typing", "inspect", "subprocess", "argparse", "systemd"}
+    if command == "apply":
+        dear |= {"tomllib", "ctypes"}
     assert not dear & set(done.stderr.split())
 
 

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import zipfile
 from pathlib import Path
 
 import pytest
-from conftest import CAPTURES
+from applying import need
+from conftest import REFERENCE
+
+from guestcred import journal
+from guestcred.stores import RESCUED_SECOND
 
 ROOT = Path(__file__).parent.parent
-OLDEST = Path(sys.prefix) / "oldest"  # construct and click as Debian 12 has them, put there by make
+OLDEST = Path(sys.prefix) / "oldest"  # construct, click and jeepney as Debian 12 has them, put there by make
 
 
 @pytest.fixture(scope="module")
@@ -36,13 +41,14 @@ def test_the_wheel_holds_the_package_and_nothing_else(wheel: Path) -> None:
 
 @pytest.mark.parametrize("arguments", [["check"], ["--systemd", "257", "why", "API_KEY"], ["dump", "--all"]])
 def test_debian_12s_versions_do(wheel: Path, arguments: list[str]) -> None:
-    assert {path.name for path in OLDEST.glob("c*.dist-info")} == {
+    assert {path.name for path in OLDEST.glob("*.dist-info")} == {
         "construct-2.10.68.dist-info",
         "click-8.1.3.dist-info",
+        "jeepney-0.8.0.dist-info",
     }
     code = "import sys, guestcred, click, construct; from guestcred.__main__ import main; sys.exit(main())"
     done = subprocess.run(
-        [sys.executable, "-S", "-c", code, "--root", str(CAPTURES[0]), *arguments],
+        [sys.executable, "-S", "-c", code, "--root", str(REFERENCE), *arguments],
         env={**os.environ, "PYTHONPATH": f"{wheel}:{OLDEST}"},
         capture_output=True,
         text=True,
@@ -50,3 +56,51 @@ def test_debian_12s_versions_do(wheel: Path, arguments: list[str]) -> None:
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert "API_KEY" in done.stdout or "ok " in done.stdout
+
+
+def test_debian_12s_jeepney_does() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(ROOT / "tests/test_bus.py")],
+        env={**os.environ, "PYTHONPATH": str(OLDEST)},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+SYSTEMD = ROOT / "packaging/systemd"
+
+
+def analyze(*arguments: object) -> str:
+    """What systemd-analyze prints of our units, in a tree where the program that they start exists."""
+    command = ["systemd-analyze", *map(str, arguments)]
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+    return done.stdout
+
+
+def test_the_units_are_well_formed(tmp_path: Path) -> None:
+    need("systemd-analyze")
+    for unit in ("guestcred.service", "run-guestcred.mount"):
+        text = (SYSTEMD / unit).read_text().replace("/usr/bin/guestcred", "/bin/true")
+        (tmp_path / unit).write_text(text)
+    assert analyze("verify", *sorted(tmp_path.iterdir())) == ""
+
+
+def test_the_unit_is_sandboxed() -> None:
+    need("systemd-analyze")
+    told = analyze("security", "--offline=true", "--threshold=20", SYSTEMD / "guestcred.service")
+    exposure = re.search(r"exposure level for guestcred.service: ([0-9.]+)", told)
+    assert exposure is not None and float(exposure[1]) <= 2.0
+
+
+def test_the_catalog_explains_every_entry() -> None:
+    told = re.findall(r"^-- ([0-9a-f]{32})$", (SYSTEMD / "guestcred.catalog").read_text(), re.MULTILINE)
+    assert sorted(told) == sorted([journal.RESCUED, journal.LEFT])
+
+
+def test_a_purge_knows_the_files_as_the_program_does() -> None:
+    script = (ROOT / "packaging/debian/postrm").read_text()
+    assert f"-newermt @{RESCUED_SECOND - 1}.999999999 ! -newermt @{RESCUED_SECOND}.999999999" in script

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import random
 import time
 
@@ -118,6 +119,41 @@ def test_a_count_byte_wraps() -> None:
     assert fields_of(one)["count"] == 300 % 256 and len(one.strings) == 300
 
 
+def test_fields_whose_width_hangs_on_others() -> None:
+    chassis = {
+        "contained_element_count": 2,
+        "contained_element_record_length": 3,
+        "contained_elements": b"abcdef",
+        "sku_number": 1,
+        "rack_height": 42,
+    }
+    view = fields_of(parse(build_structure(3, 1, [b"sku"], chassis)).structures[0])
+    assert chassis.items() <= view.items() and "rest" not in view
+    board = {"number_of_contained_object_handles": 2, "contained_object_handles": [0x400, 0x500]}
+    assert board.items() <= fields_of(parse(build_structure(2, 1, [], board)).structures[0]).items()
+
+
+def test_a_structure_may_end_behind_any_field() -> None:
+    whole = build_structure(0, 1)[4:-2]
+    for length in range(len(whole) + 1):
+        data = bytes([0, 4 + length, 1, 0]) + whole[:length] + b"\0\0"
+        view = fields_of(parse(data).structures[0])
+        assert ("bios_characteristics_extension_byte_1" in view) == (length > 14)
+    for number, last in ((3, "rack_height"), (4, "socket_type"), (17, "rcd_revision_number")):
+        assert list(fields_of(parse(build_structure(number, 1)).structures[0]))[-1] == last
+
+
+def test_an_old_entry_point_counts_thirty_bytes() -> None:
+    data = bytearray(build_entry_point(1234))
+    data[5], data[30] = 0x1E, 0x77
+    data[4] = 0
+    data[4] = -sum(data[:30]) % 256
+    data[0x15] = (data[0x15] - 0x77) % 256
+    data[4] = (data[4] + 0x77) % 256
+    found = parse_entry_point(bytes(data))
+    assert found is not None and found.defects == ()
+
+
 def test_typed_views_cover_what_is_promised() -> None:
     assert {0, 1, 2, 3, 4, 11, 16, 17, 19, 32, 127} <= FIELDS.keys()
 
@@ -127,9 +163,13 @@ def test_the_walk_is_linear() -> None:
         data = build_structure(1, 7, [b"a", b"bc"]) * count
         best = 9.0
         for _ in range(5):
-            start = time.perf_counter()
+            start = time.process_time()
             parse(data)
-            best = min(best, time.perf_counter() - start)
+            best = min(best, time.process_time() - start)
         return best
 
-    assert seconds(20_000) < 12 * seconds(2_000) + 0.01
+    gc.disable()  # its work grows with all that the run of the tests holds
+    try:
+        assert seconds(20_000) < 12 * seconds(2_000) + 0.01
+    finally:
+        gc.enable()

@@ -76,7 +76,7 @@ def boot(image: Image, scenario: Scenario, out: Path) -> Booted:
         with results.open("wb") as file:
             file.truncate(RESULTS_SIZE)
         command = [
-            "qemu-system-x86_64", "-accel", "tcg", "-cpu", "max", "-m", "512",
+            "qemu-system-x86_64", "-accel", "tcg", "-cpu", "qemu64", "-m", "512",
             "-machine", f"{scenario.machine},smbios-entry-point-type={scenario.entry_point}",
             "-nodefaults", "-display", "none", "-no-reboot", "-serial", f"file:{console}",
             "-kernel", str(image.kernel), "-initrd", str(image.initrd),

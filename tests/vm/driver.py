@@ -61,7 +61,8 @@ def main(scenario: str, folder: str) -> None:
     captured = run(["guestcred", "capture", "/run/vm/capture"])
     results.append(captured)
     if captured["status"] == 0:
-        results.append(run(["guestcred", "--root", "/run/vm/capture", "check", "--format", "json"]))
+        again = ["guestcred", "--root", "/run/vm/capture"]
+        results += [run([*again, command, "--format", "json"]) for command in ("check", "services")]
         shutil.copytree("/run/vm/capture", out / "capture")
     facts = {
         "systemd": subprocess.run(["systemctl", "--version"], capture_output=True, text=True, check=True).stdout.split("\n")[0],

@@ -143,8 +143,6 @@ def run(image: Image, shared: Path, out: Path) -> tuple[dict[str, Any], list[str
             follow(process, shared / "progress")
         log, results = shared / "driver.log", shared / "results.json"
         said = log.read_text(errors="replace") if log.exists() else "its driver did not start"
-        if not results.exists():
-            said += (out / "console.log").read_text(errors="replace")
         print("\n".join(said.splitlines()[-TAIL:]), flush=True)
         assert results.exists(), f"the host brought nothing back (status {process.returncode})"
         return json.loads(results.read_text()), remains(layer, shared)
@@ -170,6 +168,9 @@ def main() -> int:
         print(f"the whole flow cannot run here: {error}", file=sys.stderr)
         return 1
     except AssertionError as error:
+        console = out / "console.log"
+        if console.exists():
+            print("\n".join(console.read_text(errors="replace").splitlines()[-TAIL:]))
         print(f"FAILED {error}\nflow: 0 passed, 1 failed")
         return 1
     claims = [*results["checks"], ("no secret on the host's disk after its end", not left)]

@@ -24,6 +24,7 @@ OTHER = ("runuser", "-u", "other-user", "--", "sh", "-c", f"cat /run/guestcred/l
 OWN = ("runuser", "-u", "demo-svc-user", "--", "sh", "-c", "cd /run/guestcred/legacy-program.service && sha256sum *")
 MODES = ("find", "/run/guestcred/legacy-program.service/", "/run/credstore", "-printf", "%p %u:%g %m\\n")
 AGAIN = ("guestcred", "apply")
+SERVICES = ("guestcred", "services", "--format", "json")
 REPORT = ("cat", "/run/guestcred/report.json")
 JOURNAL = ("journalctl", "--boot", "--output=json", "SYSLOG_IDENTIFIER=guestcred")
 SECURITY = ("systemd-analyze", "security", "--no-pager", "guestcred.service")
@@ -32,7 +33,23 @@ CHAIN = ("systemd-analyze", "critical-chain", "--no-pager", "multi-user.target")
 ALL_JOURNAL = ("journalctl", "--boot", "--output=export")
 RUNNING = ("systemctl", "is-system-running", "--wait")
 SWAP = ("findmnt", "--noheadings", "--output=FSTYPE,OPTIONS", "--target", "/run/guestcred")
-COMMANDS = (RUNNING, SEEN, STATE, OTHER, OWN, MODES, SWAP, AGAIN, REPORT, JOURNAL, ALL_JOURNAL, SECURITY, TIME, CHAIN)
+COMMANDS = (
+    RUNNING,
+    SEEN,
+    STATE,
+    OTHER,
+    OWN,
+    MODES,
+    SWAP,
+    AGAIN,
+    SERVICES,
+    REPORT,
+    JOURNAL,
+    ALL_JOURNAL,
+    SECURITY,
+    TIME,
+    CHAIN,
+)
 
 
 @dataclass(frozen=True)
@@ -80,6 +97,7 @@ def verify_mend(booted: Booted, mend: Mend) -> Cost:
         _equal([len(values[name]) for name in DEMO.values()], [44, 44, 88, 4, 15], "the reference flow's sizes")
     _verify_folder(booted, mend, digests)
     _verify_told(booted, mend, list(values.values()))
+    _verify_services(booted, mend)
     security = str(booted.result(*SECURITY)["out"])
     exposure = float(re.findall(r"Overall exposure level for guestcred.service: ([0-9.]+)", security)[0])
     assert exposure <= EXPOSURE_MAX, f"exposure {exposure}: {security}"
@@ -105,6 +123,36 @@ def _verify_folder(booted: Booted, mend: Mend, digests: dict[str, str]) -> None:
     _equal(
         sorted(line for line in modes if mend.rescued or "credstore" not in line), sorted(wanted), "owners and modes"
     )
+
+
+def _verify_services(booted: Booted, mend: Mend) -> None:
+    """`guestcred services`, live and on the capture: who has what, and whether its user can read it."""
+    live = booted.json("services")
+    captured = booted.result("guestcred", "--root", "/run/vm/capture", "services", "--format", "json")
+    _equal(json.loads(str(captured["out"])), _below(live), "services of the capture beside the live one")
+    units = live["services"]
+    assert isinstance(units, list)
+    states = {
+        (one["unit"], file["id"]): (file["state"], file["readable"]) for one in units for file in one["credentials"]
+    }
+    wanted = ("delivered", True) if mend.delivered else ("skipped", None)
+    for unit, files in ((UNIT, DEMO), ("legacy-program.service", LEGACY)):
+        for id in files:
+            expected = ("nothing", None) if id == "JWT_SECRET" and not mend.delivered else wanted
+            name = "JWT_*" if expected[0] == "nothing" else id
+            _equal(states.get((unit, name)), expected, f"{name} of {unit}")
+
+
+def _below(document: object) -> object:
+    """The same with every path as the capture's root makes it."""
+    match document:
+        case dict():
+            return {key: _below(value) for key, value in document.items()}
+        case list():
+            return [_below(value) for value in document]
+        case str():
+            return re.sub(r"(?<![\w.%])/(?=(run/cred|etc/cred|usr/l))", "/run/vm/capture/", document)
+    return document
 
 
 def _verify_told(booted: Booted, mend: Mend, values: list[bytes]) -> None:

@@ -86,6 +86,8 @@ def verify(booted: Booted, scenario: Scenario, release: Release) -> tuple[int, i
     _expect(unexplained, [], "credentials without a cause")
     if scenario.findings is not None:
         _expect({one["code"] for one in findings}, scenario.findings, "findings")
+    if scenario.verify is not None:
+        scenario.verify(booted)
     captured = booted.result("guestcred", "--root", "/run/vm/capture", "check", "--format", "json")
     _expect(captured["out"], live["out"], "check of the capture beside the live one")
     return counted

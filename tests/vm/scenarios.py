@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import base64
+import json
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from guestcred.layout import build_structure
 from vm import strings
+from vm.booted import Booted
 from vm.images import RELEASES
 from vm.mend import COMMANDS, Mend
 
@@ -48,6 +50,7 @@ class Scenario:
     only: tuple[str, ...] = ALL
     fixture: tuple[str, ...] = ()
     mend: Mend | None = None
+    verify: Callable[[Booted], None] | None = None
 
     @property
     def shown(self) -> str:
@@ -94,6 +97,23 @@ def _many(count: int) -> Callable[[int], Counts]:
     return counts
 
 
+# a container of the guest's own files, with its own PID 1; the host's table is shown to it
+CONTAINER = (
+    "systemd-nspawn", "--quiet", "--console=pipe", "--volatile=overlay", "--directory=/", "--bind=/run/vm/out:/mnt",
+    "--bind-ro=/sys/firmware/dmi", "--boot", "systemd.unit=vm-container.service",
+)  # fmt: skip
+
+
+def _verify_container(booted: Booted) -> None:
+    """In the container PID 1 imported nothing, and guestcred says why."""
+    said = (booted.folder / "check.json").read_text()
+    assert said, f"no verdict from the container: {booted.result(*CONTAINER)}"
+    causes = [(one["status"], one["cause"]) for one in json.loads(said)["credentials"]]
+    assert causes == [("missing", "container")] * 5, causes
+    system = (booted.folder / "system").read_text()
+    assert system == "", f"the container's PID 1 imported {system}"
+
+
 def scenarios(seed: int, chance: int = 400) -> list[Scenario]:
     """All scenarios; what is random in them comes from `seed`."""
     dice = random.Random(seed)
@@ -122,6 +142,8 @@ def scenarios(seed: int, chance: int = 400) -> list[Scenario]:
         Scenario("table-60k", structures=strings.structures(list(large)), counts=_all("imported", 20)),
         Scenario("table-over-64k", structures=strings.structures([*large, *(text(f"M{n}", b"m" * 3000) for n in range(9))]),
                  entry_point="64", findings=frozenset({"cut-by-kernel"}), exit=1, fixture=NEWEST),
+        Scenario("table-over-64k-ovmf", structures=strings.structures([*large, *(text(f"M{n}", b"m" * 3000) for n in range(9))]),
+                 entry_point="64", firmware="ovmf"),
         Scenario("table-over-256k", strings=tuple(text(f"H{n}", b"h" * 3000) for n in range(95)), entry_point="64", exit=3),
         Scenario(
             "three-sources", (text("SAME", b"from SMBIOS"), text("ONLY", b"from SMBIOS")),
@@ -133,6 +155,7 @@ def scenarios(seed: int, chance: int = 400) -> list[Scenario]:
         Scenario("import-disabled", five, cmdline="systemd.import_credentials=no",
                  counts=_all("missing import-disabled", 5), exit=1, core=True, fixture=NEWEST,
                  mend=Mend(delivered=False, rescued=0, status=1)),
+        Scenario("container", five, commands=(CONTAINER,), counts=_all("imported", 5), exit=0, verify=_verify_container),
         Scenario("nothing-offered", counts=lambda _: {}, exit=0, fixture=NEWEST),
         Scenario("two-structures", structures=(wrong, short), counts=lambda _: {}, exit=1,
                  findings=frozenset({"type11-length"}), fixture=NEWEST),
