@@ -7,19 +7,20 @@ BIN := .venv/bin
 BUILD_PACKAGES := python3-venv python3-dev gcc pkg-config libsystemd-dev
 TEST_PACKAGES := dmidecode dpkg-dev debhelper dh-python pybuild-plugin-pyproject python3-all python3-setuptools lintian \
   shellcheck age strace systemd
-VM_PACKAGES := qemu-system-x86 ovmf debootstrap e2fsprogs debian-archive-keyring
+VM_PACKAGES := qemu-system-x86 ovmf debootstrap e2fsprogs debian-archive-keyring systemd-container
 
 VM := PYTHONPATH=tests $(BIN)/python -m
 
-.PHONY: demo test test-fast test-vm test-vm-full fixtures bench damage lint deb clean build-packages test-packages vm-packages
+.PHONY: demo test test-fast test-vm test-vm-full test-flow fixtures bench damage lint deb clean build-packages test-packages vm-packages
 
 demo: .venv/runtime
 	$(BIN)/guestcred --root fixtures/dmi/debian13-reference check
 
-# everything; the real guests are Debian 12, 13 and 14 under QEMU's software emulation
+# everything; the real guests are Debian 12, 13 and 14 under QEMU's software emulation, the host is Debian 13
 test: lint deb vm-packages
 	$(BIN)/pytest
 	$(VM) vm.run
+	$(VM) vm.flow
 
 # the same without QEMU
 test-fast: lint deb
@@ -30,6 +31,10 @@ test-vm: .venv/dev deb vm-packages
 
 test-vm-full: .venv/dev deb vm-packages
 	$(VM) vm.run --full
+
+# from a secret on a host with its own PID 1 to the services in its guests
+test-flow: .venv/dev deb vm-packages
+	$(VM) vm.flow
 
 # fixtures/dmi from freshly booted guests
 fixtures: .venv/dev deb vm-packages

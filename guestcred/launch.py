@@ -33,6 +33,7 @@ def exec_qemu(texts: tuple[bytes, ...], command: tuple[str, ...]) -> NoReturn:
 def _sealed(text: bytes) -> int:
     """A memory file that nobody can change any more, inherited by what this process becomes."""
     fd = os.memfd_create("oem-string", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    os.fchmod(fd, 0o400)  # it is made 0777
     while text:
         text = text[os.write(fd, text) :]
     seals = fcntl.F_SEAL_WRITE | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_SEAL

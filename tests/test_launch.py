@@ -106,17 +106,18 @@ def test_what_stands_behind_the_dashes_is_not_ours(tmp_path: Path) -> None:
     assert string == OURS
 
 
-def test_a_string_in_memory_cannot_be_changed(tmp_path: Path) -> None:
+def test_a_string_in_memory_is_for_its_user_only_and_cannot_be_changed(tmp_path: Path) -> None:
     (tmp_path / "key").write_bytes(SECRET)
     code = (
         "import os, sys; fd = int(sys.argv[-1].rpartition('/')[2])\n"
         "for change in (lambda: os.pwrite(fd, b'x', 0), lambda: os.ftruncate(fd, 0), lambda: os.write(fd, b'x')):\n"
         "    try: change()\n"
-        "    except PermissionError: print('sealed')"
+        "    except PermissionError: print('sealed')\n"
+        "print(oct(os.fstat(fd).st_mode & 0o7777))"
     )
     command = ["--for", "qemu", f"KEY={tmp_path}/key", "--", sys.executable, "-c", code]
     done = subprocess.run([sys.executable, "-m", "guestcred", "launch", *command], capture_output=True, check=True)
-    assert done.stdout == b"sealed\n" * 3
+    assert done.stdout == b"sealed\n" * 3 + b"0o400\n"
 
 
 @pytest.fixture

@@ -18,6 +18,10 @@ PACKAGES = [
     *("systemd-sysv", "systemd-container", "linux-image-cloud-amd64", "initramfs-tools", "busybox", "dbus", "kmod", "udev"),
     *("python3", "python3-construct", "python3-click", "python3-systemd", "python3-jeepney"),
 ]  # fmt: skip
+HOST_PACKAGES = [
+    *("systemd-sysv", "dbus", "procps", "qemu-system-x86", "age"),
+    *("python3", "python3-construct", "python3-click", "python3-systemd", "python3-jeepney"),
+]
 IMAGE_SIZE = "1400M"
 
 
@@ -27,15 +31,16 @@ class CannotRun(Exception):
 
 @dataclass(frozen=True)
 class Release:
-    """A Debian release: the name used here, its suite, and the systemd it comes with."""
+    """A Debian release: the name used here, its suite, the systemd it comes with, and the packages on top."""
 
     name: str
     suite: str
     systemd: int
+    packages: tuple[str, ...] = tuple(PACKAGES)
 
     @property
     def recipe(self) -> str:
-        return hashlib.sha256(" ".join([self.suite, *PACKAGES]).encode()).hexdigest()[:12]
+        return hashlib.sha256(" ".join([self.suite, *self.packages]).encode()).hexdigest()[:12]
 
     @property
     def base(self) -> Path:
@@ -48,6 +53,7 @@ RELEASES = (
     Release("debian13", "trixie", 257),
     Release("debian14", "forky", 262),
 )
+HOST = Release("host13", "trixie", 257, tuple(HOST_PACKAGES))  # runs VMs, in a container
 
 
 @dataclass(frozen=True)
@@ -86,7 +92,8 @@ def _run(*command: str | Path, log: Path) -> None:
         raise CannotRun(f"{command[0]} failed with status {done.returncode}:\n{tail}")
 
 
-def _chroot(root: Path, *command: str, log: Path) -> None:
+def chroot(root: Path, *command: str, log: Path) -> None:
+    """Run a command inside a root file system; raises CannotRun with the end of its log where that fails."""
     _run("env", "DEBIAN_FRONTEND=noninteractive", "LC_ALL=C.UTF-8", "chroot", root, *command, log=log)
 
 
@@ -103,8 +110,8 @@ def build_base(release: Release) -> Path:
         scripts = _debootstrap_scripts(Path(folder), release.suite)
         _run("env", f"DEBOOTSTRAP_DIR={scripts}", "debootstrap", "--variant=minbase", release.suite, target, log=log)
         # by apt, not debootstrap: a suite in motion has dependencies that only apt can sort
-        _chroot(target, "apt-get", "install", "-y", "-qq", "--no-install-recommends", *PACKAGES, log=log)
-        _chroot(target, "apt-get", "clean", log=log)
+        chroot(target, "apt-get", "install", "-y", "-qq", "--no-install-recommends", *release.packages, log=log)
+        chroot(target, "apt-get", "clean", log=log)
         for unneeded in ("usr/share/doc", "usr/share/locale", "var/lib/apt/lists"):
             shutil.rmtree(target / unneeded, ignore_errors=True)
         target.rename(release.base)
@@ -123,8 +130,8 @@ def _debootstrap_scripts(folder: Path, suite: str) -> Path:
 
 
 @contextmanager
-def _overlay(lower: Path) -> Iterator[Path]:
-    """The folder `lower` with a scratch layer over it, mounted for as long as the context lasts."""
+def overlay(lower: Path) -> Iterator[Path]:
+    """The folder `lower` with a scratch layer over it, `upper` beside it, mounted for as long as the context lasts."""
     with tempfile.TemporaryDirectory(dir=CACHE, prefix=".overlay-") as folder:
         upper, work, merged = (Path(folder) / name for name in ("upper", "work", "merged"))
         for path in (upper, work, merged):
@@ -157,10 +164,10 @@ def build_image(release: Release, package: Path, out: Path) -> Image:
     folder.mkdir(parents=True)
     log = folder / "build.log"
     made = folder / "disk.making"
-    with _overlay(base) as root:
+    with overlay(base) as root:
         shutil.copytree(OVERLAY, root, dirs_exist_ok=True)
         shutil.copy(package, root / "tmp/guestcred.deb")
-        _chroot(root, "sh", "-eu", "/usr/local/lib/vm/setup", log=log)
+        chroot(root, "sh", "-eu", "/usr/local/lib/vm/setup", log=log)
         (root / "tmp/guestcred.deb").unlink()
         shutil.copy(next((root / "boot").glob("vmlinuz-*")), image.kernel)
         shutil.copy(next((root / "boot").glob("initrd.img-*")), image.initrd)
