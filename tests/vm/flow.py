@@ -22,7 +22,7 @@ from vm.images import HOST, RELEASES, CannotRun, Image, build_base, build_image,
 from vm.record import AT_REST
 from vm.run import OUT, ROOT, package, ready
 
-LIMIT = 1200  # seconds for the host with all its guests; 300 are usual
+LIMIT = 1200  # seconds for the host with all its guests; 150 are usual
 TAIL = 60  # lines of a log that are shown
 OVERLAY = Path(__file__).parent / "host"
 DOCUMENT = ROOT / "docs" / "host.md"

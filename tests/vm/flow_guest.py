@@ -18,7 +18,8 @@ from guestcred.smbios import parse
 CONSOLE = Path("/dev/ttyS0")
 TABLE = Path("/sys/firmware/dmi/tables/DMI")
 SYSTEM = Path("/run/credentials/@system")
-SEEN = Path("/run/demo/seen")
+UNIT = "demo-oem-credentials.service"
+SEEN, STATED = Path("/run/demo/seen"), Path("/run/demo/stated")
 DELIVERED = "flow: delivered"  # on the console
 HELD = 8  # seconds in which the host notices that, and halts this machine for its search
 
@@ -32,6 +33,22 @@ def _digest(value: bytes) -> dict[str, object]:
     return {"size": len(value), "sha256": hashlib.sha256(value).hexdigest()}
 
 
+def _delivered() -> dict[str, object]:
+    """What the service reported, and owner and mode from another start of it: systemd 257 takes the files away at its end."""
+    reported = [line.split() for line in SEEN.read_text().splitlines()] if SEEN.exists() else []
+    drop_in = Path(f"/run/systemd/system/{UNIT}.d/stated.conf")
+    drop_in.parent.mkdir(parents=True)
+    command = f"cd $$CREDENTIALS_DIRECTORY && stat -c '%%n %%U %%a' * >{STATED}"
+    drop_in.write_text(f'[Service]\nExecStartPre=-/bin/sh -c "{command}"\n')
+    subprocess.run(["systemctl", "daemon-reload"], check=True)
+    subprocess.run(["systemctl", "restart", UNIT], check=True)
+    stated = {name: (owner, f"0{mode}") for name, owner, mode in map(str.split, STATED.read_text().splitlines())}
+    return {
+        name: {"owner": stated[name][0], "mode": stated[name][1], "size": int(size), "sha256": digest}
+        for name, size, digest, _ in (fields for fields in reported if len(fields) == 4)  # fewer: it found none
+    }
+
+
 def _check() -> dict[str, object]:
     done = subprocess.run(["guestcred", "check"], capture_output=True, text=True, check=False)
     return {"status": done.returncode, "out": done.stdout, "err": done.stderr}
@@ -39,22 +56,12 @@ def _check() -> dict[str, object]:
 
 def main(folder: str) -> None:
     offered = [one for one in judge(parse(TABLE.read_bytes()).structures, None) if isinstance(one, Accepted)]
-    delivered = {}
-    for fields in map(str.split, SEEN.read_text().splitlines() if SEEN.exists() else ()):
-        if len(fields) == 6:  # fewer where the service found no such credential
-            name, size, digest, _, owner, mode = fields
-            delivered[name] = {
-                "owner": owner.partition(":")[0],
-                "mode": f"0{mode}",
-                "size": int(size),
-                "sha256": digest,
-            }
     seen = {
         "offered": {one.name: _state(TABLE) | _digest(one.value) for one in offered},
         "imported": {
             name: _state(SYSTEM / name) | _digest((SYSTEM / name).read_bytes()) for name in os.listdir(SYSTEM)
         },
-        "delivered": delivered,
+        "delivered": _delivered(),
         "check": _check(),
     }
     Path(folder, "results.json").write_text(json.dumps(seen))
