@@ -11,7 +11,7 @@ VM_PACKAGES := qemu-system-x86 ovmf debootstrap e2fsprogs debian-archive-keyring
 
 VM := PYTHONPATH=tests $(BIN)/python -m
 
-.PHONY: demo test test-fast test-vm test-vm-full test-flow fixtures bench damage lint deb clean build-packages test-packages vm-packages
+.PHONY: demo test test-fast test-vm test-vm-full test-flow fixtures bench damage lint deb clean build-packages test-packages vm-packages fixture-packages
 
 demo: .venv/runtime
 	$(BIN)/guestcred --root fixtures/dmi/debian13-reference check
@@ -37,7 +37,7 @@ test-flow: .venv/dev deb vm-packages
 	$(VM) vm.flow
 
 # fixtures/dmi from freshly booted guests
-fixtures: .venv/dev deb vm-packages
+fixtures: .venv/dev deb vm-packages fixture-packages
 	$(VM) vm.fixtures
 
 lint: .venv/dev
@@ -59,7 +59,7 @@ bench: .venv/dev
 	$(BIN)/python tests/bench.py
 
 # which secrets arrive whole by the shell's way and by guestcred's, under QEMU
-damage: .venv/dev test-packages vm-packages
+damage: .venv/dev test-packages vm-packages fixture-packages
 	$(BIN)/python tests/difficult.py
 
 # installs the packages in $(1) by apt when it may, else says the line to type
@@ -80,6 +80,9 @@ build-packages:
 
 test-packages:
 	$(call install,$(TEST_PACKAGES))
+
+fixture-packages:
+	$(call install,qemu-system-arm qemu-efi-aarch64 cpio)
 
 vm-packages:
 	$(call install,$(VM_PACKAGES))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import random
 import shutil
@@ -9,9 +11,9 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from guestcred import layout
-from guestcred.commands import capture
+from guestcred import commands, layout
 from guestcred.errors import GuestcredError
+from vm import aarch64
 from vm.boot import boot
 from vm.images import RELEASES, CannotRun, Image, build_image
 from vm.run import AT_ONCE, OUT, ROOT, package, ready, verify
@@ -64,6 +66,29 @@ def from_guest(image: Image, scenario: Scenario) -> str:
     return name
 
 
+def capture(guest: Path, scratch: Path) -> Path:
+    """A raw tree as `guestcred capture` saves it."""
+    with contextlib.redirect_stdout(io.StringIO()):
+        commands.capture(str(scratch / "capture"), root=str(guest))
+    return scratch / "capture"
+
+
+def from_aarch64(scratch: Path) -> str:
+    """The table of an aarch64 guest, in which nothing imports."""
+    saved = capture(aarch64.boot(scratch), scratch)
+    made_by = "qemu-system-aarch64, virt, UEFI (AAVMF), Debian's kernel with busybox; no systemd in it"
+    told: dict[str, object] = {
+        "verdict": "findings",
+        "smbios_version": "3.0.0",
+        "ended": None,
+        "credentials": {"API_KEY": "missing unknown", "ENVIRONMENT": "missing unknown"},
+        "rejected": [],
+        "findings": ["missing"],
+    }
+    write(FIXTURES / "aarch64-virt", saved, made_by, "Debian 12's kernel, arm64", told)
+    return "aarch64-virt"
+
+
 def cloud_hypervisor(scratch: Path) -> str:
     """A table as cloud-hypervisor lays it out: entry point at 0xF0000, the table right behind it, types 0, 1, 11, 127.
 
@@ -93,7 +118,7 @@ def cloud_hypervisor(scratch: Path) -> str:
     }.items():
         (guest / path).parent.mkdir(parents=True, exist_ok=True)
         (guest / path).write_bytes(data)
-    capture(str(scratch / "capture"), root=str(guest))
+    saved = capture(guest, scratch)
     told: dict[str, object] = {
         "verdict": "findings",
         "smbios_version": "3.2.0",
@@ -105,7 +130,7 @@ def cloud_hypervisor(scratch: Path) -> str:
         "findings": ["missing"],
     }
     made_by = "built by tests/vm/fixtures.py to the layout of cloud-hypervisor's smbios.rs; no guest was booted"
-    write(FIXTURES / "built-cloud-hypervisor", scratch / "capture", made_by, "none", told)
+    write(FIXTURES / "built-cloud-hypervisor", saved, made_by, "none", told)
     return "built-cloud-hypervisor"
 
 
@@ -117,7 +142,7 @@ def main() -> int:
         print(f"real guests cannot run here: {error}", file=sys.stderr)
         return 1
     jobs = [(by_name[name], one) for one in scenarios(seed=1) for name in one.fixture]
-    made = {cloud_hypervisor(OUT / "fixtures" / "cloud-hypervisor")}
+    made = {cloud_hypervisor(OUT / "fixtures" / "cloud-hypervisor"), from_aarch64(OUT / "fixtures" / "aarch64")}
     with ThreadPoolExecutor(AT_ONCE) as pool:
         for number, name in enumerate(pool.map(lambda job: from_guest(*job), jobs), 1):
             print(f"[{number}/{len(jobs)}] {name}", flush=True)
