@@ -79,6 +79,8 @@ def missing_tools() -> list[str]:
         for tool, package in tools.items()
         if not shutil.which(tool, path=path)
     ]
+    if not Path("/usr/share/OVMF/OVMF_CODE.fd").exists():
+        lines.append("OVMF is missing: apt-get install ovmf")
     if os.geteuid() != 0:
         lines.append("real guests need root, to make their file systems: run make as root or with sudo")
     return lines

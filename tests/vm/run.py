@@ -5,16 +5,20 @@ from __future__ import annotations
 import argparse
 import os
 import random
+import signal
 import sys
 import time
+import traceback
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from guestcred.credential import shown_name
+from guestcred.errors import GuestcredError
 from guestcred.guest import read_guest
 from guestcred.smbios import parse
-from vm.boot import boot
+from vm.boot import GUESTS, boot
 from vm.booted import Booted
 from vm.images import RELEASES, CannotRun, Image, Release, build_image, missing_tools
 from vm.mend import Cost, verify_mend
@@ -66,6 +70,16 @@ def compare_with_pid1(booted: Booted, release: Release) -> tuple[int, int, int]:
     return strings, len(predicted), len(system)
 
 
+def hold_verdict(check: dict[str, object], system: dict[str, bytes]) -> None:
+    """What `check` printed in the guest, against PID 1: each name's place, in `@system` or not, and its size."""
+    credentials = check["credentials"]
+    assert isinstance(credentials, list)
+    here = {one["name"]: one["size"] for one in credentials if one["status"] != "missing"}
+    _expect(here, {shown_name(name): len(value) for name, value in system.items()}, "what check finds in @system")
+    there = {one["name"] for one in credentials if one["status"] == "missing"} & here.keys()
+    _expect(there, set(), "missing by check, and in @system")
+
+
 def verify(booted: Booted, scenario: Scenario, release: Release) -> tuple[int, int, int]:
     """Hold one guest's results against PID 1, the scenario and themselves."""
     live = booted.result("guestcred", "check", "--format", "json")
@@ -73,10 +87,12 @@ def verify(booted: Booted, scenario: Scenario, release: Release) -> tuple[int, i
         assert "Traceback" not in str(one["err"]), one
     if scenario.exit is not None:
         _expect(live["status"], scenario.exit, f"exit status of check ({live['err'] or live['out']})")
-    if live["status"] == 3:
+    if scenario.exit == 3:
         return 0, 0, 0
     counted = compare_with_pid1(booted, release)
+    _expect(counted[0] > 0, bool(scenario.strings or scenario.structures), "whether strings were offered")
     check = booted.json("check")
+    hold_verdict(check, read_guest(str(booted.guest)).system or {})
     credentials, findings = check["credentials"], check["findings"]
     assert isinstance(credentials, list) and isinstance(findings, list)
     counts = Counter(" ".join(filter(None, (one["status"], one["cause"]))) for one in credentials)
@@ -104,6 +120,8 @@ def run_one(image: Image, scenario: Scenario) -> Outcome:
         cost = verify_mend(booted, scenario.mend) if scenario.mend else None
     except AssertionError as error:
         problem = str(error)
+    except (LookupError, ValueError, OSError, GuestcredError) as error:  # what a broken guest brought back
+        problem = "".join(traceback.format_exception(error)[-2:])
     return Outcome(scenario.name, release.name, scenario.shown, *counted, time.monotonic() - begin, problem, cost)
 
 
@@ -143,6 +161,16 @@ def package() -> Path:
     return found[-1]
 
 
+def end_guests_with_us() -> None:
+    """On SIGTERM: end every QEMU, so that the threads that wait for them come to an end too, and clear away."""
+
+    def end(*_: object) -> None:
+        GUESTS.stop()
+        sys.exit(128 + signal.SIGTERM)
+
+    signal.signal(signal.SIGTERM, end)
+
+
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m vm.run", description=__doc__)
     parser.add_argument("--full", action="store_true", help="all scenarios, not only the core")
@@ -172,6 +200,7 @@ def main() -> int:
         return 0
     jobs = [(image, one) for one in chosen for image in images if image.release.name in one.only]
     outcomes: list[Outcome] = []
+    end_guests_with_us()
     with ThreadPoolExecutor(AT_ONCE) as pool:
         for number, outcome in enumerate(pool.map(lambda job: run_one(*job), jobs), 1):
             outcomes.append(outcome)
