@@ -212,7 +212,8 @@ def services(unit: str | None = None, root: str = "/", systemd: int | None = Non
         look = only(look, name)
     else:
         table = tree.read(TABLE) or b""
-        offered = frozenset(one.name for one in judge(parse(table).structures, version) if isinstance(one, Accepted))
+        verdicts = judge(parse(table).structures, version)
+        offered = {one.name: one.shown for one in verdicts if isinstance(one, Accepted)}
     judged = judge_services(tree, look, offered, version)
     if form == "json":
         _print_json(report.services_json(judged))

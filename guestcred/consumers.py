@@ -8,6 +8,7 @@ from guestcred.access import READ, SEARCH, Access, may
 from guestcred.config import read_services
 from guestcred.credential import name_is_valid
 from guestcred.errors import GuestcredError
+from guestcred.offered import shown_file
 from guestcred.records import Record
 from guestcred.saved import from_json, to_json
 from guestcred.tree import Tree
@@ -146,7 +147,7 @@ def consumers_json(look: Look) -> dict[str, object]:
         "schema": SCHEMA,
         "units": [to_json(one.unit) for one in look.consumers],
         "delivered": {
-            one.unit.folder: [to_json(file) for file in one.delivered]
+            one.unit.folder: [to_json(file) | {"name": shown_file(file.name, file.size)} for file in one.delivered]
             for one in look.consumers
             if one.delivered is not None
         },

@@ -70,7 +70,7 @@ def plan_rescues(comparison: Comparison, blocked: dict[str, str]) -> tuple[tuple
         if why_not is None:
             rescues.append(File(one.name, one.size, f"{RESCUE}/{one.name}"))
         else:
-            lost.setdefault((one.status, one.cause or "unknown", why_not), []).append(one.name)
+            lost.setdefault((one.status, one.cause or "unknown", why_not), []).append(one.shown)
     left = [_left(names, *key) for key, names in lost.items()]
     for refused in refusals(comparison.rejected):
         mine = (refused.code, refused.hint)
@@ -89,6 +89,8 @@ def _why_not(one: Credential, fronts: frozenset[str], blocked: dict[str, str]) -
         return "what was imported is not written over"
     if one.cause in DECISIONS:
         return "that is a decision, and guestcred does not overrule it"
+    if one.shown != one.name:
+        return "NAME= is missing before it, and a file of that name would show the secret"
     if one.name in fronts:
         return "the table stops in it, so that its value may be only the front"
     if one.name in blocked:

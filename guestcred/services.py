@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from guestcred.compare import Finding
 from guestcred.consumers import CONFIGURED, Consumer, Delivered, Look
-from guestcred.credential import name_is_valid, printable
+from guestcred.credential import name_is_valid
 from guestcred.errors import USAGE, GuestcredError
 from guestcred.guest import SYSTEM
+from guestcred.offered import shown_file
 from guestcred.records import Record
 from guestcred.stores import ENCRYPTED_PATH, SEARCH_PATH, candidates, glob_matches, imported_names, search_path
 from guestcred.tree import Tree
@@ -65,11 +66,11 @@ class Services(Record):
     findings: tuple[Finding, ...]
 
 
-def judge_services(tree: Tree, look: Look, offered: frozenset[str] | None, systemd: int | None) -> Services:
+def judge_services(tree: Tree, look: Look, offered: dict[str, str] | None, systemd: int | None) -> Services:
     """The outcome of every request, and what is wrong with it.
 
     A unit of which nothing is to be told, such as one of systemd's own that found nothing, is left out.
-    `offered` are the names that the hypervisor offered; None where only some units were looked at, so that
+    `offered` are the names that the hypervisor offered, each with the form that may be shown; None where only some units were looked at, so that
     nothing can be said of what nobody requests.
     """
     services, findings = [], []
@@ -103,7 +104,7 @@ def only(look: Look, name: str) -> Look:
 
 def _outcomes(tree: Tree, consumer: Consumer, look: Look, systemd: int | None) -> tuple[Outcome, ...]:
     unit = consumer.unit
-    given = {one.name: one for one in consumer.delivered or ()}
+    given = {shown_file(one.name, one.size): one for one in consumer.delivered or ()}
     found: dict[str, Outcome] = {}
     for request in unit.requests:
         for one in _sources(tree, request, look.outside, systemd):
@@ -141,7 +142,7 @@ def _sources(tree: Tree, request: Request, outside: dict[str, int | None], syste
         places = (*SEARCH_PATH, *ENCRYPTED_PATH)
         front = len(source.removesuffix("*"))
         names = [name for name in imported_names(tree, source, places) if _valid(name)]
-        found = [_stored(tree, request.id + name[front:] if request.id else name, name, places) for name in names]
+        found = [_imported(tree, request.id + name[front:] if request.id else name, name, places) for name in names]
         return found or [_Source(request.id or source, source, (), False, None)]
     if source[:1] != "/":
         return [_stored(tree, request.id, source, search_path(request.encrypted, systemd) if _valid(source) else ())]
@@ -167,6 +168,16 @@ def _stored(tree: Tree, identifier: str, name: str, places: tuple[str, ...]) -> 
     seen = tree.status(tree.follow(paths[0])) if paths else None
     encrypted = bool(paths) and paths[0].rpartition("/")[0] in ENCRYPTED_PATH
     return _Source(identifier, name, paths, encrypted, seen and seen.st_size)
+
+
+def _imported(tree: Tree, identifier: str, name: str, places: tuple[str, ...]) -> _Source:
+    """What a pattern found; the name is whatever was offered, and so it may be a secret."""
+    one = _stored(tree, identifier, name, places)
+    shown = name if one.size is None else shown_file(name, one.size)
+    if shown == name:
+        return one
+    paths = tuple(f"{path.removesuffix(name)}{shown}" for path in one.paths)
+    return _Source(f"{identifier.removesuffix(name)}{shown}", shown, paths, one.encrypted, one.size)
 
 
 def _outcome(tree: Tree, request: Request | None, one: _Source, running: bool, given: Delivered | None) -> Outcome:
@@ -234,13 +245,20 @@ def _made_fatal(unit: Unit, one: Outcome) -> str:
     return f"to make its absence fatal, type 'systemctl edit {unit.name}' and write [{section}] {line}"
 
 
-def _unrequested(tree: Tree, look: Look, offered: frozenset[str]) -> list[Finding]:
+def _size(tree: Tree, path: str) -> int:
+    seen = tree.status(path)
+    return 0 if seen is None else seen.st_size
+
+
+def _unrequested(tree: Tree, look: Look, offered: dict[str, str]) -> list[Finding]:
     requests = [request for one in look.consumers for request in one.unit.requests]
     names = {request.source.removeprefix(f"/{SYSTEM}/") for request in requests if request.setting != IMPORT}
     patterns = [request.source for request in requests if request.setting == IMPORT]
+    system = tree.resolve(SYSTEM)
+    there = {name: shown_file(name, _size(tree, f"{system}/{name}")) for name in tree.names(system) or ()}
     idle = [
-        printable(name.encode("utf-8", "surrogateescape"))
-        for name in sorted(offered.union(tree.names(tree.resolve(SYSTEM)) or ()))
+        shown
+        for name, shown in sorted((there | offered).items())
         if name not in names and not name.startswith(SYSTEMD_OWN)
         if not any(glob_matches(pattern, name) for pattern in patterns)
     ]

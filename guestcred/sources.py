@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from guestcred.config import Service
 from guestcred.credential import name_is_valid
+from guestcred.offered import is_secret_file
 from guestcred.records import Record
 from guestcred.stores import RESCUE, SEARCH_PATH, glob_matches
 from guestcred.tree import Tree
@@ -28,7 +29,10 @@ def find_sources(tree: Tree, service: Service, rescues: Rescues) -> tuple[Source
             found[identifier] = Source(identifier, *place_value)
     for pattern in service.imports:
         for name in _names(tree, rescues):
-            if glob_matches(pattern, name) and name not in found and (place_value := _load(tree, name, rescues)):
+            if not glob_matches(pattern, name) or name in found or (place_value := _load(tree, name, rescues)) is None:
+                continue
+            # a name that may be the secret itself helps no service, and would be told of in the report
+            if not is_secret_file(name, len(place_value[1])):
                 found[name] = Source(name, *place_value)
     for identifier, value in service.defaults:
         found.setdefault(identifier, Source(identifier, f"{service.path} ({service.unit}, set {identifier})", value))

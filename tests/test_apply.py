@@ -433,6 +433,29 @@ def test_no_value_is_told_anywhere(root: Path) -> None:
     assert {Path(path).name for path in holding} == {"KEY", "key", "set"}
 
 
+BARE = "aHVudGVyMi1odW50ZXIyLWh1bnRlcjI"  # base64 without its padding: what PID 1 takes for a name
+
+
+@pytest.mark.parametrize("imported", [False, True], ids=["missing", "imported"])
+def test_a_secret_whose_name_was_forgotten_is_told_nowhere(root: Path, imported: bool) -> None:
+    offer(root, {"KEY": SECRET, BARE: ""}, [BARE] if imported else [])
+    put(root, "etc/guestcred/demo.toml", DEMO + 'import = ["*"]\n')
+    told = [apply(root, *options) for options in (["--dry-run"], ["--format", "json"], [], ["--format", "json"])]
+    assert {done.returncode for done in told} == ({0} if imported else {1})
+    assert not [done for done in told if BARE[5:] in done.stdout + done.stderr]
+    assert not [path for path, (*_, content) in standing(root).items() if BARE[5:] in f"{path} {content!r}"]
+    assert ("aHVu... was offered but not imported" in told[2].stdout) is not imported
+    assert (root / "run/credstore/KEY").read_text() == SECRET
+
+
+def test_a_secret_whose_name_was_forgotten_is_not_told_the_journal(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[list[str]] = []
+    monkeypatch.setattr(journal, "tell", lambda plan, _: told.extend(journal.entries(plan)))
+    offer(root, {BARE: ""})
+    assert commands.apply(root=str(root)) == 1
+    assert "GUESTCRED_NAME=aHVu..." in told[0] and BARE[5:] not in str(told)
+
+
 def test_the_journal_is_told_names_and_causes(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     told: list[object] = []
     monkeypatch.setattr(journal, "tell", lambda plan, headline: told.append((journal.entries(plan), headline)))

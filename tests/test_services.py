@@ -245,6 +245,25 @@ def test_nobody_requests_it(tree: Build) -> None:
     run("--root", root, "services", "demo")
 
 
+@pytest.mark.parametrize("value", [b"", b"="])
+@pytest.mark.parametrize("requested", [False, True])
+def test_a_secret_whose_name_was_forgotten_is_not_told(
+    tree: Build, tmp_path: Path, value: bytes, requested: bool
+) -> None:
+    bare = "aHVudGVyMi1odW50ZXIyLWh1bnRlcjI" if not value else "aHVudGVyMi1odW50ZXIyIQ"
+    file = given(bare, len(value))
+    units = [consumer(imports("*"), delivered=(file,))] if requested else [consumer(default("x"), delivered=(file,))]
+    root = tree([b"io.systemd.credential:" + bare.encode() + b"=" + value], {bare: value}, units=units)
+    run("--root", root, "capture", tmp_path / "out")
+    assert bare[5:] not in (tmp_path / "out/units.json").read_text()
+    printed = [run("--root", root, "services", "--format", form, status=None) for form in ("text", "json")]
+    assert not [text for text in printed if bare[5:] in text] and all("aHVu..." in text for text in printed)
+    (root / "sys/firmware/dmi/tables/DMI").unlink()
+    assert bare[5:] not in run("--root", root, "services", status=None)
+    (root / "run/credentials/@system" / bare).unlink()
+    assert bare[5:] not in run("--root", root, "services", status=None)
+
+
 def test_what_systemd_itself_asks_for_in_case_is_told_where_it_is_there(tree: Build) -> None:
     units = [consumer(load("tmpfiles.extra", "tmpfiles.extra"), imports("login.*"), user="", name="s.service")]
     assert run("--root", tree(units=units), "services") == "agrees: no credentials are requested (systemd 257)\n"
