@@ -129,11 +129,11 @@ def _plan(tree: Tree, services: tuple[Service, ...], guest: Guest) -> tuple[Plan
     from guestcred.stores import RESCUE, find_blocking, rescued_names
     from guestcred.users import find_user
 
-    offered, _, comparison = _judged(guest, None)
+    offered, evidence, comparison = _judged(guest, None)
     missing = {one.name for one in comparison.credentials if one.status == "missing"}
     accepted = {one.name: one for one in offered if isinstance(one, Accepted) and one.name in missing}
     blocked = {name: path for name, one in accepted.items() if (path := find_blocking(tree, name, one.value))}
-    rescues, left = planning.plan_rescues(comparison, blocked)
+    rescues, left = planning.plan_rescues(comparison, blocked, evidence.undecided)
     changed: dict[str, bytes | None] = dict.fromkeys(rescued_names(tree)) | {
         one.name: accepted[one.name].value for one in rescues
     }

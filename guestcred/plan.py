@@ -56,21 +56,27 @@ class Plan(Record):
         return "findings" if self.left else "mended" if self.rescues else "agrees"
 
 
-def plan_rescues(comparison: Comparison, blocked: dict[str, str]) -> tuple[tuple[File, ...], tuple[Left, ...]]:
+def plan_rescues(
+    comparison: Comparison, blocked: dict[str, str], undecided: bool
+) -> tuple[tuple[File, ...], tuple[Left, ...]]:
     """Which missing credentials go to run/credstore, and all findings that this does not mend.
 
-    `blocked` has the path of another credential in the way of one.
+    `blocked` has the path of another credential in the way of one; `undecided` says that systemd's refusal may be
+    a decision, and that it could not be asked.
     """
     rescues: list[File] = []
     lost: dict[tuple[str, str, str], list[str]] = {}
     for one in comparison.credentials:
         if one.status not in STATUS_SENTENCES:
             continue
-        why_not = _why_not(one, comparison.fronts, blocked)
+        cause = one.cause or "unknown"
+        if undecided and one.status == "missing" and cause not in DECISIONS:
+            cause = "undecided"
+        why_not = _why_not(one, cause, comparison.fronts, blocked)
         if why_not is None:
             rescues.append(File(one.name, one.size, f"{RESCUE}/{one.name}"))
         else:
-            lost.setdefault((one.status, one.cause or "unknown", why_not), []).append(one.shown)
+            lost.setdefault((one.status, cause, why_not), []).append(one.shown)
     left = [_left(names, *key) for key, names in lost.items()]
     for refused in refusals(comparison.rejected):
         mine = (refused.code, refused.hint)
@@ -83,12 +89,16 @@ def plan_rescues(comparison: Comparison, blocked: dict[str, str]) -> tuple[tuple
     return tuple(rescues), tuple(left)
 
 
-def _why_not(one: Credential, fronts: frozenset[str], blocked: dict[str, str]) -> str | None:
+def _why_not(one: Credential, cause: str, fronts: frozenset[str], blocked: dict[str, str]) -> str | None:
     """Why a lost credential is not rescued, in words for its finding; None where it is."""
     if one.status != "missing":
         return "what was imported is not written over"
-    if one.cause in DECISIONS:
+    if cause in DECISIONS:
         return "that is a decision, and guestcred does not overrule it"
+    if cause == "undecided":
+        return "that may be a decision, and guestcred overrules none"
+    if cause == "unreadable":
+        return "systemd looks there first, and would still not find it"
     if one.shown != one.name:
         return "NAME= is missing before it, and a file of that name would show the secret"
     if one.name in fronts:

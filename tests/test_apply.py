@@ -135,6 +135,34 @@ def test_decisions_are_not_overruled(root: Path, told: dict[str, object], cmdlin
     ]
 
 
+@pytest.mark.parametrize("unasked", ["container", "confidential"])
+def test_a_decision_that_could_not_be_asked_for_is_not_overruled(root: Path, unasked: str) -> None:
+    facts(root, unasked=[unasked])
+    done = apply(root)
+    assert done.returncode == 1 and "not rescued: that may be a decision" in done.stdout
+    assert not (root / "run/credstore").exists()
+    assert [(one["names"], one["cause"]) for one in report(root)["findings"]] == [(["KEY"], "undecided")]
+    command = [*PROGRAM, "--root", str(root), "check", "--format", "json"]
+    check = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, check=False)
+    assert json.loads(check.stdout)["credentials"][0]["cause"] == "unknown"
+    # systemd 252 knows no confidential VM, and cannot tell of one either
+    facts(root, unasked=[unasked], systemd="systemd 252 (252.39)")
+    assert apply(root).returncode == (1 if unasked == "container" else 0)
+
+
+@pytest.mark.parametrize("told", [{"container": "lxc"}, {"confidential": "sev"}, {}])
+@pytest.mark.parametrize("plant", [lambda path: path.symlink_to(path.name), lambda path: path.mkdir()])
+def test_what_stands_in_system_hides_no_decision(
+    root: Path, told: dict[str, object], plant: Callable[[Path], None]
+) -> None:
+    facts(root, **told)
+    plant(root / "run/credentials/@system/KEY")
+    done = apply(root)
+    cause = {"container": "container", "confidential": "confidential-vm"}.get(next(iter(told), ""), "unreadable")
+    assert done.returncode == 1 and not (root / "run/credstore").exists()
+    assert [(one["names"], one["cause"]) for one in report(root)["findings"]] == [(["KEY"], cause)]
+
+
 @pytest.mark.parametrize(
     ("told", "entries"),
     [
