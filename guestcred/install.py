@@ -24,6 +24,7 @@ from guestcred.changes import (
     Wanted,
     find_changes,
 )
+from guestcred.credential import TOTAL_SIZE_MAX
 from guestcred.errors import FINDINGS, GuestcredError
 from guestcred.folders import Folder, open_root, refuse_disk, refuse_untrusted
 from guestcred.plan import Plan
@@ -93,6 +94,8 @@ class Installation:
             if changes.rescue and self._store is None:
                 self._store = self._made(STORE, STORE_MODE)
             _clear(home, self._store, changes)
+            if changes.generation is not None:
+                _clear_strangers(home)
             made: list[tuple[Folder, str]] = []
             try:
                 _write(home, self._store, changes, wanted, made)
@@ -121,6 +124,30 @@ def _clear(home: Folder, store: Folder | None, changes: Changes) -> None:
         home.remove(name) if name == NEXT else home.remove_folder(name)
     if store is not None and NEXT_RESCUE in changes.retract:
         store.remove(NEXT_RESCUE)
+
+
+def _clear_strangers(home: Folder) -> None:
+    """Remove what services' users put into their folders, which may leave no room for what is to be written.
+
+    What guestcred wrote there has group 0, which they cannot give, one name, and a limit on its size.
+    """
+    current = home.target(CURRENT)
+    if current is None or home.status(current) is None:
+        return
+    with home.open(current) as generation:
+        for unit in generation.names():
+            if unit == REPORT:
+                continue
+            with generation.open(unit) as folder:
+                found = {name: status for name in folder.names() if (status := folder.status(name)) is not None}
+                ours = {name: one.st_size for name, one in found.items() if _is_ours(one)}
+                keep = ours.keys() if sum(ours.values()) <= TOTAL_SIZE_MAX else ()
+                for name in found.keys() - keep:
+                    _take_back(folder, name, False)
+
+
+def _is_ours(status: os.stat_result) -> bool:
+    return stat.S_ISREG(status.st_mode) and status.st_gid == 0 and status.st_nlink == 1
 
 
 def _write(
@@ -207,4 +234,4 @@ def _take_back(folder: Folder, name: str, rescue: bool) -> None:
             return
         folder.remove_folder(name) if stat.S_ISDIR(status.st_mode) else folder.remove(name)
     except GuestcredError:
-        pass  # the failure itself is what must be told, and the next run clears what is left
+        pass  # the failure to write is what must be told, and the next run clears what is left

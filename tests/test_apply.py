@@ -435,12 +435,73 @@ def test_a_full_tmpfs(root: Path) -> None:
         before = standing(root)
         put(root, "etc/guestcred/demo.toml", DEMO + f'set = ["big:{"x" * 100_000}"]\n')
         done = apply(root)
-        assert done.returncode == 1 and done.stderr.endswith("/big: no space left on device\n")
+        assert (
+            done.returncode == 1
+            and "/big: no space left on device\nguestcred: hint: see what fills it: df -h " in done.stderr
+        )
         assert standing(root) == before
         put(root, "etc/guestcred/demo.toml", DEMO + 'set = ["big:no"]\n')
         assert apply(root).returncode == 0 and delivered(root, "demo") == {"key": SECRET, "big": "no"}
     finally:
         subprocess.run(["umount", home], check=True)
+
+
+def fill_with_a_file(folder: Path) -> None:
+    (folder / "junk").write_bytes(b"x" * 20_000)
+    os.chown(folder / "junk", 901, 901)
+
+
+def fill_with_folders(folder: Path) -> None:
+    (folder / "a/b/c").mkdir(parents=True)
+    (folder / "a/b/c/junk").write_bytes(b"x" * 20_000)
+    for path in folder.rglob("*"):
+        os.chown(path, 901, 0 if path.name == "key" else 901)
+
+
+def fill_with_names(folder: Path) -> None:
+    for number in range(200):
+        os.link(folder / "key", folder / f"link-{number}")
+
+
+def fill_what_is_ours(folder: Path) -> None:
+    (folder / "key").write_bytes(b"x" * (1 << 20 | 20_000))
+
+
+@pytest.mark.parametrize("fill", [fill_with_a_file, fill_with_folders, fill_with_names, fill_what_is_ours])
+def test_a_service_s_user_leaves_no_room(root: Path, fill: Callable[[Path], None]) -> None:
+    need("mount")
+    home = root / "run/guestcred"
+    home.mkdir()
+    size = (1 << 20) + (1 << 16) if fill is fill_what_is_ours else 1 << 16
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size},nr_inodes=220,mode=711", "tmpfs", home], check=True)
+    try:
+        put(root, "etc/guestcred/demo.toml", DEMO)
+        put(root, "etc/guestcred/other.toml", '[services.other]\nuser = "other"\nset = ["a:b"]\n')
+        assert apply(root).returncode == 0
+        fill(home / "demo.service")
+        put(root, "etc/guestcred/other.toml", f'[services.other]\nuser = "other"\nset = ["a:{"c" * 36_000}"]\n')
+        done = apply(root)
+        assert done.returncode == 0, done
+        assert delivered(root, "demo") == {"key": SECRET} and "nothing to change" in apply(root).stdout
+    finally:
+        subprocess.run(["umount", home], check=True)
+
+
+def test_a_lease_on_a_file_stops_nothing(root: Path) -> None:
+    put(root, "etc/guestcred/demo.toml", DEMO)
+    apply(root)
+    for folder in (root.parent, root, root / "run"):
+        folder.chmod(0o755)
+    held = (
+        "import fcntl, os, signal, sys, time; signal.signal(signal.SIGIO, signal.SIG_IGN)\n"
+        "fcntl.fcntl(os.open(sys.argv[1], os.O_RDONLY), fcntl.F_SETLEASE, fcntl.F_WRLCK); print(flush=True); time.sleep(60)"
+    )
+    command = [PROGRAM[0], "-c", held, str(root / "run/guestcred/demo.service/key")]
+    with subprocess.Popen(command, user=901, group=901, extra_groups=[], stdout=subprocess.PIPE) as holder:
+        assert holder.stdout is not None and holder.stdout.readline() == b"\n"
+        done = apply(root)
+        holder.kill()
+    assert done.returncode == 0 and delivered(root, "demo") == {"key": SECRET}, done
 
 
 def test_no_value_is_told_anywhere(root: Path) -> None:
