@@ -141,11 +141,11 @@ def _plan(tree: Tree, services: tuple[Service, ...], guest: Guest) -> tuple[Plan
     for service in services:
         user = find_user(tree, service.user)
         if user is None:
-            raise planning.unknown_user(service)
+            raise planning.unknown_user(service, tree.shown(service.path))
         wanted.append((service, user, find_sources(tree, service, changed)))
     values = {one.place: one.value for *_, sources in wanted for one in sources}
     values |= {f"{RESCUE}/{one.name}": accepted[one.name].value for one in rescues}
-    return planning.Plan(comparison, rescues, planning.plan_directories(wanted), left), values
+    return planning.Plan(comparison, rescues, planning.plan_directories(wanted, tree.shown), left), values
 
 
 def why(name: str, root: str = "/", systemd: int | None = None, form: str = "text") -> int:

@@ -11,6 +11,10 @@ from guestcred.sources import Source
 from guestcred.stores import RESCUE
 from guestcred.users import User
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 # where systemd takes nothing because somebody decided so, guestcred does not overrule it
 DECISIONS = {"container", "confidential-vm", "import-disabled"}
 
@@ -113,21 +117,26 @@ def _left(names: list[str], status: str, cause: str, why_not: str) -> Left:
     return Left(tuple(names), status, cause, Finding(told.code, f"{told.message}; not rescued: {why_not}", told.hint))
 
 
-def plan_directories(wanted: list[tuple[Service, User, tuple[Source, ...]]]) -> tuple[Directory, ...]:
-    """The services' directories. Raises one GuestcredError for all that is required and has no source."""
+def plan_directories(
+    wanted: list[tuple[Service, User, tuple[Source, ...]]], shown: Callable[[str], str]
+) -> tuple[Directory, ...]:
+    """The services' directories. Raises one GuestcredError for all that is required and has no source.
+
+    `shown` makes a path below the root one that a person would type.
+    """
     missing: list[str] = []
     names: list[str] = []
     for service, _, sources in wanted:
         found = {source.id for source in sources}
         for identifier in service.required:
             if identifier not in found:
-                missing.append(f"{identifier} ({service.unit}, {service.path})")
+                missing.append(f"{identifier} ({service.unit}, {shown(service.path)})")
                 names.append(dict(service.load).get(identifier, identifier))
     if missing:
         verb = "is" if len(missing) == 1 else "are"
         raise GuestcredError(
             f"{', '.join(missing)} {verb} required and nowhere to be found",
-            f"follow it: guestcred why {names[0]}",
+            f"make the file {shown(names[0][1:])}" if names[0][0] == "/" else f"follow it: guestcred why {names[0]}",
             status=FINDINGS,
         )
     return tuple(_directory(service, user, sources) for service, user, sources in wanted)
@@ -144,10 +153,10 @@ def _directory(service: Service, user: User, sources: tuple[Source, ...]) -> Dir
     return Directory(service.unit, user.name, user.uid, files, tuple(skipped))
 
 
-def unknown_user(service: Service) -> GuestcredError:
-    """The error for a service whose user does not exist."""
+def unknown_user(service: Service, path: str) -> GuestcredError:
+    """The error for a service whose user does not exist; `path` is the file that names it, as a person would type it."""
     return GuestcredError(
-        f"{service.path}: services.{service.unit.removesuffix('.service')}.user: there is no user {service.user!r}",
+        f"{path}: services.{service.unit.removesuffix('.service')}.user: there is no user {service.user!r}",
         "create it before guestcred.service runs, by sysusers.d(5) for instance",
         status=FINDINGS,
     )

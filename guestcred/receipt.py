@@ -6,7 +6,7 @@ from _json import encode_basestring_ascii as quoted  # `import json` costs half 
 
 from guestcred import report
 from guestcred.plan import File, Plan
-from guestcred.words import count, size
+from guestcred.words import count, size, visible
 
 
 def report_json(plan: Plan) -> dict[str, object]:
@@ -68,7 +68,7 @@ def headline(plan: Plan) -> str:
 
 def plan_text(plan: Plan, did: str, root: str, colour: bool) -> str:
     """The verdict, then a line for each credential that is to stand somewhere, then what is left to mend."""
-    at = root.rstrip("/") + "/"
+    at = visible(root.rstrip("/") + "/")
     names = [one.name for one in plan.rescues]
     for directory in plan.directories:
         names += [*(one.name for one in directory.files), *directory.skipped]
@@ -76,7 +76,7 @@ def plan_text(plan: Plan, did: str, root: str, colour: bool) -> str:
     lines = [f"{headline(plan)}; {did}"]
     lines += [f"  rescued    {_row(one, width, at)}" for one in plan.rescues]
     for directory in plan.directories:
-        lines.append(f"  {at}run/guestcred/{directory.unit} for {directory.user}:")
+        lines.append(f"  {at}run/guestcred/{directory.unit} for {visible(directory.user)}:")
         lines += [f"    given    {_row(one, width, at)}" for one in directory.files]
         lines += [f"    skipped  {name:<{width}}  no source has it" for name in directory.skipped]
     for left in plan.left:
@@ -85,4 +85,4 @@ def plan_text(plan: Plan, did: str, root: str, colour: bool) -> str:
 
 
 def _row(one: File, width: int, at: str) -> str:
-    return f"{one.name:<{width}}  {size(one.size):>10}  {at}{one.place}"
+    return f"{one.name:<{width}}  {size(one.size):>10}  {at}{visible(one.place)}"

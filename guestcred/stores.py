@@ -42,6 +42,8 @@ def split_load(setting: str) -> tuple[str, str]:
 
 def glob_matches(pattern: str, name: str) -> bool:
     """Whether `ImportCredential=` takes `name`: a `*` may stand at the pattern's end only (systemd.exec(5))."""
+    if pattern == "*":
+        return not name.startswith(".")  # glob(7); load_credential_glob() asks for no GLOB_PERIOD
     return name.startswith(pattern[:-1]) if pattern.endswith("*") else name == pattern
 
 
@@ -66,6 +68,8 @@ def rescue_mark(name: str) -> int:
 
 def is_rescued(name: str, status: os.stat_result) -> bool:
     """Whether guestcred put the file there that has this name and `status`."""
+    if not stat.S_ISREG(status.st_mode):
+        return False
     if name == NEXT_RESCUE:
         return status.st_mtime_ns // 10**9 == RESCUED_SECOND
     return status.st_mtime_ns == rescue_mark(name)
@@ -78,7 +82,8 @@ def find_blocking(tree: Tree, name: str, value: bytes) -> str | None:
         status = tree.status(path)
         if status is None or (folder == RESCUE and is_rescued(name, status)):
             continue
-        if not stat.S_ISREG(status.st_mode) or not compare_digest(tree.read(path) or b"", value):
+        same_size = stat.S_ISREG(status.st_mode) and status.st_size == len(value)
+        if not same_size or not compare_digest(tree.read(path) or b"", value):
             return path
     return None
 

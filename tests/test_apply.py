@@ -234,6 +234,49 @@ def test_service_directories(root: Path) -> None:
     assert report(root)["services"][0]["skipped"] == ["n"]
 
 
+def test_links_in_a_credstore_are_followed_as_systemd_does(root: Path) -> None:
+    put(root, "etc/keys/tls", "tls")
+    (root / "etc/credstore").mkdir()
+    (root / "etc/credstore/TLS").symlink_to("../keys/tls")
+    put(root, "etc/guestcred/demo.toml", DEMO + 'import = ["TLS*"]\n')
+    assert apply(root).returncode == 0 and delivered(root, "demo") == {"key": SECRET, "TLS": "tls"}
+
+
+def test_an_import_passes_over_what_is_no_file(root: Path) -> None:
+    put(root, "etc/credstore/FOLDER/file", "in a folder")
+    put(root, "usr/lib/credstore/FOLDER", "behind it")
+    (root / "etc/credstore/LOOP").symlink_to("LOOP")
+    put(root, "etc/credstore/.hidden", "by glob(7)")
+    put(root, "etc/guestcred/demo.toml", DEMO + 'import = ["*"]\n')
+    assert apply(root).returncode == 0
+    assert delivered(root, "demo") == {"key": SECRET, "KEY": SECRET, "FOLDER": "behind it"}
+
+
+@pytest.mark.parametrize("setting", ["tls:TLS", "tls:/etc/credstore/TLS"])
+def test_a_source_that_is_no_file_is_named(root: Path, setting: str) -> None:
+    put(root, "etc/credstore/TLS/file", "in a folder")
+    put(root, "etc/guestcred/demo.toml", f'[services.demo]\nuser = "demo-svc-user"\nload = ["{setting}"]\n')
+    done = apply(root)
+    assert done.returncode == 1 and standing(root) == {}
+    assert done.stderr.startswith(
+        f"guestcred: error: {root}/etc/guestcred/demo.toml: services.demo.load: 'tls': cannot read {root}/etc/credstore/TLS: not a regular file\n"
+    )
+
+
+def test_an_absolute_source_that_is_required(root: Path) -> None:
+    put(root, "etc/guestcred/demo.toml", '[services.demo]\nuser = "demo-svc-user"\nload = ["a:/etc/a"]\nrequired = ["a"]\n')  # fmt: skip
+    done = apply(root)
+    assert done.returncode == 1 and done.stderr.endswith(f"guestcred: hint: make the file {root}/etc/a\n")
+
+
+def test_nothing_steers_a_terminal(root: Path) -> None:
+    put(root, "etc/guestcred/\x1b[31m.toml", '[services.demo]\nuser = "demo-svc-user"\nset = ["a:b"]\n')
+    assert "\x1b" not in apply(root).stdout and "\\x1b[31m.toml" in apply(root).stdout
+    put(root, "etc/guestcred/\x1b[31m.toml", '[services.demo]\nuser = "nobody-here"\n')
+    done = apply(root)
+    assert "\x1b" not in done.stderr and f"{root}/etc/guestcred/\\x1b[31m.toml" in done.stderr
+
+
 def test_another_user_can_read_neither(root: Path) -> None:
     put(root, "etc/guestcred/demo.toml", DEMO)
     apply(root)
@@ -255,8 +298,9 @@ def test_missing_required_ones_are_all_named(root: Path) -> None:
     put(root, "etc/guestcred/demo.toml", DEMO + 'import = ["T*"]\nrequired = ["key", "T1"]\n[services.b]\nuser = "other"\nload = ["x:X"]\nrequired = ["x"]\n')  # fmt: skip
     done = apply(root)
     assert done.returncode == 1 and standing(root) == {}
+    at = f"{root}/etc/guestcred/demo.toml"
     assert done.stderr == (
-        "guestcred: error: x (b.service, etc/guestcred/demo.toml), T1 (demo.service, etc/guestcred/demo.toml) are required and nowhere to be found\n"
+        f"guestcred: error: x (b.service, {at}), T1 (demo.service, {at}) are required and nowhere to be found\n"
         "guestcred: hint: follow it: guestcred why X\n"
     )
 
@@ -459,7 +503,7 @@ def fill_with_folders(folder: Path) -> None:
 
 
 def fill_with_names(folder: Path) -> None:
-    for number in range(200):
+    for number in range(206):
         os.link(folder / "key", folder / f"link-{number}")
 
 
