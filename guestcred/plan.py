@@ -47,28 +47,34 @@ class Left(Record):
 
 
 class Plan(Record):
-    """All that shall stand when `apply` is done, and what is left to mend for somebody else."""
+    """All that shall stand when `apply` is done, and what is left to mend for somebody else.
+
+    `present` was missing, and others put it where a rescue would go or before it.
+    """
 
     comparison: Comparison
     rescues: tuple[File, ...]
+    present: tuple[File, ...]
     directories: tuple[Directory, ...]
     left: tuple[Left, ...]
 
     @property
     def verdict(self) -> str:
         """One of "findings" where something is left, "mended" and "agrees"."""
-        return "findings" if self.left else "mended" if self.rescues else "agrees"
+        return "findings" if self.left else "mended" if self.rescues or self.present else "agrees"
 
 
 def plan_rescues(
-    comparison: Comparison, blocked: dict[str, str], undecided: bool
-) -> tuple[tuple[File, ...], tuple[Left, ...]]:
-    """Which missing credentials go to run/credstore, and all findings that this does not mend.
+    comparison: Comparison, others: dict[str, tuple[str, bool]], undecided: bool
+) -> tuple[tuple[File, ...], tuple[File, ...], tuple[Left, ...]]:
+    """Which missing credentials go to run/credstore, which are there already, and all findings that this does not mend.
 
-    `blocked` has the path of another credential in the way of one; `undecided` says that systemd's refusal may be
-    a decision, and that it could not be asked.
+    `others` has the path of another's file in the way of one, and whether it holds the same bytes; `undecided` says
+    that systemd's refusal may be a decision, and that it could not be asked.
     """
     rescues: list[File] = []
+    present: list[File] = []
+    blocked = {name: path for name, (path, same) in others.items() if not same}
     lost: dict[tuple[str, str, str], list[str]] = {}
     for one in comparison.credentials:
         if one.status not in STATUS_SENTENCES:
@@ -77,7 +83,9 @@ def plan_rescues(
         if undecided and one.status == "missing" and cause not in DECISIONS:
             cause = "undecided"
         why_not = _why_not(one, cause, comparison.fronts, blocked)
-        if why_not is None:
+        if why_not is None and one.name in others:
+            present.append(File(one.name, one.size, others[one.name][0]))
+        elif why_not is None:
             rescues.append(File(one.name, one.size, f"{RESCUE}/{one.name}"))
         else:
             lost.setdefault((one.status, cause, why_not), []).append(one.shown)
@@ -90,7 +98,7 @@ def plan_rescues(
         finding for finding in comparison.findings if finding.code in STATUS_SENTENCES
     }
     left += [Left((), finding.code, None, finding) for finding in comparison.findings if finding not in told]
-    return tuple(rescues), tuple(left)
+    return tuple(rescues), tuple(present), tuple(left)
 
 
 def _why_not(one: Credential, cause: str, fronts: frozenset[str], blocked: dict[str, str]) -> str | None:

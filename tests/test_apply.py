@@ -8,6 +8,7 @@ import os
 import socket
 import subprocess
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from conftest import table_of
 
 from guestcred import commands, install, journal
 from guestcred.errors import GuestcredError
+from guestcred.stores import rescue_mark
 
 DEMO = '[services.demo]\nuser = "demo-svc-user"\nload = ["key:KEY"]\n'
 
@@ -113,7 +115,52 @@ def test_never_over_another_credential(root: Path, folder: str) -> None:
 
 def test_the_same_bytes_by_another_hand_are_fine(root: Path) -> None:
     inode = put(root, "run/credstore/KEY", SECRET).stat().st_ino
-    assert apply(root).returncode == 0 and (root / "run/credstore/KEY").stat().st_ino == inode
+    os.link(root / "run/credstore/KEY", root / "another-name")
+    done = apply(root)
+    assert done.returncode == 0 and (root / "run/credstore/KEY").stat().st_ino == inode
+    assert done.stdout == (
+        "mended: 1 credential there already; written\n"
+        f"  there      KEY    {len(SECRET)} bytes  {root}/run/credstore/KEY  by another hand\n"
+    )
+    assert report(root)["rescued"] == [] and report(root)["present"][0]["name"] == "KEY"
+
+
+def test_mode_and_owner_of_a_rescued_file_are_mended(root: Path) -> None:
+    apply(root)
+    (root / "run/credstore/KEY").chmod(0o644)
+    os.chown(root / "run/credstore/KEY", 901, 901)
+    assert apply(root).returncode == 0
+    assert standing(root)["run/credstore/KEY"] == (0o100400, 0, 0, 1, SECRET.encode())
+
+
+def test_a_folder_with_the_mark_is_not_ours(root: Path) -> None:
+    folder = root / "run/credstore/FOLDER"
+    folder.mkdir(parents=True)
+    os.utime(folder, ns=(rescue_mark("FOLDER"),) * 2)
+    assert apply(root).returncode == 0 and folder.exists()
+
+
+def test_of_two_replaced_rescues_none_or_both_are(root: Path) -> None:
+    need("strace")
+    offer(root, {"A": "old", "B": "old"})
+    apply(root)
+    offer(root, {"A": "new", "B": "new"})
+    command = [
+        "strace",
+        "-f",
+        "-qq",
+        "-o",
+        "/dev/null",
+        "-e",
+        "trace=linkat",
+        "-e",
+        "inject=linkat:error=ENOSPC:when=2",
+    ]
+    command += [*PROGRAM, "--root", str(root), "apply"]
+    assert subprocess.run(command, env=ENVIRONMENT, capture_output=True, check=False).returncode == 1
+    assert {path.name: path.read_text() for path in (root / "run/credstore").iterdir()} == {"A": "old", "B": "old"}
+    assert apply(root).returncode == 0
+    assert {path.name: path.read_text() for path in (root / "run/credstore").iterdir()} == {"A": "new", "B": "new"}
 
 
 @pytest.mark.parametrize(
@@ -449,6 +496,19 @@ def test_two_runs_at_once(root: Path) -> None:
     assert delivered(root, "demo") == {"key": SECRET} and "nothing to change" in apply(root).stdout
 
 
+def test_a_run_that_waited_reads_what_it_waited_for(root: Path) -> None:
+    put(root, "etc/guestcred/other.toml", '[services.other]\nuser = "other"\nset = ["a:old"]\n')
+    apply(root)
+    held = os.open(root / "run/guestcred", os.O_RDONLY)
+    fcntl.flock(held, fcntl.LOCK_EX)
+    command = [*PROGRAM, "--root", str(root), "apply"]
+    with subprocess.Popen(command, env=ENVIRONMENT, stdout=subprocess.DEVNULL) as run:
+        time.sleep(1)
+        put(root, "etc/guestcred/other.toml", '[services.other]\nuser = "other"\nset = ["a:new"]\n')
+        os.close(held)
+    assert run.returncode == 0 and delivered(root, "other") == {"a": "new"}
+
+
 def test_a_run_that_does_not_end_is_not_waited_for(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     apply(root)
     monkeypatch.setattr(install, "LOCK_SECONDS", 0.1)
@@ -630,6 +690,14 @@ def test_the_journal_is_told_names_and_causes(root: Path, monkeypatch: pytest.Mo
             "findings: 1 credential rescued, 2 findings left to mend",
         )
     ]
+
+
+@pytest.mark.parametrize("rubbish", ["/nonexistent", "rubbish", "", "@" + "x" * 300])
+def test_a_socket_that_is_none_is_no_failure(root: Path, rubbish: str) -> None:
+    command = [*PROGRAM, "--root", str(root), "apply"]
+    environment = {**ENVIRONMENT, "NOTIFY_SOCKET": rubbish}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "") and (root / "run/credstore/KEY").exists()
 
 
 def test_systemd_is_told_by_its_own_socket(root: Path) -> None:
