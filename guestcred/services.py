@@ -107,7 +107,7 @@ def _outcomes(tree: Tree, consumer: Consumer, look: Look, systemd: int | None) -
     given = {shown_file(one.name, one.size): one for one in consumer.delivered or ()}
     found: dict[str, Outcome] = {}
     for request in unit.requests:
-        for one in _sources(tree, request, look.outside, systemd):
+        for one in _sources(tree, request, look.outside, _places(unit, request, systemd)):
             # the first that has it wins, defaults come last: acquire_credentials() in exec-credential.c
             if one.id not in found or found[one.id].source is None:
                 outcome = _outcome(tree, request, one, unit.running, given.get(one.id))
@@ -132,20 +132,28 @@ class _Source(Record):
     size: int | None
 
 
-def _sources(tree: Tree, request: Request, outside: dict[str, int | None], systemd: int | None) -> list[_Source]:
+def _places(unit: Unit, request: Request, systemd: int | None) -> tuple[str, ...]:
+    """Where a name or pattern is looked for, in order."""
+    if unit.state == CONFIGURED:
+        return SEARCH_PATH  # `apply` decrypts nothing
+    if request.setting == IMPORT:
+        # load_credential_glob() in exec-credential.c: first what is taken as it is, then what is decrypted
+        return (*SEARCH_PATH, *ENCRYPTED_PATH)
+    return search_path(request.encrypted, systemd)
+
+
+def _sources(tree: Tree, request: Request, outside: dict[str, int | None], places: tuple[str, ...]) -> list[_Source]:
     """All credentials that one request stands for."""
     source = request.source
     if request.setting in (SET, SET_ENCRYPTED):
         return [_Source(request.id, request.id, (), request.encrypted, request.size)]
     if request.setting == IMPORT:
-        # load_credential_glob() in exec-credential.c: first what is taken as it is, then what is decrypted
-        places = (*SEARCH_PATH, *ENCRYPTED_PATH)
         front = len(source.removesuffix("*"))
         names = [name for name in imported_names(tree, source, places) if _valid(name)]
         found = [_imported(tree, request.id + name[front:] if request.id else name, name, places) for name in names]
         return found or [_Source(request.id or source, source, (), False, None)]
     if source[:1] != "/":
-        return [_stored(tree, request.id, source, search_path(request.encrypted, systemd) if _valid(source) else ())]
+        return [_stored(tree, request.id, source, places if _valid(source) else ())]
     if f"{source}/" in outside:
         # load_cred_recurse_dir_cb() in exec-credential.c: every file of a folder, "_" for each "/" on its way
         inside = [path for path in outside if path.startswith(f"{source}/") and path[-1] != "/"]
@@ -216,12 +224,12 @@ def _finding(unit: Unit, one: Outcome) -> Finding | None:
     if one.state == "skipped":
         who = "guestcred apply" if unit.state == CONFIGURED else "systemd"
         message = f"{unit.name} requests {one.name}, no source has it, and {who} skips it in silence"
-        hint = f"offer it on the host as 'io.systemd.credential:{one.name}=...'; {_made_fatal(unit, one)}"
-        return Finding("no-source", message, hint)
+        return Finding("no-source", message, f"{_made(one)}; {_made_fatal(unit, one)}")
     if one.state == "fatal":
         fails = "guestcred apply fails" if unit.state == CONFIGURED else "it cannot start (status 243)"
         message = f"{unit.name} requires {one.name}, which does not exist: {fails}"
-        return Finding("required", message, f"make that file, or give a default with SetCredential={one.id}:VALUE")
+        default = f'set = ["{one.id}:VALUE"]' if unit.state == CONFIGURED else f"SetCredential={one.id}:VALUE"
+        return Finding("required", message, f"{_made(one)}, or give a default with {default}")
     if one.state == "undelivered":
         message = f"{unit.name} runs without {one.id}, which {one.source} has now"
         return Finding("undelivered", message, f"it was not there, or not requested, when the unit started; {restart}")
@@ -232,6 +240,12 @@ def _finding(unit: Unit, one: Outcome) -> Finding | None:
         message = f"{unit.name} gets {one.id} from {one.source} as it is there, encrypted"
         return Finding("undecrypted", message, f"write {LOAD_ENCRYPTED}={one.id}:{one.name} in place of {LOAD}=")
     return None
+
+
+def _made(one: Outcome) -> str:
+    if one.name.startswith("/"):
+        return "make that file"
+    return f"offer it on the host as 'io.systemd.credential:{one.name}=...'"
 
 
 def _made_fatal(unit: Unit, one: Outcome) -> str:

@@ -215,6 +215,39 @@ def test_encrypted_places(tree: Build) -> None:
     assert "LoadCredentialEncrypted=plain:A" in run("--root", root, "services", status=1)
 
 
+def of_guestcred(*requests: Request) -> Consumer:
+    unit = Unit("demo.service", "configured", True, "svc", None, "run/guestcred/demo.service", False, requests)
+    return Consumer(unit, None)
+
+
+def test_what_apply_delivers_is_never_looked_for_in_encrypted_places(tree: Build) -> None:
+    files = {"etc/credstore.encrypted/A": b"cipher", "etc/credstore.encrypted/T_E": b"cipher", "etc/credstore/A": b"a"}
+    root = tree(units=[of_guestcred(load("a", "A"), imports("T_*"))], files=files)
+    assert outcomes(root) == {"a": ("undelivered", "etc/credstore/A", 1), "T_*": ("nothing", None, None)}
+    assert codes(root) == ["undelivered"]
+
+
+def test_what_apply_requires_and_nothing_has(tree: Build) -> None:
+    requests = [
+        Request("LoadCredential", "a", "/etc/a", False, None),
+        Request("LoadCredential", "b", "/etc/b", True, None),
+        imports("T_*"),
+        Request("ImportCredential", "", "T_KEY", True, None),
+    ]
+    root = tree(units=[of_guestcred(*requests)])
+    assert {one: state for one, (state, *_) in outcomes(root).items()} == {
+        "a": "skipped",
+        "b": "fatal",
+        "T_*": "nothing",
+        "T_KEY": "fatal",
+    }
+    assert [one["hint"] for one in told(root)["findings"]] == [
+        'make that file; to make its absence an error, write required = ["a"] into its table',
+        'make that file, or give a default with set = ["b:VALUE"]',
+        "offer it on the host as 'io.systemd.credential:T_KEY=...', or give a default with set = [\"T_KEY:VALUE\"]",
+    ]
+
+
 def test_unreadable_by_its_user(tree: Build) -> None:
     root = tree([KEY], {"KEY": SECRET}, units=[consumer(load("key", "KEY"), delivered=(given("key", readable=False),))])
     printed = run("--root", root, "services", status=1)
@@ -295,6 +328,13 @@ def test_a_tree_without_units(tree: Build) -> None:
     [
         b"{",
         b"[]",
+        b"[" * 200_000,
+        b'{"schema": "guestcred.units/99", "units": [], "delivered": {}, "outside": {}, "others": []}',
+        b'{"schema": "guestcred.units/1", "units": {}, "delivered": {}, "outside": {}, "others": []}',
+        b'{"schema": "guestcred.units/1", "units": [], "delivered": {}, "outside": {"/a": Infinity}, "others": []}',
+        b'{"schema": "guestcred.units/1", "units": [], "delivered": {}, "outside": {"/a": true}, "others": []}',
+        b'{"schema": "guestcred.units/1", "units": [], "delivered": {}, "outside": {}, "others": "abc"}',
+        b'{"schema": "guestcred.units/1", "units": [], "delivered": {}, "outside": {}, "others": [1]}',
         b"{}",
         b'{"units": [{}], "delivered": {}, "outside": {}, "others": []}',
         b'{"units": [], "delivered": {"a": 1}, "outside": {}, "others": []}',
