@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 # the first of a file name wins, as with systemd's own configuration (systemd.unit(5))
 FOLDERS = ("etc/guestcred", "run/guestcred", "usr/lib/guestcred")
 # below these a path would be of what this very run rescues or delivers
-OWN = ("/run/credstore/", "/run/guestcred/")
+OWN = ("/run/credstore/", "/run/guestcred/", "/var/run/credstore/", "/var/run/guestcred/")
 KEYS = {"user": str, "load": list, "import": list, "set": list, "required": list}
 OTHER_UNITS = (".socket", ".mount", ".swap", ".timer", ".target", ".path", ".slice", ".scope", ".device", ".automount")
 _UNIT_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789:-_.\\@")
@@ -138,8 +138,10 @@ class _File:
         self._check_name(service, "load", identifier)
         if not path.startswith("/"):
             self._check_name(service, "load", path)
-        elif os.path.normpath(path) != path or path == "/":
-            raise self._wrong(service, "load", f"the path {path!r} is not in its plain form", "write it without '..'")
+        elif os.path.normpath(path) != path or path == "/" or path.startswith("//"):
+            raise self._wrong(
+                service, "load", f"the path {path!r} is not in its plain form", "write it without '..' and '//'"
+            )
         elif path.startswith(OWN):
             raise self._wrong(
                 service,

@@ -78,6 +78,8 @@ def test_the_first_of_a_file_name_wins(tmp_path: Path) -> None:
         (DEMO + 'set = ["a:hunter2", "a:hunter2"]\n', ", line 3: 'services.demo.set': 'a' is there twice"),
         (DEMO + 'load = ["a:/run/credstore/A"]\n', "the path '/run/credstore/A' leads to what apply itself writes"),
         (DEMO + 'load = ["a:/run/guestcred/x.service/a"]\n', "leads to what apply itself writes"),
+        (DEMO + 'load = ["a:/var/run/credstore/A"]\n', "leads to what apply itself writes"),
+        (DEMO + 'load = ["a://run/credstore/A"]\n', "the path '//run/credstore/A' is not in its plain form"),
         (DEMO + 'load = ["a:/x\\u001b[31m"]\n', "'services.demo.load': an unprintable character in it"),
         ("x = " + "1" * 5000, ": not TOML: "),
         ('[services."../demo"]\nuser = "svc"\n', ", line 1: 'services.../demo': no name of a service"),
