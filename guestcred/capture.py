@@ -93,6 +93,7 @@ def tree_of(guest: Guest, facts: Facts, stores: Stores, units: dict[str, object]
         "confidential": facts.confidential,
         "virtualization": facts.virtualization,
         "earlier_stage": facts.earlier_stage,
+        "unasked": sorted(facts.unasked),
         "secrets": "noise of the same length and kind",
     }
     files: dict[str, bytes | None] = {

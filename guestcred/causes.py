@@ -63,6 +63,10 @@ CAUSES = {
         "what stands at its place in @system is no file that can be read",
         "see who put it there and remove it: a credential is a regular file",
     ),
+    "undecided": (
+        "systemd could not be asked whether this is a container or a confidential VM, where it imports nothing on purpose",
+        "see why 'systemd-detect-virt --container' and 'systemd-detect-virt --cvm' do not answer, then: guestcred apply",
+    ),
     "unknown": (
         "nothing that can be seen from here explains it",
         "read PID 1's own words: journalctl -b _PID=1 | grep -i credential",
@@ -149,9 +153,10 @@ class Evidence:
 
     def missing(self, one: Accepted) -> str:
         """The cause of a credential that was not imported."""
-        if f"{SYSTEM}/{one.name}" in self._guest.unreadable:
-            return "unreadable"
         refusal = self._refusal()
+        # what stands in its place may have come later, and must not hide that systemd refused on purpose
+        if f"{SYSTEM}/{one.name}" in self._guest.unreadable and refusal in (None, "systemd-too-old"):
+            return "unreadable"
         if refusal is not None:
             return refusal
         if not self._arrived and self._facts is not None and self._facts.earlier_stage:
@@ -162,6 +167,17 @@ class Evidence:
         if self._cut_at_4096 and place is not None and place.end > READ_CUT:
             return "cut-read"
         return "store-full" if self._store_full else "unknown"
+
+    @property
+    def undecided(self) -> bool:
+        """Whether PID 1 may have refused on purpose, and it could not be asked."""
+        version, facts = self._guest.systemd, self._facts
+        if facts is None:
+            return False
+        asks = (
+            {"container"} if version is not None and version < CONFIDENTIAL_VM_SINCE else {"container", "confidential"}
+        )
+        return not asks.isdisjoint(facts.unasked)
 
     def source(self, name: str, imported: bytes) -> str | None:
         """The other source that offers these bytes under that name, or None."""

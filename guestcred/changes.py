@@ -66,7 +66,7 @@ def _rescues(store: Folder | None, wanted: Wanted) -> tuple[tuple[str, ...], tup
         status = store.status(name)
         if status is None:
             rescue.append(name)
-        elif not _holds(store, name, value):
+        elif not _holds(store, name, value, (os.geteuid(), os.getegid(), FILE_MODE)):
             if not is_rescued(name, status):
                 raise store.refused(name, FOREIGN)
             replace.append(name)

@@ -95,14 +95,23 @@ def apply(root: str = "/", systemd: int | None = None, form: str = "text", dry_r
 
     tree = Tree(root)
     installation = Installation(tree)  # first, since it refuses a /run/guestcred that is no folder to read from either
-    services = read_services(tree)
-    plan, values = _plan(tree, services, _look(tree, systemd, services))
-    document = receipt.report_json(plan)
-    report = receipt.json_text(document).encode() + b"\n"
-    act = installation.changes if dry_run else installation.install
-    changed = act(Wanted(plan, values, report)).any
+
+    def want() -> Wanted:
+        services = read_services(tree)
+        plan, values = _plan(tree, services, _look(tree, systemd, services))
+        return Wanted(plan, values, receipt.json_text(receipt.report_json(plan)).encode() + b"\n")
+
+    if dry_run:
+        wanted = want()
+        changed = installation.changes(wanted).any
+    else:
+        with installation:
+            wanted = want()
+            changed = installation.install(wanted).any
+    plan = wanted.plan
     if form == "json":
-        document |= {"schema": "guestcred.apply/1", "dry_run": dry_run, "changed": changed}
+        told = {"schema": "guestcred.apply/1", "dry_run": dry_run, "changed": changed}
+        document = receipt.report_json(plan) | told
         print(receipt.json_text(document))
     else:
         did = ("would be written" if dry_run else "written") if changed else "nothing to change"
@@ -126,14 +135,14 @@ def _plan(tree: Tree, services: tuple[Service, ...], guest: Guest) -> tuple[Plan
     """What `apply` shall write, by name, and the values for its last step, by place."""
     from guestcred import plan as planning
     from guestcred.sources import find_sources
-    from guestcred.stores import RESCUE, find_blocking, rescued_names
+    from guestcred.stores import RESCUE, find_other, rescued_names
     from guestcred.users import find_user
 
-    offered, _, comparison = _judged(guest, None)
+    offered, evidence, comparison = _judged(guest, None)
     missing = {one.name for one in comparison.credentials if one.status == "missing"}
     accepted = {one.name: one for one in offered if isinstance(one, Accepted) and one.name in missing}
-    blocked = {name: path for name, one in accepted.items() if (path := find_blocking(tree, name, one.value))}
-    rescues, left = planning.plan_rescues(comparison, blocked)
+    others = {name: other for name, one in accepted.items() if (other := find_other(tree, name, one.value))}
+    rescues, present, left = planning.plan_rescues(comparison, others, evidence.undecided)
     changed: dict[str, bytes | None] = dict.fromkeys(rescued_names(tree)) | {
         one.name: accepted[one.name].value for one in rescues
     }
@@ -141,11 +150,11 @@ def _plan(tree: Tree, services: tuple[Service, ...], guest: Guest) -> tuple[Plan
     for service in services:
         user = find_user(tree, service.user)
         if user is None:
-            raise planning.unknown_user(service)
+            raise planning.unknown_user(service, tree.shown(service.path))
         wanted.append((service, user, find_sources(tree, service, changed)))
     values = {one.place: one.value for *_, sources in wanted for one in sources}
     values |= {f"{RESCUE}/{one.name}": accepted[one.name].value for one in rescues}
-    return planning.Plan(comparison, rescues, planning.plan_directories(wanted), left), values
+    return planning.Plan(comparison, rescues, present, planning.plan_directories(wanted, tree.shown), left), values
 
 
 def why(name: str, root: str = "/", systemd: int | None = None, form: str = "text") -> int:
@@ -212,7 +221,8 @@ def services(unit: str | None = None, root: str = "/", systemd: int | None = Non
         look = only(look, name)
     else:
         table = tree.read(TABLE) or b""
-        offered = frozenset(one.name for one in judge(parse(table).structures, version) if isinstance(one, Accepted))
+        verdicts = judge(parse(table).structures, version)
+        offered = {one.name: one.shown for one in verdicts if isinstance(one, Accepted)}
     judged = judge_services(tree, look, offered, version)
     if form == "json":
         _print_json(report.services_json(judged))

@@ -17,7 +17,10 @@ if TYPE_CHECKING:
 
 # the first of a file name wins, as with systemd's own configuration (systemd.unit(5))
 FOLDERS = ("etc/guestcred", "run/guestcred", "usr/lib/guestcred")
+# below these a path would be of what this very run rescues or delivers
+OWN = ("/run/credstore/", "/run/guestcred/", "/var/run/credstore/", "/var/run/guestcred/")
 KEYS = {"user": str, "load": list, "import": list, "set": list, "required": list}
+OTHER_UNITS = (".socket", ".mount", ".swap", ".timer", ".target", ".path", ".slice", ".scope", ".device", ".automount")
 _UNIT_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789:-_.\\@")
 _UNIT_NAME_MAX = 255  # UNIT_NAME_MAX and VALID_CHARS_WITH_AT in systemd src/basic/unit-name.h
 
@@ -80,15 +83,19 @@ class _File:
 
         try:
             document = tomllib.loads(self._text)
-        except (tomllib.TOMLDecodeError, RecursionError) as error:
+        except (ValueError, RecursionError) as error:  # a number of more than 4300 digits is a plain ValueError
             raise GuestcredError(f"{self._shown}: not TOML: {str(error)[:1].lower()}{str(error)[1:]}") from None
         for key, value in document.items():
-            if key != "services" or not isinstance(value, dict):
+            if key != "services":
                 raise self._wrong("", key, "unknown key", "a file holds [services.NAME] tables only")
+            if not isinstance(value, dict):
+                raise self._wrong("", key, "not a table", "write [services.NAME], once for each service")
         return [self._service(name, table) for name, table in document.get("services", {}).items()]
 
     def _service(self, name: str, table: object) -> Service:
         unit = name if name.endswith(".service") else f"{name}.service"
+        if name.endswith(OTHER_UNITS):
+            raise self._wrong(name, "", "no service", "only a service has a directory here: name one")
         if not _UNIT_CHARACTERS.issuperset(name) or name[:1] in ("", ".") or len(unit) > _UNIT_NAME_MAX:
             raise self._wrong(name, "", "no name of a service", "name the unit as systemd does, without '/'")
         if not isinstance(table, dict):
@@ -103,25 +110,45 @@ class _File:
             for text in [value] if kind is str else value:
                 if "\0" in text:
                     raise self._wrong(name, key, "a NUL character in it")
+                if key != "set" and not text.isprintable():
+                    raise self._wrong(name, key, "an unprintable character in it")
         if not table.get("user"):
             raise self._wrong(name, "user", "missing", 'say whose the credentials are: user = "demo-svc-user"')
+        load = tuple(self._load(name, setting) for setting in table.get("load", ()))
+        defaults = tuple(self._default(name, setting) for setting in table.get("set", ()))
+        self._refuse_twice(name, "load", [identifier for identifier, _ in load])
+        self._refuse_twice(name, "set", [identifier for identifier, _ in defaults])
         return Service(
             unit=unit,
             path=self._path,
             user=table["user"],
-            load=tuple(self._load(name, setting) for setting in table.get("load", ())),
+            load=load,
             imports=tuple(self._import(name, pattern) for pattern in table.get("import", ())),
-            defaults=tuple(self._default(name, setting) for setting in table.get("set", ())),
+            defaults=defaults,
             required=tuple(self._required(name, table)),
         )
+
+    def _refuse_twice(self, service: str, key: str, identifiers: list[str]) -> None:
+        for number, identifier in enumerate(identifiers):
+            if identifier in identifiers[:number]:
+                raise self._wrong(service, key, f"{identifier!r} is there twice", "keep one of the two")
 
     def _load(self, service: str, setting: str) -> tuple[str, str]:
         identifier, path = split_load(setting)
         self._check_name(service, "load", identifier)
         if not path.startswith("/"):
             self._check_name(service, "load", path)
-        elif os.path.normpath(path) != path or path == "/":
-            raise self._wrong(service, "load", f"the path {path!r} is not in its plain form", "write it without '..'")
+        elif os.path.normpath(path) != path or path == "/" or path.startswith("//"):
+            raise self._wrong(
+                service, "load", f"the path {path!r} is not in its plain form", "write it without '..' and '//'"
+            )
+        elif path.startswith(OWN):
+            raise self._wrong(
+                service,
+                "load",
+                f"the path {path!r} leads to what apply itself writes",
+                "give the name of the credential",
+            )
         return identifier, path
 
     def _import(self, service: str, pattern: str) -> str:

@@ -5,14 +5,19 @@ from __future__ import annotations
 import stat
 
 from guestcred.access import READ, SEARCH, Access, may
-from guestcred.config import read_services
+from guestcred.config import Service, read_services
 from guestcred.credential import name_is_valid
 from guestcred.errors import GuestcredError
+from guestcred.offered import shown_file
 from guestcred.records import Record
 from guestcred.saved import from_json, to_json
 from guestcred.tree import Tree
 from guestcred.units import IMPORT, LOAD, SET, Request, Unit
 from guestcred.users import User, find_user
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 UNITS = "units.json"  # of a captured tree
 SCHEMA = "guestcred.units/1"
@@ -77,12 +82,19 @@ def configured(tree: Tree) -> tuple[Unit, ...]:
             only_stops=False,
             requests=(
                 *(Request(LOAD, one, path, one in service.required, None) for one, path in service.load),
-                *(Request(IMPORT, "", pattern, False, None) for pattern in service.imports),
+                *(Request(IMPORT, "", pattern, pattern in service.required, None) for pattern in service.imports),
+                *(Request(IMPORT, "", one, True, None) for one in _required_imports(service)),
                 *(Request(SET, one, "", False, len(value)) for one, value in service.defaults),
             ),
         )
         for service in read_services(tree)
     )
+
+
+def _required_imports(service: Service) -> tuple[str, ...]:
+    """The required ids that only a pattern may give: with nothing that matches, it would ask for none of them."""
+    asked = {*(one for one, _ in service.load), *(one for one, _ in service.defaults), *service.imports}
+    return tuple(one for one in service.required if one not in asked)
 
 
 def _look(tree: Tree, units: tuple[Unit, ...], others: tuple[str, ...]) -> Look:
@@ -146,7 +158,7 @@ def consumers_json(look: Look) -> dict[str, object]:
         "schema": SCHEMA,
         "units": [to_json(one.unit) for one in look.consumers],
         "delivered": {
-            one.unit.folder: [to_json(file) for file in one.delivered]
+            one.unit.folder: [to_json(file) | {"name": shown_file(file.name, file.size)} for file in one.delivered]
             for one in look.consumers
             if one.delivered is not None
         },
@@ -166,14 +178,27 @@ def _captured(tree: Tree) -> Look:
         )
     try:
         saved = json.loads(data)
-        units = [from_json(Unit, one, requests=Request) for one in saved["units"]]
+        if saved["schema"] != SCHEMA:
+            raise ValueError(f"its schema is {str(saved['schema'])!r}")
+        units = [from_json(Unit, one, requests=Request) for one in _checked(saved, "units", list)]
         delivered = {
-            folder: tuple(from_json(Delivered, one) for one in files) for folder, files in saved["delivered"].items()
+            folder: tuple(from_json(Delivered, one) for one in files)
+            for folder, files in _checked(saved, "delivered", dict).items()
         }
-        outside = {str(path): None if size is None else int(size) for path, size in saved["outside"].items()}
-        others = tuple(str(name) for name in saved["others"])
-    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        outside, others = _checked(saved, "outside", dict), tuple(_checked(saved, "others", list))
+        if not all(size is None or type(size) is int for size in outside.values()):
+            raise ValueError("wrong size in outside")
+        if not all(type(name) is str for name in others):
+            raise ValueError("wrong name in others")
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise GuestcredError(f"cannot read {tree.shown(UNITS)}: it is not {SCHEMA} ({error})") from None
     if not all(text.isprintable() for text in (*outside, *others)):
         raise GuestcredError(f"cannot read {tree.shown(UNITS)}: it is not {SCHEMA} (unprintable text)")
     return Look(tuple(Consumer(one, delivered.get(one.folder)) for one in units), others, outside)
+
+
+def _checked(saved: dict[str, Any], key: str, kind: type) -> Any:
+    value = saved[key]
+    if type(value) is not kind:
+        raise ValueError(f"wrong {key}")
+    return value

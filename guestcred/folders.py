@@ -25,7 +25,12 @@ class _Failing:
     def __exit__(self, kind: object, error: object, trace: object) -> None:
         if isinstance(error, OSError):
             reason = (os.strerror(error.errno) if error.errno else str(error)).lower()
-            hints = ("run it as root",) if error.errno in (errno.EACCES, errno.EPERM) and os.geteuid() else ()
+            hints: tuple[str, ...] = ()
+            if error.errno in (errno.EACCES, errno.EPERM) and os.geteuid():
+                hints = ("run it as root",)
+            elif error.errno in (errno.ENOSPC, errno.EDQUOT):
+                folder = os.path.dirname(self._path)
+                hints = (f"see what fills it: df -h {folder}; df -i {folder}",)
             raise GuestcredError(f"cannot write {self._path}: {reason}", *hints, status=FINDINGS) from None
 
 
@@ -81,12 +86,13 @@ class Folder:
                 raise
 
     def read(self, name: str, size: int) -> tuple[os.stat_result, bytes] | None:
-        """A regular file's status and first `size` bytes; None where there is none, or something else."""
+        """A regular file's status and first `size` bytes; None where there is none, something else, or no reading it."""
         with self._at(name):
             try:
                 fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=self.fd)
             except OSError as error:
-                if error.errno in (errno.ENOENT, errno.ELOOP, errno.ENXIO):  # a link, a FIFO or a socket
+                # nothing; a link, a FIFO or a socket; a lease that its owner, the service's user, has on it: fcntl(2)
+                if error.errno in (errno.ENOENT, errno.ELOOP, errno.ENXIO, errno.EWOULDBLOCK):
                     return None
                 raise
             try:
@@ -148,6 +154,7 @@ class Folder:
     def remove_folder(self, name: str) -> None:
         """Remove a folder of ours with all that others may have put into its folders, however deep."""
         with self.open(name) as top:
+            top.own(os.geteuid(), os.getegid(), 0o700)
             todo = top.names()
             for entry in todo:  # grows by what is found further down, moved up, so that no depth hurts
                 if not _is_folder(top, entry):

@@ -17,6 +17,9 @@ FW_CFG = "sys/firmware/qemu_fw_cfg/by_name/opt/io.systemd.credentials"
 CMDLINE = "proc/cmdline"
 CAPTURE = "capture.json"
 
+# Debian's and NixOS's folder; never $PATH, for what is asked decides whether a refusal of systemd's is overruled
+PROGRAMS = ("/usr/bin", "/run/current-system/sw/bin")
+
 
 class Entry(Record):
     """What PID 1 reads of one Type 11 structure: `path` (entries/11-N/raw), the N and its bytes."""
@@ -59,13 +62,17 @@ def other_sources(guest: Guest) -> tuple[tuple[str, dict[str, bytes]], ...]:
 
 
 class Facts(Record):
-    """What PID 1 decided by: names of the container manager and confidential technology, or None."""
+    """What PID 1 decided by: names of the container manager and confidential technology, or None.
+
+    `unasked` has the fields, "container" and "confidential", that are None because nobody could be asked.
+    """
 
     container: str | None
     confidential: str | None
     virtualization: str | None
     kernel: str | None
     earlier_stage: bool
+    unasked: frozenset[str]
 
 
 def read_guest(root: str = "/", systemd: int | None = None) -> Guest:
@@ -173,17 +180,21 @@ def _live_systemd(tree: Tree) -> int | None:
     digits = rest[:8].split(b".", 1)[0].split(b"-", 1)[0]
     if found and digits.isdigit():
         return int(digits)
-    answer = _ask("systemctl", "--version").split()
+    answer = (_ask("systemctl", "--version") or "").split()
     return int(answer[1]) if len(answer) > 1 and answer[0] == "systemd" and answer[1].isdecimal() else None
 
 
-def _ask(*command: str) -> str:
-    """What a program of systemd's prints, one line, empty where it is absent or says no."""
+def _ask(program: str, *arguments: str) -> str | None:
+    """What a program of systemd's prints, one line; None where it is absent, hangs or fails, which says nothing."""
     import subprocess
 
+    paths = (f"{folder}/{program}" for folder in PROGRAMS)
+    path = next((path for path in paths if os.access(path, os.X_OK)), None)
+    if path is None:
+        return None
     try:
         done = subprocess.run(
-            command,
+            (path, *arguments),
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             stdin=subprocess.DEVNULL,
@@ -193,8 +204,10 @@ def _ask(*command: str) -> str:
             env={name: value for name, value in os.environ.items() if name != "NOTIFY_SOCKET"},
         )
     except (OSError, subprocess.TimeoutExpired):
-        return ""
-    return done.stdout.decode("utf-8", "replace").strip()
+        return None
+    answer = done.stdout.decode("utf-8", "replace").strip()
+    # systemd-detect-virt says no with the word and status 1, which alone may be any failure (run() in detect-virt.c)
+    return answer if done.returncode == 0 or answer == "none" else None
 
 
 def read_facts(root: str = "/") -> Facts:
@@ -213,6 +226,7 @@ def read_facts(root: str = "/") -> Facts:
             virtualization=fact("virtualization"),
             kernel=fact("kernel"),
             earlier_stage=captured.get("earlier_stage") is True,
+            unasked=_captured_unasked(captured),
         )
     try:
         environment = tree.read("proc/1/environ") or b""
@@ -222,19 +236,30 @@ def read_facts(root: str = "/") -> Facts:
     # there, it was handed over by the PID 1 of the initrd (systemd src/core/import-creds.c)
     earlier = any(entry.startswith(b"CREDENTIALS_DIRECTORY=") for entry in environment.split(b"\0"))
 
-    def asked(*command: str) -> str | None:
-        answer = _ask(*command)
+    container = _ask("systemd-detect-virt", "--container")
+    # what PID 1 itself found (from v254) goes first: a sandbox hides the device by which AMD's SEV is detected.
+    # It says no by an empty line, and so does a systemctl that does not know the property
+    confidential = _ask("systemctl", "show", "--property=ConfidentialVirtualization", "--value")
+    if confidential in (None, "", "none"):
+        confidential = _ask("systemd-detect-virt", "--cvm")  # unknown to 252, where nothing depends on it
+    answers = {"container": container, "confidential": confidential}
+
+    def named(answer: str | None) -> str | None:
         return None if answer in ("", "none") else answer
 
-    # what PID 1 itself found (from v254) goes first: a sandbox hides the device by which AMD's SEV is detected
-    confidential = asked("systemctl", "show", "--property=ConfidentialVirtualization", "--value")
     return Facts(
-        asked("systemd-detect-virt", "--container"),
-        confidential or asked("systemd-detect-virt", "--cvm"),
-        asked("systemd-detect-virt", "--vm"),
+        named(container),
+        named(confidential),
+        named(_ask("systemd-detect-virt", "--vm")),
         os.uname().release,
         earlier,
+        frozenset(field for field, answer in answers.items() if not answer),
     )
+
+
+def _captured_unasked(captured: dict[str, object]) -> frozenset[str]:
+    told = captured.get("unasked")
+    return frozenset(one for one in told if isinstance(one, str)) if isinstance(told, list) else frozenset()
 
 
 def parse_cmdline(data: bytes, systemd: int | None) -> Parameters:

@@ -24,6 +24,7 @@ from guestcred.changes import (
     Wanted,
     find_changes,
 )
+from guestcred.credential import TOTAL_SIZE_MAX
 from guestcred.errors import FINDINGS, GuestcredError
 from guestcred.folders import Folder, open_root, refuse_disk, refuse_untrusted
 from guestcred.plan import Plan
@@ -37,7 +38,11 @@ LOCK_SECONDS = 10.0
 
 
 class Installation:
-    """The two folders below run/ that `apply` writes to, checked; either is None while it does not exist."""
+    """The two folders below run/ that `apply` writes to, checked; either is None while it does not exist.
+
+    As a context it takes the lock, for as long as the process lives, so that what is read for a plan is what it is
+    written by.
+    """
 
     def __init__(self, tree: Tree) -> None:
         self._tree = tree
@@ -52,6 +57,21 @@ class Installation:
         self._run = self._checked(self._root, "run")
         self._home = self._existing(HOME)
         self._store = self._existing(STORE)
+        self._is_new = False
+
+    def __enter__(self) -> Installation:
+        self._is_new = self._home is None
+        home = self._home = self._home or self._made(HOME, HOME_MODE)
+        _lock(home)
+        self._store = self._store or self._existing(STORE)  # of a run that had the lock before this one
+        return self
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        if kind is not None and self._is_new:
+            from contextlib import suppress
+
+            with suppress(OSError):  # the failure itself is what must be told
+                os.rmdir(HOME, dir_fd=self._run.fd)  # nothing was written, and so nothing shall be there
 
     def _checked(self, parent: Folder, name: str) -> Folder:
         status = parent.status(name)
@@ -80,19 +100,23 @@ class Installation:
         return find_changes(self._home, self._store, wanted)
 
     def install(self, wanted: Wanted) -> Changes:
-        """Make what is there what is wanted, and say what that took. Raises GuestcredError, with the old state intact."""
+        """Make what is there what is wanted, and say what that took. Raises GuestcredError, with the old state intact.
+
+        To be called in the context only.
+        """
         self._refuse_vanished(wanted.plan)
-        home = self._home = self._home or self._made(HOME, HOME_MODE)
-        _lock(home)
+        home = self._home
+        assert home is not None
         status = home.status()
         if status is not None and stat.S_IMODE(status.st_mode) != HOME_MODE:
             home.own(os.geteuid(), os.getegid(), HOME_MODE)
-        self._store = self._store or self._existing(STORE)  # of a run that had the lock before this one
         changes = self.changes(wanted)
         if changes.any:
             if changes.rescue and self._store is None:
                 self._store = self._made(STORE, STORE_MODE)
             _clear(home, self._store, changes)
+            if changes.generation is not None:
+                _clear_strangers(home)
             made: list[tuple[Folder, str]] = []
             try:
                 _write(home, self._store, changes, wanted, made)
@@ -119,14 +143,39 @@ def _clear(home: Folder, store: Folder | None, changes: Changes) -> None:
     """Remove what a killed run left."""
     for name in changes.leftovers:
         home.remove(name) if name == NEXT else home.remove_folder(name)
-    if store is not None and NEXT_RESCUE in changes.retract:
-        store.remove(NEXT_RESCUE)
+    for name in changes.retract:
+        if store is not None and name.startswith(NEXT_RESCUE):
+            store.remove(name)
+
+
+def _clear_strangers(home: Folder) -> None:
+    """Remove what services' users put into their folders, which may leave no room for what is to be written.
+
+    What guestcred wrote there has group 0, which they cannot give, one name, and a limit on its size.
+    """
+    current = home.target(CURRENT)
+    if current is None or home.status(current) is None:
+        return
+    with home.open(current) as generation:
+        for unit in generation.names():
+            if unit == REPORT:
+                continue
+            with generation.open(unit) as folder:
+                found = {name: status for name in folder.names() if (status := folder.status(name)) is not None}
+                ours = {name: one.st_size for name, one in found.items() if _is_ours(one)}
+                keep = ours.keys() if sum(ours.values()) <= TOTAL_SIZE_MAX else ()
+                for name in found.keys() - keep:
+                    _take_back(folder, name, False)
+
+
+def _is_ours(status: os.stat_result) -> bool:
+    return stat.S_ISREG(status.st_mode) and status.st_gid == 0 and status.st_nlink == 1
 
 
 def _write(
     home: Folder, store: Folder | None, changes: Changes, wanted: Wanted, made: list[tuple[Folder, str]]
 ) -> None:
-    """Write all that is new and switch to it at the end; `made` gets what a failing run has to take back."""
+    """Write all that is new, then switch to it by renames only; `made` gets what a failing run has to take back."""
     values = {file.name: wanted.values[file.place] for file in wanted.plan.rescues}
     for name in changes.rescue:
         assert store is not None
@@ -138,14 +187,17 @@ def _write(
     for name in changes.links:
         home.link(name, f"{CURRENT}/{name}")
         made.append((home, name))
-    for name in changes.replace:
+    for number, name in enumerate(changes.replace):
         assert store is not None
-        made.append((store, NEXT_RESCUE))
-        _publish(store, NEXT_RESCUE, values[name], rescue_mark(name))
-        store.rename(NEXT_RESCUE, name)
+        made.append((store, f"{NEXT_RESCUE}{number}"))
+        _publish(store, f"{NEXT_RESCUE}{number}", values[name], rescue_mark(name))
     if changes.generation is not None:
         home.link(NEXT, changes.generation)
         made.append((home, NEXT))
+    for number, name in enumerate(changes.replace):
+        assert store is not None
+        store.rename(f"{NEXT_RESCUE}{number}", name)
+    if changes.generation is not None:
         home.rename(NEXT, CURRENT)
 
 
@@ -174,7 +226,7 @@ def _remove_old(home: Folder, store: Folder | None, changes: Changes) -> None:
             if name != changes.generation and home.status(name) is not None:
                 home.remove_folder(name)
     for name in changes.retract:
-        if store is not None and name != NEXT_RESCUE:
+        if store is not None and not name.startswith(NEXT_RESCUE):
             store.remove(name)
 
 
@@ -207,4 +259,4 @@ def _take_back(folder: Folder, name: str, rescue: bool) -> None:
             return
         folder.remove_folder(name) if stat.S_ISDIR(status.st_mode) else folder.remove(name)
     except GuestcredError:
-        pass  # the failure itself is what must be told, and the next run clears what is left
+        pass  # the failure to write is what must be told, and the next run clears what is left

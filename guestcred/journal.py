@@ -37,15 +37,21 @@ def _entry(
 def tell(plan: Plan, headline: str) -> None:
     """Tell PID 1 where it asked for it, and the journal where it listens; at a shell neither does."""
     # the C modules themselves: systemd.daemon and systemd.journal import as much again as an interpreter's start
-    if _to_journal():
-        from systemd import _journal
+    try:
+        if _to_journal():
+            from systemd import _journal
 
-        for fields in entries(plan):
-            _journal.sendv(*fields)
+            for fields in entries(plan):
+                _journal.sendv(*fields)
+    except OSError:
+        pass  # all is written, printed and in report.json; a journal that does not listen makes it no failure
     if "NOTIFY_SOCKET" in os.environ:
+        from contextlib import suppress
+
         from systemd import _daemon
 
-        _daemon.notify(f"READY=1\nSTATUS={headline}")
+        with suppress(OSError, ValueError):  # nor does a socket that is none: PID 1 awaits no word of a oneshot
+            _daemon.notify(f"READY=1\nSTATUS={headline}")
 
 
 def _to_journal() -> bool:

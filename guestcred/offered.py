@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from guestcred.credential import SIZE_MAX, TOTAL_SIZE_MAX, base64_decode, is_whole_base64, name_is_valid
+from guestcred.credential import SIZE_MAX, TOTAL_SIZE_MAX, base64_decode, is_whole_base64, name_is_valid, shown_name
 from guestcred.records import Record
 from guestcred.smbios import OEM_STRINGS, Structure
 
@@ -86,6 +86,17 @@ def is_bare_secret(name: bytes, value: bytes) -> bool:
 def shortened(name: str) -> str:
     """The front of a name that may be a secret."""
     return f"{name[:SHOWN_FRONT]}..."
+
+
+def is_secret_file(name: str, size: int) -> bool:
+    """Whether PID 1 made a file of `size` bytes of a bare secret, so that the file's name is that secret."""
+    raw = name.encode("utf-8", "surrogateescape")
+    return size < 2 and any(is_bare_secret(raw, value) for value in (b"", b"="))
+
+
+def shown_file(name: str, size: int) -> str:
+    """The name of a credential's file for people and programs: its front only where it may be the secret itself."""
+    return shortened(name) if is_secret_file(name, size) else shown_name(name)
 
 
 def mentions_credential(text: bytes) -> bool:

@@ -11,6 +11,10 @@ from guestcred.sources import Source
 from guestcred.stores import RESCUE
 from guestcred.users import User
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 # where systemd takes nothing because somebody decided so, guestcred does not overrule it
 DECISIONS = {"container", "confidential-vm", "import-disabled"}
 
@@ -43,34 +47,48 @@ class Left(Record):
 
 
 class Plan(Record):
-    """All that shall stand when `apply` is done, and what is left to mend for somebody else."""
+    """All that shall stand when `apply` is done, and what is left to mend for somebody else.
+
+    `present` was missing, and others put it where a rescue would go or before it.
+    """
 
     comparison: Comparison
     rescues: tuple[File, ...]
+    present: tuple[File, ...]
     directories: tuple[Directory, ...]
     left: tuple[Left, ...]
 
     @property
     def verdict(self) -> str:
         """One of "findings" where something is left, "mended" and "agrees"."""
-        return "findings" if self.left else "mended" if self.rescues else "agrees"
+        return "findings" if self.left else "mended" if self.rescues or self.present else "agrees"
 
 
-def plan_rescues(comparison: Comparison, blocked: dict[str, str]) -> tuple[tuple[File, ...], tuple[Left, ...]]:
-    """Which missing credentials go to run/credstore, and all findings that this does not mend.
+def plan_rescues(
+    comparison: Comparison, others: dict[str, tuple[str, bool]], undecided: bool
+) -> tuple[tuple[File, ...], tuple[File, ...], tuple[Left, ...]]:
+    """Which missing credentials go to run/credstore, which are there already, and all findings that this does not mend.
 
-    `blocked` has the path of another credential in the way of one.
+    `others` has the path of another's file in the way of one, and whether it holds the same bytes; `undecided` says
+    that systemd's refusal may be a decision, and that it could not be asked.
     """
     rescues: list[File] = []
+    present: list[File] = []
+    blocked = {name: path for name, (path, same) in others.items() if not same}
     lost: dict[tuple[str, str, str], list[str]] = {}
     for one in comparison.credentials:
         if one.status not in STATUS_SENTENCES:
             continue
-        why_not = _why_not(one, comparison.fronts, blocked)
-        if why_not is None:
+        cause = one.cause or "unknown"
+        if undecided and one.status == "missing" and cause not in DECISIONS:
+            cause = "undecided"
+        why_not = _why_not(one, cause, comparison.fronts, blocked)
+        if why_not is None and one.name in others:
+            present.append(File(one.name, one.size, others[one.name][0]))
+        elif why_not is None:
             rescues.append(File(one.name, one.size, f"{RESCUE}/{one.name}"))
         else:
-            lost.setdefault((one.status, one.cause or "unknown", why_not), []).append(one.name)
+            lost.setdefault((one.status, cause, why_not), []).append(one.shown)
     left = [_left(names, *key) for key, names in lost.items()]
     for refused in refusals(comparison.rejected):
         mine = (refused.code, refused.hint)
@@ -80,15 +98,21 @@ def plan_rescues(comparison: Comparison, blocked: dict[str, str]) -> tuple[tuple
         finding for finding in comparison.findings if finding.code in STATUS_SENTENCES
     }
     left += [Left((), finding.code, None, finding) for finding in comparison.findings if finding not in told]
-    return tuple(rescues), tuple(left)
+    return tuple(rescues), tuple(present), tuple(left)
 
 
-def _why_not(one: Credential, fronts: frozenset[str], blocked: dict[str, str]) -> str | None:
+def _why_not(one: Credential, cause: str, fronts: frozenset[str], blocked: dict[str, str]) -> str | None:
     """Why a lost credential is not rescued, in words for its finding; None where it is."""
     if one.status != "missing":
         return "what was imported is not written over"
-    if one.cause in DECISIONS:
+    if cause in DECISIONS:
         return "that is a decision, and guestcred does not overrule it"
+    if cause == "undecided":
+        return "that may be a decision, and guestcred overrules none"
+    if cause == "unreadable":
+        return "systemd looks there first, and would still not find it"
+    if one.shown != one.name:
+        return "NAME= is missing before it, and a file of that name would show the secret"
     if one.name in fronts:
         return "the table stops in it, so that its value may be only the front"
     if one.name in blocked:
@@ -101,21 +125,26 @@ def _left(names: list[str], status: str, cause: str, why_not: str) -> Left:
     return Left(tuple(names), status, cause, Finding(told.code, f"{told.message}; not rescued: {why_not}", told.hint))
 
 
-def plan_directories(wanted: list[tuple[Service, User, tuple[Source, ...]]]) -> tuple[Directory, ...]:
-    """The services' directories. Raises one GuestcredError for all that is required and has no source."""
+def plan_directories(
+    wanted: list[tuple[Service, User, tuple[Source, ...]]], shown: Callable[[str], str]
+) -> tuple[Directory, ...]:
+    """The services' directories. Raises one GuestcredError for all that is required and has no source.
+
+    `shown` makes a path below the root one that a person would type.
+    """
     missing: list[str] = []
     names: list[str] = []
     for service, _, sources in wanted:
         found = {source.id for source in sources}
         for identifier in service.required:
             if identifier not in found:
-                missing.append(f"{identifier} ({service.unit}, {service.path})")
+                missing.append(f"{identifier} ({service.unit}, {shown(service.path)})")
                 names.append(dict(service.load).get(identifier, identifier))
     if missing:
         verb = "is" if len(missing) == 1 else "are"
         raise GuestcredError(
             f"{', '.join(missing)} {verb} required and nowhere to be found",
-            f"follow it: guestcred why {names[0]}",
+            f"make the file {shown(names[0][1:])}" if names[0][0] == "/" else f"follow it: guestcred why {names[0]}",
             status=FINDINGS,
         )
     return tuple(_directory(service, user, sources) for service, user, sources in wanted)
@@ -132,10 +161,10 @@ def _directory(service: Service, user: User, sources: tuple[Source, ...]) -> Dir
     return Directory(service.unit, user.name, user.uid, files, tuple(skipped))
 
 
-def unknown_user(service: Service) -> GuestcredError:
-    """The error for a service whose user does not exist."""
+def unknown_user(service: Service, path: str) -> GuestcredError:
+    """The error for a service whose user does not exist; `path` is the file that names it, as a person would type it."""
     return GuestcredError(
-        f"{service.path}: services.{service.unit.removesuffix('.service')}.user: there is no user {service.user!r}",
+        f"{path}: services.{service.unit.removesuffix('.service')}.user: there is no user {service.user!r}",
         "create it before guestcred.service runs, by sysusers.d(5) for instance",
         status=FINDINGS,
     )

@@ -6,7 +6,7 @@ from _json import encode_basestring_ascii as quoted  # `import json` costs half 
 
 from guestcred import report
 from guestcred.plan import File, Plan
-from guestcred.words import count, size
+from guestcred.words import count, size, visible
 
 
 def report_json(plan: Plan) -> dict[str, object]:
@@ -18,6 +18,7 @@ def report_json(plan: Plan) -> dict[str, object]:
         "systemd": told["systemd"],
         "credentials": told["credentials"],
         "rescued": [{"name": one.name, "size": one.size, "path": one.place} for one in plan.rescues],
+        "present": [{"name": one.name, "size": one.size, "path": one.place} for one in plan.present],
         "services": [
             {
                 "unit": one.unit,
@@ -59,6 +60,8 @@ def json_text(value: object) -> str:
 def headline(plan: Plan) -> str:
     """The verdict and the counts, in one line without colour."""
     counts = [f"{count(len(plan.rescues), 'credential')} rescued"] if plan.rescues else []
+    if plan.present:
+        counts.append(f"{count(len(plan.present), 'credential')} there already")
     if plan.directories:
         counts.append(f"{len(plan.directories)} service {'directory' if len(plan.directories) == 1 else 'directories'}")
     if plan.left:
@@ -68,15 +71,16 @@ def headline(plan: Plan) -> str:
 
 def plan_text(plan: Plan, did: str, root: str, colour: bool) -> str:
     """The verdict, then a line for each credential that is to stand somewhere, then what is left to mend."""
-    at = root.rstrip("/") + "/"
-    names = [one.name for one in plan.rescues]
+    at = visible(root.rstrip("/") + "/")
+    names = [one.name for one in (*plan.rescues, *plan.present)]
     for directory in plan.directories:
         names += [*(one.name for one in directory.files), *directory.skipped]
     width = max(map(len, names), default=0)
     lines = [f"{headline(plan)}; {did}"]
     lines += [f"  rescued    {_row(one, width, at)}" for one in plan.rescues]
+    lines += [f"  there      {_row(one, width, at)}  by another hand" for one in plan.present]
     for directory in plan.directories:
-        lines.append(f"  {at}run/guestcred/{directory.unit} for {directory.user}:")
+        lines.append(f"  {at}run/guestcred/{directory.unit} for {visible(directory.user)}:")
         lines += [f"    given    {_row(one, width, at)}" for one in directory.files]
         lines += [f"    skipped  {name:<{width}}  no source has it" for name in directory.skipped]
     for left in plan.left:
@@ -85,4 +89,4 @@ def plan_text(plan: Plan, did: str, root: str, colour: bool) -> str:
 
 
 def _row(one: File, width: int, at: str) -> str:
-    return f"{one.name:<{width}}  {size(one.size):>10}  {at}{one.place}"
+    return f"{one.name:<{width}}  {size(one.size):>10}  {at}{visible(one.place)}"

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from guestcred.compare import Finding
 from guestcred.consumers import CONFIGURED, Consumer, Delivered, Look
-from guestcred.credential import name_is_valid, printable
+from guestcred.credential import name_is_valid
 from guestcred.errors import USAGE, GuestcredError
 from guestcred.guest import SYSTEM
+from guestcred.offered import shown_file
 from guestcred.records import Record
 from guestcred.stores import ENCRYPTED_PATH, SEARCH_PATH, candidates, glob_matches, imported_names, search_path
 from guestcred.tree import Tree
@@ -65,11 +66,11 @@ class Services(Record):
     findings: tuple[Finding, ...]
 
 
-def judge_services(tree: Tree, look: Look, offered: frozenset[str] | None, systemd: int | None) -> Services:
+def judge_services(tree: Tree, look: Look, offered: dict[str, str] | None, systemd: int | None) -> Services:
     """The outcome of every request, and what is wrong with it.
 
     A unit of which nothing is to be told, such as one of systemd's own that found nothing, is left out.
-    `offered` are the names that the hypervisor offered; None where only some units were looked at, so that
+    `offered` are the names that the hypervisor offered, each with the form that may be shown; None where only some units were looked at, so that
     nothing can be said of what nobody requests.
     """
     services, findings = [], []
@@ -103,10 +104,10 @@ def only(look: Look, name: str) -> Look:
 
 def _outcomes(tree: Tree, consumer: Consumer, look: Look, systemd: int | None) -> tuple[Outcome, ...]:
     unit = consumer.unit
-    given = {one.name: one for one in consumer.delivered or ()}
+    given = {shown_file(one.name, one.size): one for one in consumer.delivered or ()}
     found: dict[str, Outcome] = {}
     for request in unit.requests:
-        for one in _sources(tree, request, look.outside, systemd):
+        for one in _sources(tree, request, look.outside, _places(unit, request, systemd)):
             # the first that has it wins, defaults come last: acquire_credentials() in exec-credential.c
             if one.id not in found or found[one.id].source is None:
                 outcome = _outcome(tree, request, one, unit.running, given.get(one.id))
@@ -131,20 +132,28 @@ class _Source(Record):
     size: int | None
 
 
-def _sources(tree: Tree, request: Request, outside: dict[str, int | None], systemd: int | None) -> list[_Source]:
+def _places(unit: Unit, request: Request, systemd: int | None) -> tuple[str, ...]:
+    """Where a name or pattern is looked for, in order."""
+    if unit.state == CONFIGURED:
+        return SEARCH_PATH  # `apply` decrypts nothing
+    if request.setting == IMPORT:
+        # load_credential_glob() in exec-credential.c: first what is taken as it is, then what is decrypted
+        return (*SEARCH_PATH, *ENCRYPTED_PATH)
+    return search_path(request.encrypted, systemd)
+
+
+def _sources(tree: Tree, request: Request, outside: dict[str, int | None], places: tuple[str, ...]) -> list[_Source]:
     """All credentials that one request stands for."""
     source = request.source
     if request.setting in (SET, SET_ENCRYPTED):
         return [_Source(request.id, request.id, (), request.encrypted, request.size)]
     if request.setting == IMPORT:
-        # load_credential_glob() in exec-credential.c: first what is taken as it is, then what is decrypted
-        places = (*SEARCH_PATH, *ENCRYPTED_PATH)
         front = len(source.removesuffix("*"))
         names = [name for name in imported_names(tree, source, places) if _valid(name)]
-        found = [_stored(tree, request.id + name[front:] if request.id else name, name, places) for name in names]
+        found = [_imported(tree, request.id + name[front:] if request.id else name, name, places) for name in names]
         return found or [_Source(request.id or source, source, (), False, None)]
     if source[:1] != "/":
-        return [_stored(tree, request.id, source, search_path(request.encrypted, systemd) if _valid(source) else ())]
+        return [_stored(tree, request.id, source, places if _valid(source) else ())]
     if f"{source}/" in outside:
         # load_cred_recurse_dir_cb() in exec-credential.c: every file of a folder, "_" for each "/" on its way
         inside = [path for path in outside if path.startswith(f"{source}/") and path[-1] != "/"]
@@ -167,6 +176,16 @@ def _stored(tree: Tree, identifier: str, name: str, places: tuple[str, ...]) -> 
     seen = tree.status(tree.follow(paths[0])) if paths else None
     encrypted = bool(paths) and paths[0].rpartition("/")[0] in ENCRYPTED_PATH
     return _Source(identifier, name, paths, encrypted, seen and seen.st_size)
+
+
+def _imported(tree: Tree, identifier: str, name: str, places: tuple[str, ...]) -> _Source:
+    """What a pattern found; the name is whatever was offered, and so it may be a secret."""
+    one = _stored(tree, identifier, name, places)
+    shown = name if one.size is None else shown_file(name, one.size)
+    if shown == name:
+        return one
+    paths = tuple(f"{path.removesuffix(name)}{shown}" for path in one.paths)
+    return _Source(f"{identifier.removesuffix(name)}{shown}", shown, paths, one.encrypted, one.size)
 
 
 def _outcome(tree: Tree, request: Request | None, one: _Source, running: bool, given: Delivered | None) -> Outcome:
@@ -205,12 +224,12 @@ def _finding(unit: Unit, one: Outcome) -> Finding | None:
     if one.state == "skipped":
         who = "guestcred apply" if unit.state == CONFIGURED else "systemd"
         message = f"{unit.name} requests {one.name}, no source has it, and {who} skips it in silence"
-        hint = f"offer it on the host as 'io.systemd.credential:{one.name}=...'; {_made_fatal(unit, one)}"
-        return Finding("no-source", message, hint)
+        return Finding("no-source", message, f"{_made(one)}; {_made_fatal(unit, one)}")
     if one.state == "fatal":
         fails = "guestcred apply fails" if unit.state == CONFIGURED else "it cannot start (status 243)"
         message = f"{unit.name} requires {one.name}, which does not exist: {fails}"
-        return Finding("required", message, f"make that file, or give a default with SetCredential={one.id}:VALUE")
+        default = f'set = ["{one.id}:VALUE"]' if unit.state == CONFIGURED else f"SetCredential={one.id}:VALUE"
+        return Finding("required", message, f"{_made(one)}, or give a default with {default}")
     if one.state == "undelivered":
         message = f"{unit.name} runs without {one.id}, which {one.source} has now"
         return Finding("undelivered", message, f"it was not there, or not requested, when the unit started; {restart}")
@@ -221,6 +240,12 @@ def _finding(unit: Unit, one: Outcome) -> Finding | None:
         message = f"{unit.name} gets {one.id} from {one.source} as it is there, encrypted"
         return Finding("undecrypted", message, f"write {LOAD_ENCRYPTED}={one.id}:{one.name} in place of {LOAD}=")
     return None
+
+
+def _made(one: Outcome) -> str:
+    if one.name.startswith("/"):
+        return "make that file"
+    return f"offer it on the host as 'io.systemd.credential:{one.name}=...'"
 
 
 def _made_fatal(unit: Unit, one: Outcome) -> str:
@@ -234,13 +259,20 @@ def _made_fatal(unit: Unit, one: Outcome) -> str:
     return f"to make its absence fatal, type 'systemctl edit {unit.name}' and write [{section}] {line}"
 
 
-def _unrequested(tree: Tree, look: Look, offered: frozenset[str]) -> list[Finding]:
+def _size(tree: Tree, path: str) -> int:
+    seen = tree.status(path)
+    return 0 if seen is None else seen.st_size
+
+
+def _unrequested(tree: Tree, look: Look, offered: dict[str, str]) -> list[Finding]:
     requests = [request for one in look.consumers for request in one.unit.requests]
     names = {request.source.removeprefix(f"/{SYSTEM}/") for request in requests if request.setting != IMPORT}
     patterns = [request.source for request in requests if request.setting == IMPORT]
+    system = tree.resolve(SYSTEM)
+    there = {name: shown_file(name, _size(tree, f"{system}/{name}")) for name in tree.names(system) or ()}
     idle = [
-        printable(name.encode("utf-8", "surrogateescape"))
-        for name in sorted(offered.union(tree.names(tree.resolve(SYSTEM)) or ()))
+        shown
+        for name, shown in sorted((there | offered).items())
         if name not in names and not name.startswith(SYSTEMD_OWN)
         if not any(glob_matches(pattern, name) for pattern in patterns)
     ]

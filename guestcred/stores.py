@@ -8,7 +8,7 @@ import stat
 
 from guestcred.credential import compare_digest
 from guestcred.guest import SYSTEM
-from guestcred.tree import Tree
+from guestcred.tree import NotAFileError, Tree
 
 CREDSTORES = ("etc/credstore", "run/credstore", "usr/local/lib/credstore", "usr/lib/credstore")
 RESCUE = CREDSTORES[1]  # where guestcred puts what PID 1 missed
@@ -31,7 +31,7 @@ def search_path(encrypted: bool, systemd: int | None) -> tuple[str, ...]:
 # A rescued credential is known by its time of change: a second in 2001 that no clock shows again, and in it
 # the nanosecond that its name hashes to. Whoever writes into it or copies it under another name makes it theirs.
 RESCUED_SECOND = 1_000_000_000
-NEXT_RESCUE = ".guestcred-next"  # a rescued credential on its way over an older one of its name
+NEXT_RESCUE = ".guestcred-next-"  # and a number: a rescued credential on its way over an older one of its name
 
 
 def split_load(setting: str) -> tuple[str, str]:
@@ -42,6 +42,8 @@ def split_load(setting: str) -> tuple[str, str]:
 
 def glob_matches(pattern: str, name: str) -> bool:
     """Whether `ImportCredential=` takes `name`: a `*` may stand at the pattern's end only (systemd.exec(5))."""
+    if pattern == "*":
+        return not name.startswith(".")  # glob(7); load_credential_glob() asks for no GLOB_PERIOD
     return name.startswith(pattern[:-1]) if pattern.endswith("*") else name == pattern
 
 
@@ -66,20 +68,26 @@ def rescue_mark(name: str) -> int:
 
 def is_rescued(name: str, status: os.stat_result) -> bool:
     """Whether guestcred put the file there that has this name and `status`."""
-    if name == NEXT_RESCUE:
+    if not stat.S_ISREG(status.st_mode):
+        return False
+    if name.startswith(NEXT_RESCUE):
         return status.st_mtime_ns // 10**9 == RESCUED_SECOND
     return status.st_mtime_ns == rescue_mark(name)
 
 
-def find_blocking(tree: Tree, name: str, value: bytes) -> str | None:
-    """The path of another credential that would win over a rescue of that name, or that stands in its place."""
+def find_other(tree: Tree, name: str, value: bytes) -> tuple[str, bool] | None:
+    """The path of another's file that would win over a rescue of that name or stands in its place, and whether it
+    holds the same bytes, so that nothing is lacking."""
     for folder in CREDSTORES[: CREDSTORES.index(RESCUE) + 1]:
-        path = f"{tree.resolve(folder)}/{name}"
-        status = tree.status(path)
+        path = f"{folder}/{name}"
+        status = tree.status(f"{tree.resolve(folder)}/{name}")
         if status is None or (folder == RESCUE and is_rescued(name, status)):
             continue
-        if not stat.S_ISREG(status.st_mode) or not compare_digest(tree.read(path) or b"", value):
-            return path
+        try:
+            there = tree.read(tree.follow(path))
+        except NotAFileError:
+            there = None
+        return path, there is not None and compare_digest(there, value)
     return None
 
 

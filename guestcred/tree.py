@@ -74,7 +74,7 @@ class Tree:
 
     def _refused(self, path: str, error: OSError) -> GuestcredError:
         hints: tuple[str, ...] = ()
-        if error.errno == errno.ELOOP:
+        if error.errno in (errno.ELOOP, errno.EWOULDBLOCK):  # a link, or a lease of its owner's on it: fcntl(2)
             return NotAFileError(self.shown(path), _reason(error))
         if error.errno in (errno.EACCES, errno.EPERM):
             hints = ("run it as root: credentials and the DMI table are for root only",)

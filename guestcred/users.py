@@ -27,7 +27,7 @@ def _live(name: str) -> User | None:
     import pwd
 
     try:
-        entry = pwd.getpwuid(int(name)) if name.isdecimal() else pwd.getpwnam(name)
+        entry = pwd.getpwuid(int(name)) if _is_id(name) else pwd.getpwnam(name)
     except (KeyError, OverflowError, ValueError):
         return None
     return User(entry.pw_name, entry.pw_uid, entry.pw_gid, tuple(os.getgrouplist(entry.pw_name, entry.pw_gid)))
@@ -35,11 +35,16 @@ def _live(name: str) -> User | None:
 
 def _captured(tree: Tree, name: str) -> User | None:
     for login, uid, gid in _lines(tree, PASSWD):
-        if name == (uid if name.isdecimal() else login):
+        if name == (uid if _is_id(name) else login):
             groups = _lines(tree, GROUP, 3)
             listed = {int(number) for members, number, _ in groups if login in members.split(",")}
             return User(login, int(uid), int(gid), tuple(sorted(listed | {int(gid)})))
     return None
+
+
+def _is_id(text: str) -> bool:
+    """Whether a text is a uid or gid in decimal; the last 32-bit number is none: parse_uid() in systemd user-util.c."""
+    return text.isascii() and text.isdecimal() and len(text) <= 10 and int(text) < 0xFFFFFFFF
 
 
 def _lines(tree: Tree, path: str, first: int = 0) -> list[tuple[str, str, str]]:
@@ -47,6 +52,6 @@ def _lines(tree: Tree, path: str, first: int = 0) -> list[tuple[str, str, str]]:
     found = []
     for line in (tree.read(path) or b"").decode("utf-8", "surrogateescape").split("\n"):
         fields = line.split(":")
-        if len(fields) > 3 and fields[2].isdecimal() and (first or fields[3].isdecimal()):
+        if len(fields) > 3 and _is_id(fields[2]) and (first or _is_id(fields[3])):
             found.append((fields[first], fields[2], fields[3]))
     return found

@@ -8,6 +8,7 @@ import os
 import socket
 import subprocess
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from conftest import table_of
 
 from guestcred import commands, install, journal
 from guestcred.errors import GuestcredError
+from guestcred.stores import rescue_mark
 
 DEMO = '[services.demo]\nuser = "demo-svc-user"\nload = ["key:KEY"]\n'
 
@@ -113,7 +115,52 @@ def test_never_over_another_credential(root: Path, folder: str) -> None:
 
 def test_the_same_bytes_by_another_hand_are_fine(root: Path) -> None:
     inode = put(root, "run/credstore/KEY", SECRET).stat().st_ino
-    assert apply(root).returncode == 0 and (root / "run/credstore/KEY").stat().st_ino == inode
+    os.link(root / "run/credstore/KEY", root / "another-name")
+    done = apply(root)
+    assert done.returncode == 0 and (root / "run/credstore/KEY").stat().st_ino == inode
+    assert done.stdout == (
+        "mended: 1 credential there already; written\n"
+        f"  there      KEY    {len(SECRET)} bytes  {root}/run/credstore/KEY  by another hand\n"
+    )
+    assert report(root)["rescued"] == [] and report(root)["present"][0]["name"] == "KEY"
+
+
+def test_mode_and_owner_of_a_rescued_file_are_mended(root: Path) -> None:
+    apply(root)
+    (root / "run/credstore/KEY").chmod(0o644)
+    os.chown(root / "run/credstore/KEY", 901, 901)
+    assert apply(root).returncode == 0
+    assert standing(root)["run/credstore/KEY"] == (0o100400, 0, 0, 1, SECRET.encode())
+
+
+def test_a_folder_with_the_mark_is_not_ours(root: Path) -> None:
+    folder = root / "run/credstore/FOLDER"
+    folder.mkdir(parents=True)
+    os.utime(folder, ns=(rescue_mark("FOLDER"),) * 2)
+    assert apply(root).returncode == 0 and folder.exists()
+
+
+def test_of_two_replaced_rescues_none_or_both_are(root: Path) -> None:
+    need("strace")
+    offer(root, {"A": "old", "B": "old"})
+    apply(root)
+    offer(root, {"A": "new", "B": "new"})
+    command = [
+        "strace",
+        "-f",
+        "-qq",
+        "-o",
+        "/dev/null",
+        "-e",
+        "trace=linkat",
+        "-e",
+        "inject=linkat:error=ENOSPC:when=2",
+    ]
+    command += [*PROGRAM, "--root", str(root), "apply"]
+    assert subprocess.run(command, env=ENVIRONMENT, capture_output=True, check=False).returncode == 1
+    assert {path.name: path.read_text() for path in (root / "run/credstore").iterdir()} == {"A": "old", "B": "old"}
+    assert apply(root).returncode == 0
+    assert {path.name: path.read_text() for path in (root / "run/credstore").iterdir()} == {"A": "new", "B": "new"}
 
 
 @pytest.mark.parametrize(
@@ -133,6 +180,34 @@ def test_decisions_are_not_overruled(root: Path, told: dict[str, object], cmdlin
     assert [(one["names"], one["status"], one["cause"]) for one in report(root)["findings"]] == [
         (["KEY"], "missing", cause)
     ]
+
+
+@pytest.mark.parametrize("unasked", ["container", "confidential"])
+def test_a_decision_that_could_not_be_asked_for_is_not_overruled(root: Path, unasked: str) -> None:
+    facts(root, unasked=[unasked])
+    done = apply(root)
+    assert done.returncode == 1 and "not rescued: that may be a decision" in done.stdout
+    assert not (root / "run/credstore").exists()
+    assert [(one["names"], one["cause"]) for one in report(root)["findings"]] == [(["KEY"], "undecided")]
+    command = [*PROGRAM, "--root", str(root), "check", "--format", "json"]
+    check = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, check=False)
+    assert json.loads(check.stdout)["credentials"][0]["cause"] == "unknown"
+    # systemd 252 knows no confidential VM, and cannot tell of one either
+    facts(root, unasked=[unasked], systemd="systemd 252 (252.39)")
+    assert apply(root).returncode == (1 if unasked == "container" else 0)
+
+
+@pytest.mark.parametrize("told", [{"container": "lxc"}, {"confidential": "sev"}, {}])
+@pytest.mark.parametrize("plant", [lambda path: path.symlink_to(path.name), lambda path: path.mkdir()])
+def test_what_stands_in_system_hides_no_decision(
+    root: Path, told: dict[str, object], plant: Callable[[Path], None]
+) -> None:
+    facts(root, **told)
+    plant(root / "run/credentials/@system/KEY")
+    done = apply(root)
+    cause = {"container": "container", "confidential": "confidential-vm"}.get(next(iter(told), ""), "unreadable")
+    assert done.returncode == 1 and not (root / "run/credstore").exists()
+    assert [(one["names"], one["cause"]) for one in report(root)["findings"]] == [(["KEY"], cause)]
 
 
 @pytest.mark.parametrize(
@@ -206,6 +281,49 @@ def test_service_directories(root: Path) -> None:
     assert report(root)["services"][0]["skipped"] == ["n"]
 
 
+def test_links_in_a_credstore_are_followed_as_systemd_does(root: Path) -> None:
+    put(root, "etc/keys/tls", "tls")
+    (root / "etc/credstore").mkdir()
+    (root / "etc/credstore/TLS").symlink_to("../keys/tls")
+    put(root, "etc/guestcred/demo.toml", DEMO + 'import = ["TLS*"]\n')
+    assert apply(root).returncode == 0 and delivered(root, "demo") == {"key": SECRET, "TLS": "tls"}
+
+
+def test_an_import_passes_over_what_is_no_file(root: Path) -> None:
+    put(root, "etc/credstore/FOLDER/file", "in a folder")
+    put(root, "usr/lib/credstore/FOLDER", "behind it")
+    (root / "etc/credstore/LOOP").symlink_to("LOOP")
+    put(root, "etc/credstore/.hidden", "by glob(7)")
+    put(root, "etc/guestcred/demo.toml", DEMO + 'import = ["*"]\n')
+    assert apply(root).returncode == 0
+    assert delivered(root, "demo") == {"key": SECRET, "KEY": SECRET, "FOLDER": "behind it"}
+
+
+@pytest.mark.parametrize("setting", ["tls:TLS", "tls:/etc/credstore/TLS"])
+def test_a_source_that_is_no_file_is_named(root: Path, setting: str) -> None:
+    put(root, "etc/credstore/TLS/file", "in a folder")
+    put(root, "etc/guestcred/demo.toml", f'[services.demo]\nuser = "demo-svc-user"\nload = ["{setting}"]\n')
+    done = apply(root)
+    assert done.returncode == 1 and standing(root) == {}
+    assert done.stderr.startswith(
+        f"guestcred: error: {root}/etc/guestcred/demo.toml: services.demo.load: 'tls': cannot read {root}/etc/credstore/TLS: not a regular file\n"
+    )
+
+
+def test_an_absolute_source_that_is_required(root: Path) -> None:
+    put(root, "etc/guestcred/demo.toml", '[services.demo]\nuser = "demo-svc-user"\nload = ["a:/etc/a"]\nrequired = ["a"]\n')  # fmt: skip
+    done = apply(root)
+    assert done.returncode == 1 and done.stderr.endswith(f"guestcred: hint: make the file {root}/etc/a\n")
+
+
+def test_nothing_steers_a_terminal(root: Path) -> None:
+    put(root, "etc/guestcred/\x1b[31m.toml", '[services.demo]\nuser = "demo-svc-user"\nset = ["a:b"]\n')
+    assert "\x1b" not in apply(root).stdout and "\\x1b[31m.toml" in apply(root).stdout
+    put(root, "etc/guestcred/\x1b[31m.toml", '[services.demo]\nuser = "nobody-here"\n')
+    done = apply(root)
+    assert "\x1b" not in done.stderr and f"{root}/etc/guestcred/\\x1b[31m.toml" in done.stderr
+
+
 def test_another_user_can_read_neither(root: Path) -> None:
     put(root, "etc/guestcred/demo.toml", DEMO)
     apply(root)
@@ -227,8 +345,9 @@ def test_missing_required_ones_are_all_named(root: Path) -> None:
     put(root, "etc/guestcred/demo.toml", DEMO + 'import = ["T*"]\nrequired = ["key", "T1"]\n[services.b]\nuser = "other"\nload = ["x:X"]\nrequired = ["x"]\n')  # fmt: skip
     done = apply(root)
     assert done.returncode == 1 and standing(root) == {}
+    at = f"{root}/etc/guestcred/demo.toml"
     assert done.stderr == (
-        "guestcred: error: x (b.service, etc/guestcred/demo.toml), T1 (demo.service, etc/guestcred/demo.toml) are required and nowhere to be found\n"
+        f"guestcred: error: x (b.service, {at}), T1 (demo.service, {at}) are required and nowhere to be found\n"
         "guestcred: hint: follow it: guestcred why X\n"
     )
 
@@ -377,6 +496,19 @@ def test_two_runs_at_once(root: Path) -> None:
     assert delivered(root, "demo") == {"key": SECRET} and "nothing to change" in apply(root).stdout
 
 
+def test_a_run_that_waited_reads_what_it_waited_for(root: Path) -> None:
+    put(root, "etc/guestcred/other.toml", '[services.other]\nuser = "other"\nset = ["a:old"]\n')
+    apply(root)
+    held = os.open(root / "run/guestcred", os.O_RDONLY)
+    fcntl.flock(held, fcntl.LOCK_EX)
+    command = [*PROGRAM, "--root", str(root), "apply"]
+    with subprocess.Popen(command, env=ENVIRONMENT, stdout=subprocess.DEVNULL) as run:
+        time.sleep(1)
+        put(root, "etc/guestcred/other.toml", '[services.other]\nuser = "other"\nset = ["a:new"]\n')
+        os.close(held)
+    assert run.returncode == 0 and delivered(root, "other") == {"a": "new"}
+
+
 def test_a_run_that_does_not_end_is_not_waited_for(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     apply(root)
     monkeypatch.setattr(install, "LOCK_SECONDS", 0.1)
@@ -407,12 +539,73 @@ def test_a_full_tmpfs(root: Path) -> None:
         before = standing(root)
         put(root, "etc/guestcred/demo.toml", DEMO + f'set = ["big:{"x" * 100_000}"]\n')
         done = apply(root)
-        assert done.returncode == 1 and done.stderr.endswith("/big: no space left on device\n")
+        assert (
+            done.returncode == 1
+            and "/big: no space left on device\nguestcred: hint: see what fills it: df -h " in done.stderr
+        )
         assert standing(root) == before
         put(root, "etc/guestcred/demo.toml", DEMO + 'set = ["big:no"]\n')
         assert apply(root).returncode == 0 and delivered(root, "demo") == {"key": SECRET, "big": "no"}
     finally:
         subprocess.run(["umount", home], check=True)
+
+
+def fill_with_a_file(folder: Path) -> None:
+    (folder / "junk").write_bytes(b"x" * 20_000)
+    os.chown(folder / "junk", 901, 901)
+
+
+def fill_with_folders(folder: Path) -> None:
+    (folder / "a/b/c").mkdir(parents=True)
+    (folder / "a/b/c/junk").write_bytes(b"x" * 20_000)
+    for path in folder.rglob("*"):
+        os.chown(path, 901, 0 if path.name == "key" else 901)
+
+
+def fill_with_names(folder: Path) -> None:
+    for number in range(206):
+        os.link(folder / "key", folder / f"link-{number}")
+
+
+def fill_what_is_ours(folder: Path) -> None:
+    (folder / "key").write_bytes(b"x" * (1 << 20 | 20_000))
+
+
+@pytest.mark.parametrize("fill", [fill_with_a_file, fill_with_folders, fill_with_names, fill_what_is_ours])
+def test_a_service_s_user_leaves_no_room(root: Path, fill: Callable[[Path], None]) -> None:
+    need("mount")
+    home = root / "run/guestcred"
+    home.mkdir()
+    size = (1 << 20) + (1 << 16) if fill is fill_what_is_ours else 1 << 16
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size},nr_inodes=220,mode=711", "tmpfs", home], check=True)
+    try:
+        put(root, "etc/guestcred/demo.toml", DEMO)
+        put(root, "etc/guestcred/other.toml", '[services.other]\nuser = "other"\nset = ["a:b"]\n')
+        assert apply(root).returncode == 0
+        fill(home / "demo.service")
+        put(root, "etc/guestcred/other.toml", f'[services.other]\nuser = "other"\nset = ["a:{"c" * 36_000}"]\n')
+        done = apply(root)
+        assert done.returncode == 0, done
+        assert delivered(root, "demo") == {"key": SECRET} and "nothing to change" in apply(root).stdout
+    finally:
+        subprocess.run(["umount", home], check=True)
+
+
+def test_a_lease_on_a_file_stops_nothing(root: Path) -> None:
+    put(root, "etc/guestcred/demo.toml", DEMO)
+    apply(root)
+    for folder in (root.parent, root, root / "run"):
+        folder.chmod(0o755)
+    held = (
+        "import fcntl, os, signal, sys, time; signal.signal(signal.SIGIO, signal.SIG_IGN)\n"
+        "fcntl.fcntl(os.open(sys.argv[1], os.O_RDONLY), fcntl.F_SETLEASE, fcntl.F_WRLCK); print(flush=True); time.sleep(60)"
+    )
+    command = [PROGRAM[0], "-c", held, str(root / "run/guestcred/demo.service/key")]
+    with subprocess.Popen(command, user=901, group=901, extra_groups=[], stdout=subprocess.PIPE) as holder:
+        assert holder.stdout is not None and holder.stdout.readline() == b"\n"
+        done = apply(root)
+        holder.kill()
+    assert done.returncode == 0 and delivered(root, "demo") == {"key": SECRET}, done
 
 
 def test_no_value_is_told_anywhere(root: Path) -> None:
@@ -431,6 +624,29 @@ def test_no_value_is_told_anywhere(root: Path) -> None:
         if isinstance(content, bytes) and SECRET.encode() in content
     ]
     assert {Path(path).name for path in holding} == {"KEY", "key", "set"}
+
+
+BARE = "aHVudGVyMi1odW50ZXIyLWh1bnRlcjI"  # base64 without its padding: what PID 1 takes for a name
+
+
+@pytest.mark.parametrize("imported", [False, True], ids=["missing", "imported"])
+def test_a_secret_whose_name_was_forgotten_is_told_nowhere(root: Path, imported: bool) -> None:
+    offer(root, {"KEY": SECRET, BARE: ""}, [BARE] if imported else [])
+    put(root, "etc/guestcred/demo.toml", DEMO + 'import = ["*"]\n')
+    told = [apply(root, *options) for options in (["--dry-run"], ["--format", "json"], [], ["--format", "json"])]
+    assert {done.returncode for done in told} == ({0} if imported else {1})
+    assert not [done for done in told if BARE[5:] in done.stdout + done.stderr]
+    assert not [path for path, (*_, content) in standing(root).items() if BARE[5:] in f"{path} {content!r}"]
+    assert ("aHVu... was offered but not imported" in told[2].stdout) is not imported
+    assert (root / "run/credstore/KEY").read_text() == SECRET
+
+
+def test_a_secret_whose_name_was_forgotten_is_not_told_the_journal(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[list[str]] = []
+    monkeypatch.setattr(journal, "tell", lambda plan, _: told.extend(journal.entries(plan)))
+    offer(root, {BARE: ""})
+    assert commands.apply(root=str(root)) == 1
+    assert "GUESTCRED_NAME=aHVu..." in told[0] and BARE[5:] not in str(told)
 
 
 def test_the_journal_is_told_names_and_causes(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -474,6 +690,14 @@ def test_the_journal_is_told_names_and_causes(root: Path, monkeypatch: pytest.Mo
             "findings: 1 credential rescued, 2 findings left to mend",
         )
     ]
+
+
+@pytest.mark.parametrize("rubbish", ["/nonexistent", "rubbish", "", "@" + "x" * 300])
+def test_a_socket_that_is_none_is_no_failure(root: Path, rubbish: str) -> None:
+    command = [*PROGRAM, "--root", str(root), "apply"]
+    environment = {**ENVIRONMENT, "NOTIFY_SOCKET": rubbish}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "") and (root / "run/credstore/KEY").exists()
 
 
 def test_systemd_is_told_by_its_own_socket(root: Path) -> None:

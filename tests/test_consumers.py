@@ -103,7 +103,7 @@ def test_absolute_paths_through_links(tmp_path: Path, monkeypatch: pytest.Monkey
 def test_services_of_the_own_configuration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "etc/guestcred").mkdir(parents=True)
     (tmp_path / "etc/guestcred/a.toml").write_text(
-        '[services.legacy]\nuser = "nobody-here"\nload = ["a:A", "b"]\nimport = ["T_*"]\nset = ["r:hunter2"]\nrequired = ["a"]\n'
+        '[services.legacy]\nuser = "nobody-here"\nload = ["a:A", "b"]\nimport = ["T_*", "x"]\nset = ["r:hunter2"]\nrequired = ["a", "T_KEY", "x", "r"]\n'
     )
     folder = tmp_path / "run/guestcred/.current/legacy.service"
     folder.mkdir(parents=True)
@@ -115,6 +115,8 @@ def test_services_of_the_own_configuration(tmp_path: Path, monkeypatch: pytest.M
         ("LoadCredential", "a", "A", True, None),
         ("LoadCredential", "b", "b", False, None),
         ("ImportCredential", "", "T_*", False, None),
+        ("ImportCredential", "", "x", True, None),
+        ("ImportCredential", "", "T_KEY", True, None),
         ("SetCredential", "r", "", False, 7),
     ]
     assert delivered is not None and [(file.name, file.size) for file in delivered] == [("a", 7)]

@@ -9,7 +9,7 @@ import pytest
 from conftest import Build
 
 from guestcred.errors import GuestcredError
-from guestcred.guest import FW_CFG, SYSTEM, parse_cmdline, read_guest
+from guestcred.guest import FW_CFG, SYSTEM, parse_cmdline, read_facts, read_guest
 from guestcred.tree import FILE_MAX, Tree
 
 
@@ -37,6 +37,40 @@ def test_credentials_of_the_command_line() -> None:
     )
     found = parse_cmdline(line, 257).credentials
     assert {name: value for name, (_, value) in found.items()} == {"A": b"b c", "B": b"QQ"}
+
+
+ANSWERS = {"container": "none", "cvm": "none", "vm": "kvm"}
+
+
+@pytest.mark.parametrize(
+    ("answers", "show", "expected"),
+    [
+        (ANSWERS, "echo", (None, None, [])),
+        (ANSWERS, "exit 1", (None, None, [])),  # no PID 1 of systemd's to ask
+        (ANSWERS, "echo sev-snp", (None, "sev-snp", [])),
+        (ANSWERS | {"cvm": "tdx"}, "echo", (None, "tdx", [])),
+        (ANSWERS | {"container": "lxc"}, "echo", ("lxc", None, [])),
+        ({"container": "none", "vm": "kvm"}, "echo", (None, None, ["confidential"])),  # as on systemd 252
+        ({"cvm": "none", "vm": "kvm"}, "echo", (None, None, ["container"])),
+        (None, None, (None, None, ["confidential", "container"])),
+    ],
+)
+def test_a_no_is_told_from_no_answer(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    answers: dict[str, str] | None,
+    show: str | None,
+    expected: tuple[str | None, str | None, list[str]],
+) -> None:
+    monkeypatch.setattr("guestcred.guest.PROGRAMS", ("/nonexistent", str(tmp_path)))
+    if answers is not None:
+        cases = "".join(f"--{key}) echo {word}; exit {int(word == 'none')};;\n" for key, word in answers.items())
+        for name, text in (("systemd-detect-virt", f"case $1 in\n{cases}*) exit 1;;\nesac"), ("systemctl", show)):
+            (tmp_path / name).write_text(f"#!/bin/sh\n{text}\n")
+            (tmp_path / name).chmod(0o755)
+    facts = read_facts("/")
+    assert (facts.container, facts.confidential, sorted(facts.unasked)) == expected
+    assert facts.virtualization == (None if answers is None else "kvm")
 
 
 def test_fw_cfg_stands_behind_links_as_the_kernel_makes_them(tree: Build) -> None:

@@ -101,6 +101,28 @@ def test_the_catalog_explains_every_entry() -> None:
     assert sorted(told) == sorted([journal.RESCUED, journal.LEFT])
 
 
+def purged(home: str) -> str:
+    """What is left of a /run of its own after a purge; `home` prepares /run/guestcred, in memory of its own."""
+    script = (
+        f"set -e; mount -t tmpfs tmpfs /run; mkdir /run/guestcred; mount -t tmpfs tmpfs /run/guestcred; {home}\n"
+        "cd /run/guestcred; mkdir .generation-a; ln -s .generation-a .current; ln -s .current/report.json report.json\n"
+        f"cd /; sh {ROOT}/packaging/debian/postrm purge; test ! -e /run/guestcred || find /run/guestcred; mountpoint -q /run/guestcred && echo mounted"
+    )
+    command = ["unshare", "--mount", "sh", "-c", f"{script} || true"]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+
+def test_a_purge_leaves_what_others_put_there() -> None:
+    need("unshare", "mount")
+    assert purged("") == ""
+    left = purged("mkdir /run/guestcred/theirs; touch /run/guestcred/theirs/file")
+    assert left.split() == ["/run/guestcred", "/run/guestcred/theirs", "/run/guestcred/theirs/file", "mounted"]
+
+
+def test_the_mount_hides_nothing() -> None:
+    assert "\nConditionDirectoryNotEmpty=!/run/guestcred\n" in (SYSTEMD / "run-guestcred.mount").read_text()
+
+
 def test_a_purge_knows_the_files_as_the_program_does() -> None:
     script = (ROOT / "packaging/debian/postrm").read_text()
     assert f"-newermt @{RESCUED_SECOND - 1}.999999999 ! -newermt @{RESCUED_SECOND}.999999999" in script

@@ -215,6 +215,39 @@ def test_encrypted_places(tree: Build) -> None:
     assert "LoadCredentialEncrypted=plain:A" in run("--root", root, "services", status=1)
 
 
+def of_guestcred(*requests: Request) -> Consumer:
+    unit = Unit("demo.service", "configured", True, "svc", None, "run/guestcred/demo.service", False, requests)
+    return Consumer(unit, None)
+
+
+def test_what_apply_delivers_is_never_looked_for_in_encrypted_places(tree: Build) -> None:
+    files = {"etc/credstore.encrypted/A": b"cipher", "etc/credstore.encrypted/T_E": b"cipher", "etc/credstore/A": b"a"}
+    root = tree(units=[of_guestcred(load("a", "A"), imports("T_*"))], files=files)
+    assert outcomes(root) == {"a": ("undelivered", "etc/credstore/A", 1), "T_*": ("nothing", None, None)}
+    assert codes(root) == ["undelivered"]
+
+
+def test_what_apply_requires_and_nothing_has(tree: Build) -> None:
+    requests = [
+        Request("LoadCredential", "a", "/etc/a", False, None),
+        Request("LoadCredential", "b", "/etc/b", True, None),
+        imports("T_*"),
+        Request("ImportCredential", "", "T_KEY", True, None),
+    ]
+    root = tree(units=[of_guestcred(*requests)])
+    assert {one: state for one, (state, *_) in outcomes(root).items()} == {
+        "a": "skipped",
+        "b": "fatal",
+        "T_*": "nothing",
+        "T_KEY": "fatal",
+    }
+    assert [one["hint"] for one in told(root)["findings"]] == [
+        'make that file; to make its absence an error, write required = ["a"] into its table',
+        'make that file, or give a default with set = ["b:VALUE"]',
+        "offer it on the host as 'io.systemd.credential:T_KEY=...', or give a default with set = [\"T_KEY:VALUE\"]",
+    ]
+
+
 def test_unreadable_by_its_user(tree: Build) -> None:
     root = tree([KEY], {"KEY": SECRET}, units=[consumer(load("key", "KEY"), delivered=(given("key", readable=False),))])
     printed = run("--root", root, "services", status=1)
@@ -243,6 +276,25 @@ def test_nobody_requests_it(tree: Build) -> None:
     assert codes(root) == ["unrequested"]
     # of one unit alone it cannot be said
     run("--root", root, "services", "demo")
+
+
+@pytest.mark.parametrize("value", [b"", b"="])
+@pytest.mark.parametrize("requested", [False, True])
+def test_a_secret_whose_name_was_forgotten_is_not_told(
+    tree: Build, tmp_path: Path, value: bytes, requested: bool
+) -> None:
+    bare = "aHVudGVyMi1odW50ZXIyLWh1bnRlcjI" if not value else "aHVudGVyMi1odW50ZXIyIQ"
+    file = given(bare, len(value))
+    units = [consumer(imports("*"), delivered=(file,))] if requested else [consumer(default("x"), delivered=(file,))]
+    root = tree([b"io.systemd.credential:" + bare.encode() + b"=" + value], {bare: value}, units=units)
+    run("--root", root, "capture", tmp_path / "out")
+    assert bare[5:] not in (tmp_path / "out/units.json").read_text()
+    printed = [run("--root", root, "services", "--format", form, status=None) for form in ("text", "json")]
+    assert not [text for text in printed if bare[5:] in text] and all("aHVu..." in text for text in printed)
+    (root / "sys/firmware/dmi/tables/DMI").unlink()
+    assert bare[5:] not in run("--root", root, "services", status=None)
+    (root / "run/credentials/@system" / bare).unlink()
+    assert bare[5:] not in run("--root", root, "services", status=None)
 
 
 def test_what_systemd_itself_asks_for_in_case_is_told_where_it_is_there(tree: Build) -> None:
@@ -276,6 +328,13 @@ def test_a_tree_without_units(tree: Build) -> None:
     [
         b"{",
         b"[]",
+        b"[" * 200_000,
+        b'{"schema": "guestcred.units/99", "units": [], "delivered": {}, "outside": {}, "others": []}',
+        b'{"schema": "guestcred.units/1", "units": {}, "delivered": {}, "outside": {}, "others": []}',
+        b'{"schema": "guestcred.units/1", "units": [], "delivered": {}, "outside": {"/a": Infinity}, "others": []}',
+        b'{"schema": "guestcred.units/1", "units": [], "delivered": {}, "outside": {"/a": true}, "others": []}',
+        b'{"schema": "guestcred.units/1", "units": [], "delivered": {}, "outside": {}, "others": "abc"}',
+        b'{"schema": "guestcred.units/1", "units": [], "delivered": {}, "outside": {}, "others": [1]}',
         b"{}",
         b'{"units": [{}], "delivered": {}, "outside": {}, "others": []}',
         b'{"units": [], "delivered": {"a": 1}, "outside": {}, "others": []}',

@@ -21,6 +21,7 @@ def test_load_settings(setting: str, expected: tuple[str, str]) -> None:
 
 def test_globs() -> None:
     assert glob_matches("TLS_*", "TLS_KEY") and glob_matches("*", "x") and glob_matches("a", "a")
+    assert glob_matches(".*", ".x") and glob_matches("a*", "a.x") and not glob_matches("*", ".x")
     assert not glob_matches("TLS_*", "TLS") and not glob_matches("a?", "ab") and not glob_matches("*a", "ba")
 
 
@@ -41,6 +42,8 @@ def test_users_below_a_root(tmp_path: Path) -> None:
     (tmp_path / "etc/passwd").write_text("root:x:0:0::/:/bin/sh\nbroken\nsvc:x:901:902::/:/bin/false\n")
     (tmp_path / "etc/group").write_text("svc:x:902:\nkeys:x:96:other,svc\n")
     at = Tree(str(tmp_path))
+    (tmp_path / "etc/passwd").open("a").write("big:x:4294967295:0::/:\nhuge:x:99999999999:0::/:\narab:x:\u0664:0::/:\n")
+    assert [find_user(at, name) for name in ("big", "huge", "arab", "\u0664", "4294967295")] == [None] * 5
     assert find_user(at, "svc") == find_user(at, "901") == User("svc", 901, 902, (96, 902))
     assert find_user(at, "root") == User("root", 0, 0, (0,)) and find_user(at, "nobody") is None
 
