@@ -34,6 +34,12 @@ def _credential_name(_context: click.Context, _param: click.Parameter, value: An
     return value
 
 
+def _number(_context: click.Context, _param: click.Parameter, value: float) -> float:
+    if value != value:  # a range compares, and every comparison with nan is false
+        raise click.BadParameter("nan is not a number of seconds")
+    return value
+
+
 format_option = click.option(
     "--format",
     "form",
@@ -259,10 +265,11 @@ class _Launch(click.Command):
 @click.option(
     "--timeout",
     type=click.FloatRange(0.1, 3600),
+    callback=_number,
     default=30.0,
     show_default=True,
     metavar="SECONDS",
-    help="cloud-hypervisor: how long one answer of the API may take.",
+    help="cloud-hypervisor: how long one call of the API may take in all.",
 )
 @click.pass_context
 def launch(

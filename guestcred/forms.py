@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import json
+import math
 from typing import Any
 
 from guestcred.errors import USAGE, GuestcredError
@@ -11,6 +12,24 @@ from guestcred.errors import USAGE, GuestcredError
 # where a JSON config holds OEM strings: PlatformConfig in cloud-hypervisor's vmm/src/vm_config.rs,
 # SmbiosOptions in crosvm's arch/src/lib.rs (kebab-case; for `crosvm run --cfg FILE`)
 PLACES = {"cloud-hypervisor": ("platform", "oem_strings"), "crosvm": ("smbios", "oem-strings")}
+
+
+class _Ambiguous(Exception):
+    """What Python's parser takes, and a hypervisor's may take for something else or not at all."""
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise _Ambiguous("an object has a key twice")
+    return found
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise _Ambiguous("it has a number that is not finite")
+    return number
 
 
 class Config:
@@ -24,7 +43,9 @@ class Config:
             return GuestcredError(f"the VM config for {hypervisor} is wrong: {reason}", status=USAGE)
 
         try:
-            document = json.loads(data)
+            document = json.loads(data, object_pairs_hook=_once, parse_float=_finite, parse_constant=_finite)
+        except _Ambiguous as error:
+            raise wrong(str(error)) from None
         except (ValueError, RecursionError) as error:
             at = f" (line {error.lineno}, column {error.colno})" if isinstance(error, json.JSONDecodeError) else ""
             raise wrong(f"it is not JSON{at}") from None
@@ -36,15 +57,19 @@ class Config:
         strings = (inside or {}).get(key)
         if not isinstance(strings, list | None) or not all(isinstance(one, str) for one in strings or ()):
             raise wrong(f"'{section}.{key}' is not a list of strings")
+        # either ends the strings of a table, and ours, which come behind, would be lost
+        if any(not one or "\0" in one for one in strings or ()):
+            raise wrong(f"'{section}.{key}' has a string that is empty or holds a NUL")
         self._document: dict[str, Any] = document
         self._place = section, key
         self.strings: tuple[bytes, ...] = tuple(one.encode("utf-8", "surrogatepass") for one in strings or ())
 
-    def merged(self, texts: list[str]) -> str:
-        """The config as JSON with `texts` behind the OEM strings that it has."""
+    def merged(self, texts: list[str]) -> bytes:
+        """The config as JSON, in ASCII, with `texts` behind the OEM strings that it has."""
         section, key = self._place
         inside = self._document.get(section) or {}
-        return json.dumps({**self._document, section: {**inside, key: [*(inside.get(key) or ()), *texts]}})
+        merged = {**self._document, section: {**inside, key: [*(inside.get(key) or ()), *texts]}}
+        return json.dumps(merged, allow_nan=False).encode("ascii")
 
 
 def libvirt(texts: list[str]) -> str:

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shlex
+import signal
 import sys
+import time
+from collections.abc import Iterator
+from types import FrameType
 
 from guestcred import forms
 from guestcred.encode import (
@@ -21,9 +26,9 @@ from guestcred.encode import (
 )
 from guestcred.errors import FINDINGS, USAGE, GuestcredError
 from guestcred.launch import boot_cloud_hypervisor, exec_qemu
-from guestcred.memory import write_private
+from guestcred.memory import private_folder
 from guestcred.records import Record
-from guestcred.secret import STDIN, Secret, read_secrets
+from guestcred.secret import READ_TIMEOUT, STDIN, Secret, read_secrets, read_to_end
 
 CONFIG_MAX = 16 * 1024 * 1024  # bytes
 
@@ -41,12 +46,12 @@ class Request(Record):
 
 
 class Prepared(Record):
-    """Everything worked out, and nothing written or sent: `document` is the JSON config with the strings in it, if any."""
+    """Everything worked out, and nothing written or sent: `document` is the JSON config with the strings, if any."""
 
     secrets: tuple[Secret, ...]
     encoded: tuple[Encoded, ...]
     limits: tuple[Limit, ...]
-    document: str | None
+    document: bytes | None
 
     @property
     def texts(self) -> list[str]:
@@ -54,13 +59,34 @@ class Prepared(Record):
         return [one.text.decode("ascii") for one in self.encoded]
 
 
-def prepare(asked: Request, config: str | None) -> Prepared:
+@contextlib.contextmanager
+def _undone_when_ended() -> Iterator[None]:
+    """Let SIGTERM and SIGHUP raise SystemExit in here, so that what was begun is undone; a second one changes nothing."""
+
+    def end(number: int, _frame: FrameType | None) -> None:
+        for one in before:
+            signal.signal(one, signal.SIG_IGN)
+        raise SystemExit(128 + number)
+
+    # one that is ignored, as under nohup, stays so
+    before = [one for one in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(one) is signal.SIG_DFL]
+    try:
+        for one in before:
+            signal.signal(one, end)
+        yield
+    finally:
+        for one in before:
+            signal.signal(one, signal.SIG_DFL)
+
+
+def prepare(asked: Request, config: str | None, *, optional: bool = False) -> Prepared:
     """Read, encode and measure; `config` is the path of a VM config, `-` for standard input, or None for none.
 
+    With `optional` a config that is not there, or empty, counts as `{}`.
     Raises GuestcredError for what cannot be read, encoded or named.
     """
     check_guest(asked.guest_systemd)
-    if config == STDIN and any(one.endswith(f"={STDIN}") for one in asked.files):
+    if config == STDIN and _takes_stdin(asked):
         raise GuestcredError("the VM config and a secret are both to come from standard input", status=USAGE)
     secrets = read_secrets(
         asked.files,
@@ -69,7 +95,7 @@ def prepare(asked: Request, config: str | None) -> Prepared:
         keep_newline=asked.keep_newline,
         allow_empty=asked.allow_empty,
     )
-    base = _read_config(config, asked.hypervisor)
+    base = _read_config(config, asked.hypervisor, optional)
     others = () if base is None else base.strings
     encoded = encode(secrets, others)
     document = None if base is None else base.merged([one.text.decode("ascii") for one in encoded])
@@ -84,27 +110,40 @@ def prepare(asked: Request, config: str | None) -> Prepared:
     return Prepared(secrets, encoded, found, document)
 
 
-def _read_config(path: str | None, hypervisor: str) -> forms.Config | None:
+def _takes_stdin(asked: Request) -> bool:
+    return any(one.partition("=")[2] == STDIN for one in asked.files)
+
+
+def _read_config(path: str | None, hypervisor: str, optional: bool) -> forms.Config | None:
     if hypervisor not in forms.PLACES:
         if path is not None:
             raise GuestcredError(f"{hypervisor} takes no VM config in JSON", status=USAGE)
         return None
     if path is None:
         # crosvm merges several --cfg files, so a piece is a config
-        return forms.Config(b"{}", hypervisor) if hypervisor == "crosvm" else None
+        return forms.Config(b"{}", hypervisor) if hypervisor == "crosvm" or optional else None
     if path == STDIN and sys.stdin.isatty():
         raise GuestcredError(
             "the VM config is to come from standard input, which is a terminal", "name it with --config", status=USAGE
         )
     try:
-        with open(0 if path == STDIN else path, "rb", closefd=path != STDIN) as file:
-            data = file.read(CONFIG_MAX + 1)
+        # a pipe without a writer must not hold us in open(2)
+        fd = 0 if path == STDIN else os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+        try:
+            data = read_to_end(fd, CONFIG_MAX, time.monotonic() + READ_TIMEOUT)
+        finally:
+            if fd:
+                os.close(fd)
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         raise GuestcredError(f"cannot read the VM config {path}: {reason}") from None
+    if data is None:
+        raise GuestcredError(
+            f"cannot read the VM config {path}: it did not come to its end within {READ_TIMEOUT:g} seconds"
+        )
     if len(data) > CONFIG_MAX:
         raise GuestcredError(f"the VM config {path} is larger than {CONFIG_MAX >> 20} MiB", status=FINDINGS)
-    return forms.Config(data, hypervisor)
+    return forms.Config(data or b"{}" if optional else data, hypervisor)
 
 
 def run_encode(
@@ -119,9 +158,12 @@ def run_encode(
         )
     if folder is not None and asked.hypervisor != "qemu":
         raise GuestcredError(f"--folder is for qemu; {asked.hypervisor} takes no files", status=USAGE)
-    if config is None and asked.hypervisor == "cloud-hypervisor" and not dry_run:
+    if folder is not None and form == "json" and not _is_utf_8(folder):
+        raise GuestcredError("--folder is not UTF-8, and JSON cannot hold it", "leave out --format json", status=USAGE)
+    for_cloud_hypervisor = asked.hypervisor == "cloud-hypervisor"
+    if config is None and for_cloud_hypervisor and not (dry_run and (sys.stdin.isatty() or _takes_stdin(asked))):
         config = STDIN
-    prepared = prepare(asked, config)
+    prepared = prepare(asked, config, optional=dry_run and for_cloud_hypervisor)
     if dry_run:
         if form == "json":
             print(json.dumps(capacity_json(asked.hypervisor, prepared.encoded, prepared.limits), indent=2))
@@ -130,17 +172,35 @@ def run_encode(
         return 0 if fits(prepared.limits) else FINDINGS
     check_limits(prepared.limits, prepared.encoded)
     if prepared.document is not None:
-        print(prepared.document)
+        _print(prepared.document)
     elif asked.hypervisor == "qemu" and folder is not None:
         files = {f"{number:03}": one.text for number, one in enumerate(prepared.encoded)}
-        arguments = forms.qemu(write_private(folder, files))
-        print(json.dumps(arguments) if form == "json" else shlex.join(arguments))
+        # a folder whose arguments nobody got is of no use
+        with _undone_when_ended(), private_folder(folder, files) as paths:
+            arguments = forms.qemu(paths)
+            _print(os.fsencode(json.dumps(arguments) if form == "json" else shlex.join(arguments)))
     elif asked.hypervisor == "libvirt":
         _refuse_arguments(prepared.secrets, allow_arguments)
         print(forms.libvirt(prepared.texts))
     else:
         print(json.dumps(prepared.texts))
     return 0
+
+
+def _is_utf_8(path: str) -> bool:
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _print(line: bytes) -> None:
+    """Print the bytes as they are, past the buffer: what cannot be printed fails here, and not again at exit."""
+    sys.stdout.flush()
+    line += b"\n"
+    while line:
+        line = line[os.write(sys.stdout.fileno(), line) :]
 
 
 def _refuse_arguments(secrets: tuple[Secret, ...], allowed: bool) -> None:
@@ -175,8 +235,10 @@ def run_launch(
         )
     prepared = prepare(asked, config)
     check_limits(prepared.limits, prepared.encoded)
+    texts = tuple(one.text for one in prepared.encoded)
     if prepared.document is None or api_socket is None:
-        exec_qemu(tuple(one.text for one in prepared.encoded), command)
+        exec_qemu(texts, command)
     names = [one.name for one in prepared.encoded]
-    boot_cloud_hypervisor(api_socket, prepared.document.encode("ascii"), names, timeout)
+    with _undone_when_ended():
+        boot_cloud_hypervisor(api_socket, prepared.document, names, texts, timeout)
     return 0

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
+import signal
+from collections.abc import Iterator
 
 from guestcred.errors import FINDINGS, USAGE, GuestcredError
 
@@ -20,55 +23,71 @@ def _is_memory_backed(fd: int) -> bool:
     return buffer[0] & 0xFFFFFFFF in MEMORY_BACKED
 
 
-def write_private(folder: str, files: dict[str, bytes]) -> list[str]:
-    """Make the new folder (0700) on tmpfs or ramfs and write the files (0400) into it; returns their absolute paths.
+@contextlib.contextmanager
+def _unbroken() -> Iterator[None]:
+    """No signal's exception comes between what is done here and knowing that it was done."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM, signal.SIGHUP))
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
-    All or nothing: after a failure, or when interrupted, the folder is gone again. Raises GuestcredError.
+
+@contextlib.contextmanager
+def private_folder(folder: str, files: dict[str, bytes]) -> Iterator[list[str]]:
+    """Make the new folder (0700) on tmpfs or ramfs and write the files (0400) into it; yields their absolute paths.
+
+    All or nothing: whatever ends the scope early, a failure or a signal, the folder is gone again. Raises
+    GuestcredError.
     """
     folder = os.path.abspath(folder)
     parent, name = os.path.split(folder)
+    at = inside = -1
     made = False
     try:
-        at = os.open(parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
+            at = os.open(parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
             if not _is_memory_backed(at):
                 raise GuestcredError(
                     f"{parent} is on a disk, where secrets would remain",
                     "name a folder below /run, such as one of the unit's RuntimeDirectory=",
                     status=USAGE,
                 )
-            os.mkdir(name, 0o700, dir_fd=at)
-            made = True
+            with _unbroken():
+                os.mkdir(name, 0o700, dir_fd=at)
+                made = True
             inside = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=at)
-            try:
-                _write_all(inside, files)
-            finally:
-                os.close(inside)
-        except BaseException:
-            if made:
-                os.rmdir(name, dir_fd=at)
-            raise
-        finally:
-            os.close(at)
-    except OSError as error:
-        hints = ["name a new folder: this one is made and filled whole"] if isinstance(error, FileExistsError) else []
-        reason = (error.strerror or str(error)).lower()
-        raise GuestcredError(f"cannot write the secrets into {folder}: {reason}", *hints, status=FINDINGS) from None
-    return [os.path.join(folder, file) for file in files]
-
-
-def _write_all(folder: int, files: dict[str, bytes]) -> None:
-    written = []
-    try:
-        for name, data in files.items():
-            fd = os.open(
-                name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o400, dir_fd=folder
+            for file, data in files.items():
+                _write(inside, file, data)
+        except OSError as error:
+            hints = (
+                ["name a new folder: this one is made and filled whole"] if isinstance(error, FileExistsError) else []
             )
-            written.append(name)
-            with open(fd, "wb", buffering=0) as file:
-                while data:
-                    data = data[file.write(data) :]
+            reason = (error.strerror or str(error)).lower()
+            raise GuestcredError(f"cannot write the secrets into {folder}: {reason}", *hints, status=FINDINGS) from None
+        yield [os.path.join(folder, file) for file in files]
     except BaseException:
-        for name in written:
-            os.unlink(name, dir_fd=folder)
+        if made:
+            with _unbroken():
+                _remove(at, name, inside, files)
         raise
+    finally:
+        for fd in (inside, at):
+            if fd >= 0:
+                os.close(fd)
+
+
+def _write(folder: int, name: str, data: bytes) -> None:
+    fd = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o400, dir_fd=folder)
+    with open(fd, "wb", buffering=0) as file:
+        while data:
+            data = data[file.write(data) :]
+
+
+def _remove(at: int, name: str, inside: int, files: dict[str, bytes]) -> None:
+    """As far as it goes: the cause of the failure is what counts."""
+    for file in files if inside >= 0 else ():
+        with contextlib.suppress(OSError):
+            os.unlink(file, dir_fd=inside)
+    with contextlib.suppress(OSError):
+        os.rmdir(name, dir_fd=at)

@@ -14,6 +14,7 @@ from guestcred.errors import COULD_NOT_LOOK, FINDINGS, USAGE, GuestcredError
 from guestcred.records import Record
 
 STDIN = "-"
+FILES, LITERALS = "NAME=FILE", "NAME=VALUE"
 READ_TIMEOUT = 30.0  # seconds that a pipe may take to its end
 NAME_RULE = "a name is 1 to 255 printable ASCII characters without '/', ':' and '=', and not '.' or '..'"
 
@@ -40,8 +41,8 @@ def read_secrets(
     A FILE is absolute, a plain name in `folder` ($CREDENTIALS_DIRECTORY), or `-`. One newline at the end goes
     unless `keep_newline`. Raises GuestcredError that names the secret and never its value.
     """
-    given = [_split(one, "NAME=FILE") for one in files]
-    fixed = [_split(one, "NAME=VALUE") for one in literals]
+    given = [_split(number, one, FILES) for number, one in enumerate(files, 1)]
+    fixed = [_split(number, one, LITERALS) for number, one in enumerate(literals, 1)]
     names = [name for name, _ in given + fixed]
     for name in names:
         if names.count(name) > 1:
@@ -63,13 +64,17 @@ def read_secrets(
     return tuple(secrets) + tuple(Secret(name, os.fsencode(value), True) for name, value in fixed)
 
 
-def _split(pair: str, form: str) -> tuple[str, str]:
+def _split(number: int, pair: str, form: str) -> tuple[str, str]:
     name, equals, rest = pair.partition("=")
     if not equals:
         # what stands here may be a value, so it is not repeated
         raise GuestcredError(f"an argument without '=' where {form} belongs", status=USAGE)
+    if form == FILES and not rest.strip("="):
+        # base64 ends so: what stands before may be a value too
+        raise GuestcredError(f"an argument without a FILE where {form} belongs", status=USAGE)
     if not name_is_valid(os.fsencode(name)):
-        raise GuestcredError(f"the guest takes no credential named {_shown(name)}", NAME_RULE, status=USAGE)
+        place = f"{form} number {number}: the {len(os.fsencode(name))} bytes before its first '='"
+        raise GuestcredError(f"the guest takes no credential of the name in {place}", NAME_RULE, status=USAGE)
     return name, rest
 
 
@@ -91,13 +96,17 @@ def _read(name: str, path: str, folder: str | None, timeout: float) -> bytes:
                 raise _refused(name, path, "it is a folder")
             if not (regular or stat.S_ISFIFO(before.st_mode) or path == STDIN):
                 raise _refused(name, path, "it is neither a file nor a pipe")
+            if regular and os.lseek(fd, 0, os.SEEK_CUR):
+                raise _refused(name, path, "something has read the front of it already", "open it anew: <FILE")
             # with its newline; a file is read no further than it was long, however fast it grows
             limit = min(before.st_size, SIZE_MAX + 1) if regular else SIZE_MAX + 1
-            value = _read_to_end(fd, limit, None if regular else time.monotonic() + timeout)
+            value = read_to_end(fd, limit, None if regular else time.monotonic() + timeout)
             if value is None:
                 raise _refused(name, path, f"it did not come to its end within {timeout:g} seconds")
             if len(value) > SIZE_MAX + 1:
                 raise _refused(name, path, "it is larger than 1 MiB, the most that systemd takes", status=FINDINGS)
+            if regular and value and not os.fstat(fd).st_size:
+                raise _refused(name, path, "it does not tell its size, as files in /proc do not", "send it by a pipe")
             if regular and (len(value) != before.st_size or os.fstat(fd).st_mtime_ns != before.st_mtime_ns):
                 raise _refused(
                     name, path, "it changed while it was read", "write a new file and rename it over the old one"
@@ -134,8 +143,8 @@ def _open(name: str, path: str, folder: str | None) -> int:
         os.close(at)
 
 
-def _read_to_end(fd: int, limit: int, deadline: float | None) -> bytes | None:
-    """All bytes, but of more than `limit` only enough to see it; None where `deadline` (monotonic seconds) came first."""
+def read_to_end(fd: int, limit: int, deadline: float | None) -> bytes | None:
+    """All bytes of `fd`, but of more than `limit` only enough to see it; None where `deadline` (monotonic seconds) came first."""
     parts, size = [], 0
     while size <= limit:
         if deadline is not None and not select.select([fd], [], [], max(0, deadline - time.monotonic()))[0]:

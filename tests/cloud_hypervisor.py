@@ -7,6 +7,7 @@ import json
 import signal
 import sys
 import threading
+from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from socketserver import ThreadingUnixStreamServer
@@ -20,6 +21,7 @@ class Api:
         self.vm: object = None
         self.asked: list[str] = []
         self.answers: dict[str, tuple[int, bytes] | None] = {}
+        self.asks: Callable[[str], None] | None = None  # called with each action first
         self.ended = threading.Event()
         api = self
 
@@ -42,6 +44,8 @@ class Api:
                 action = self.path.removeprefix("/api/v1/")
                 body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
                 api.asked.append(action)
+                if api.asks is not None:
+                    api.asks(action)
                 # a vm.create that fails may have stored the config before
                 done = api.act(action, body) if action not in api.answers or action == "vm.create" else (0, b"")
                 answer = api.answers.get(action, done)
@@ -62,7 +66,9 @@ class Api:
         """As cloud-hypervisor does: 204 for what was done, 404 or 500 and a JSON list for what was not."""
         match action:
             case "vm.info":
-                return (200, b"{}") if self.vm is not None else (404, b'["Error from API","VM is not created"]')
+                if self.vm is None:
+                    return 404, b'["Error from API","The VM info is not available","VM is not created"]'
+                return 200, json.dumps({"config": self.vm, "state": "Created", "memory_actual_size": 0}).encode()
             case "vm.create" if self.vm is None:
                 self.vm = json.loads(body)
             case "vm.boot" if self.vm is not None:

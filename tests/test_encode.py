@@ -203,6 +203,11 @@ def test_a_configs_own_strings_are_bytes() -> None:
         (b'{"platform": "hunter2"}', "'platform' is not an object"),
         (b'{"platform": {"oem_strings": "hunter2"}}', "'platform.oem_strings' is not a list"),
         (b'{"platform": {"oem_strings": ["hunter2", 1]}}', "'platform.oem_strings' is not a list"),
+        (b'{"platform": {"oem_strings": ["hunter2", ""]}}', "'platform.oem_strings' has a string that is empty"),
+        (b'{"platform": {"oem_strings": ["hunter2\\u0000"]}}', "'platform.oem_strings' has a string that is empty or"),
+        (b'{"hunter2": 1, "hunter2": 2}', "an object has a key twice"),
+        (b'{"platform": {"oem_strings": ["hunter2"], "oem_strings": []}}', "an object has a key twice"),
+        *((b'{"hunter2": [%s]}' % text, "not finite") for text in (b"NaN", b"Infinity", b"-Infinity", b"1e999")),
     ],
 )
 def test_a_wrong_config_is_told_and_not_repeated(config: bytes, reason: str) -> None:

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shlex
+import signal
 import stat
 import subprocess
 import sys
+import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from qemu import Machine, machine
 
-from guestcred import memory
+from guestcred import encode, host, memory, secret
 from guestcred.errors import GuestcredError
 from guestcred.offered import judge
+from guestcred.records import Record
 from guestcred.smbios import parse
 
 SECRET = b"hunter2,hunter2"
@@ -136,9 +141,65 @@ def test_a_private_folder_is_new_and_in_memory(
     assert "no folder for them" in error(*arguments, credentials=credentials, status=2)
     assert "--folder is for qemu" in error("encode", "--for", "json", "--folder", folder, status=2)
     monkeypatch.setattr(memory, "MEMORY_BACKED", {})
-    with pytest.raises(GuestcredError, match="is on a disk, where secrets would remain"):
-        memory.write_private(str(tmp_path / "new"), {"000": SECRET})
+    with (
+        pytest.raises(GuestcredError, match="is on a disk, where secrets would remain"),
+        memory.private_folder(str(tmp_path / "new"), {"000": SECRET}),
+    ):
+        pass
     assert not (tmp_path / "new").exists()
+
+
+def to_folder(folder: Path, credentials: Path, *options: str, **keywords: Any) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "guestcred", "encode", "--for", "qemu", "--folder", f"{folder}/new", *options]
+    environment = {**os.environ, "CREDENTIALS_DIRECTORY": str(credentials)}
+    return subprocess.Popen(["env", "--default-signal", *command], env=environment, stderr=subprocess.PIPE, **keywords)
+
+
+def test_no_folder_is_left_where_its_arguments_cannot_be_printed(credentials: Path, folder: Path) -> None:
+    with open("/dev/full", "wb") as full:
+        process = to_folder(folder, credentials, "HARD=host-hard", stdout=full)
+    _, said = process.communicate(timeout=60)
+    assert (process.returncode, said) == (3, b"guestcred: error: cannot write the output: no space left on device\n")
+    assert list(folder.iterdir()) == []
+    reading, writing = os.pipe()
+    os.close(reading)
+    process = to_folder(folder, credentials, "HARD=host-hard", stdout=writing)
+    os.close(writing)
+    assert (process.communicate(timeout=60)[1], process.returncode) == (b"", 1)
+    assert list(folder.iterdir()) == []
+
+
+@pytest.mark.parametrize(("name", "status"), [("TERM", 143), ("HUP", 129), ("INT", 130)])
+def test_no_folder_is_left_where_the_printing_is_ended(credentials: Path, folder: Path, name: str, status: int) -> None:
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            os.write(writing, bytes(4096))
+    os.set_blocking(writing, True)
+    process = to_folder(folder, credentials, "HARD=host-hard", stdout=writing)
+    deadline = time.monotonic() + 60
+    # as long as nobody reads, it hangs in printing
+    while not list(folder.glob("new/000")):
+        assert time.monotonic() < deadline and process.poll() is None
+        time.sleep(0.02)
+    time.sleep(0.2)
+    process.send_signal(getattr(signal, f"SIG{name}"))
+    assert process.wait(30) == status
+    assert list(folder.iterdir()) == []
+    os.close(writing)
+    os.close(reading)
+    assert process.communicate(timeout=60)[1].strip() == b""
+
+
+def test_a_folder_whose_name_is_no_utf_8(credentials: Path, folder: Path) -> None:
+    private = os.fsencode(folder) + b"/a\xff b"
+    arguments = ["encode", "--for", "qemu", "--folder", os.fsdecode(private), "HARD=host-hard"]
+    refused = error(*arguments, "--format", "json", credentials=credentials, status=2)
+    assert "--folder is not UTF-8" in refused and list(folder.iterdir()) == []
+    done = run(*arguments, credentials=credentials)
+    assert done.stdout == b"-smbios 'type=11,path=" + private + b"/000'\n"
+    assert os.path.exists(private + b"/000")
 
 
 def test_nothing_is_left_in_the_folder_where_writing_fails(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -150,8 +211,11 @@ def test_nothing_is_left_in_the_folder_where_writing_fails(folder: Path, monkeyp
         return opened(path, flags, mode, dir_fd=dir_fd)
 
     monkeypatch.setattr(os, "open", full)
-    with pytest.raises(GuestcredError, match="no space left on device"):
-        memory.write_private(str(folder / "new"), {"000": SECRET, "001": SECRET})
+    with (
+        pytest.raises(GuestcredError, match="no space left on device"),
+        memory.private_folder(str(folder / "new"), {"000": SECRET, "001": SECRET}),
+    ):
+        pass
     assert list(folder.iterdir()) == []
 
 
@@ -173,6 +237,7 @@ def test_the_capacity_report(credentials: Path) -> None:
         "  JWT_SECRET   text       88 bytes,   121 as a string\n"
         "  HARD         binary     15 bytes,    54 as a string\n"
         "  ENVIRONMENT  text        4 bytes,    38 as a string\n"
+        "  ok    request       416 of   51200 bytes    cloud-hypervisor before mid-2026 takes no larger request\n"
         "  ok    strings         5 of     255 strings  a Type 11 structure counts its strings in one byte\n"
         "  ok    table        2424 of   65512 bytes    cloud-hypervisor has 64 KiB at 0xF0000 for its entry point and table; 2048 are for other structures\n"
         "  ok    store           5 of     256 pages    systemd 257 and later keep credentials in 256 pages of 4 KiB\n"
@@ -181,6 +246,53 @@ def test_the_capacity_report(credentials: Path) -> None:
     document = json.loads(run(*arguments, "--dry-run", "--format", "json", credentials=credentials).stdout)
     assert document["schema"] == "guestcred.encode/1" and document["fits"] is True
     assert document["credentials"][3] == {"name": "HARD", "encoding": "binary", "size": 15, "string_size": 54}
+
+
+def test_a_dry_run_counts_the_config(credentials: Path) -> None:
+    (credentials / "host-large").write_bytes(b"y" * 50_000)
+    arguments = ["encode", "--for", "cloud-hypervisor", "--dry-run", "--format", "json", "API_KEY=host-api-key"]
+    config = json.dumps({"platform": {"oem_strings": ["z" * 1000]}}).encode()
+    by_pipe = json.loads(run(*arguments, credentials=credentials, given=config).stdout)
+    without = json.loads(run(*arguments, credentials=credentials).stdout)
+    used = [{one["name"]: one["used"] for one in document["limits"]} for document in (by_pipe, without)]
+    assert used[0]["table"] - used[1]["table"] == 1001 and used[0]["request"] - used[1]["request"] == 1004
+    # the secret takes standard input, so the config counts as empty
+    taken = json.loads(run(*arguments, "KEY=-", credentials=credentials, given=b"v").stdout)
+    assert [one["name"] for one in taken["credentials"]] == ["API_KEY", "KEY"]
+    large = b'{"platform": {"serial_number": "%s"}}' % (b"x" * 2000)
+    arguments += ["LARGE=host-large"]
+    assert json.loads(run(*arguments, credentials=credentials, given=large, status=1).stdout)["fits"] is False
+
+
+def test_a_config_that_nobody_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    os.mkfifo(tmp_path / "vm.json")
+    monkeypatch.setattr(host, "READ_TIMEOUT", 0.2)
+    with pytest.raises(GuestcredError, match=r"it did not come to its end within 0\.2 seconds"):
+        host.prepare(asked(), str(tmp_path / "vm.json"))
+
+
+def asked(**changes: Any) -> host.Request:
+    fields = {"hypervisor": "cloud-hypervisor", "files": (), "literals": (), "keep_newline": False, "reserve": 0}
+    return host.Request(**{**fields, "allow_empty": False, "guest_systemd": None, **changes})
+
+
+def test_a_file_whose_name_ends_in_a_dash_is_not_standard_input(tmp_path: Path) -> None:
+    (tmp_path / "x=-").write_bytes(b"v")
+    done = run("encode", "--for", "cloud-hypervisor", f"KEY={tmp_path}/x=-", given=b"{}")
+    assert json.loads(done.stdout) == {"platform": {"oem_strings": ["io.systemd.credential:KEY=v"]}}
+
+
+def test_no_record_prints_a_value(tmp_path: Path) -> None:
+    (tmp_path / "key").write_bytes(b"hunter2")
+    (tmp_path / "vm.json").write_text('{"platform": {"oem_strings": ["hunter2"]}}')
+    request = asked(files=(f"KEY={tmp_path}/key",), literals=("B=hunter2",))
+    prepared = host.prepare(request, str(tmp_path / "vm.json"))
+    records: list[Record] = [request, prepared, *prepared.secrets, *prepared.encoded, *prepared.limits]
+    defined = [vars(module).values() for module in (secret, encode, host)]
+    kinds = {one for values in defined for one in values if isinstance(one, type) and issubclass(one, Record)}
+    assert kinds - {Record} == {type(one) for one in records}
+    assert prepared.document is not None and b"hunter2" in prepared.document
+    assert "hunter2" not in "".join(repr(one) for one in records)
 
 
 def test_what_does_not_fit(credentials: Path) -> None:

@@ -80,26 +80,93 @@ def test_secrets_are_made_encrypted_and_opened(secrets: dict[str, str], by: str)
     assert not opened.exists()
 
 
+def stand_in(secrets: dict[str, str], tmp_path: Path, program: str, script: str) -> None:
+    """Put a program before the real one."""
+    made = tmp_path / "bin" / program
+    made.parent.mkdir(exist_ok=True)
+    made.write_text(f"#!/bin/sh\n{script}\n")
+    made.chmod(0o755)
+    secrets["PATH"] = f"{made.parent}:{os.environ['PATH']}"
+
+
+@pytest.mark.parametrize("by", ["age", "systemd-creds"])
+@pytest.mark.parametrize("program", ["head", "base64"])
+def test_no_empty_secret_is_kept(secrets: dict[str, str], tmp_path: Path, program: str, by: str) -> None:
+    secrets["HOST_SECRETS_BY"] = by
+    stand_in(secrets, tmp_path, program, "exit 1")
+    assert "cannot make host-api-key: 0 bytes came of 44" in host_secrets("make", secrets, status=1)
+    assert list(Path(secrets["HOST_SECRETS"]).iterdir()) == []
+    secrets["PATH"] = os.environ["PATH"]
+    host_secrets("make", secrets)
+    host_secrets("open", secrets)
+    assert {path.name: path.stat().st_size for path in Path(secrets["HOST_SECRETS_RUN"]).iterdir()} == SIZES
+
+
 def test_secrets_are_never_opened_onto_a_disk(secrets: dict[str, str], tmp_path: Path) -> None:
     secrets["HOST_SECRETS_BY"] = "age"
     host_secrets("make", secrets)
-    disk = tmp_path / "bin" / "stat"
-    disk.parent.mkdir()
-    disk.write_text("#!/bin/sh\necho ext2/ext3\n")
-    disk.chmod(0o755)
-    secrets["PATH"] = f"{disk.parent}:{secrets['PATH']}"
+    stand_in(secrets, tmp_path, "stat", "echo ext2/ext3")
     assert "is on a disk" in host_secrets("open", secrets, status=1)
-    assert list(Path(secrets["HOST_SECRETS_RUN"]).iterdir()) == []
+    opened = Path(secrets["HOST_SECRETS_RUN"])
+    assert not opened.exists()
+    opened.mkdir(mode=0o755)
+    assert "is on a disk" in host_secrets("open", secrets, status=1)
+    assert stat.S_IMODE(opened.stat().st_mode) == 0o755 and list(opened.iterdir()) == []
 
 
-def test_a_secret_that_cannot_be_decrypted_is_told(secrets: dict[str, str]) -> None:
+def test_a_folder_of_others_stays_as_it_is(secrets: dict[str, str]) -> None:
     secrets["HOST_SECRETS_BY"] = "age"
     host_secrets("make", secrets)
-    broken = Path(secrets["HOST_SECRETS"]) / "host-db-password.age"
+    opened = Path(secrets["HOST_SECRETS_RUN"])
+    opened.mkdir(mode=0o755)
+    (opened / "theirs").write_text("x")
+    host_secrets("open", secrets)
+    assert {path.name for path in opened.iterdir()} == {*SIZES, "theirs"}
+    assert "has files that are not in" in host_secrets("close", secrets)
+    assert [path.name for path in opened.iterdir()] == ["theirs"]
+    assert stat.S_IMODE(opened.stat().st_mode) == 0o755
+    opened.chmod(0o777)
+    assert "others may write to" in host_secrets("open", secrets, status=1)
+
+
+@pytest.mark.parametrize("action", ["open", "close"])
+def test_a_link_is_not_followed(secrets: dict[str, str], folder: Path, action: str) -> None:
+    secrets["HOST_SECRETS_BY"] = "age"
+    host_secrets("make", secrets)
+    (folder / "theirs").mkdir()
+    (folder / "theirs" / "host-api-key").write_text("x")
+    Path(secrets["HOST_SECRETS_RUN"]).symlink_to("theirs")
+    assert "is a link" in host_secrets(action, secrets, status=1)
+    assert [path.read_text() for path in (folder / "theirs").iterdir()] == ["x"]
+
+
+def test_a_secret_that_cannot_be_decrypted_is_told_and_the_others_are_opened(secrets: dict[str, str]) -> None:
+    secrets["HOST_SECRETS_BY"] = "age"
+    host_secrets("make", secrets)
+    broken = Path(secrets["HOST_SECRETS"]) / "host-api-key.age"
     broken.chmod(0o600)
     broken.write_bytes(broken.read_bytes()[:-1] + b"x")
     assert f"cannot decrypt {broken}" in host_secrets("open", secrets, status=1)
-    assert not list(Path(secrets["HOST_SECRETS_RUN"]).glob(".*"))
+    opened = {path.name for path in Path(secrets["HOST_SECRETS_RUN"]).iterdir()}
+    assert opened == {"host-db-password", "host-jwt-secret"}
+
+
+@pytest.mark.parametrize(("name", "status"), [("TERM", 143), ("INT", 130), ("HUP", 129)])
+@pytest.mark.parametrize("action", ["make", "open"])
+def test_nothing_half_made_is_left_where_it_is_ended(
+    secrets: dict[str, str], tmp_path: Path, action: str, name: str, status: int
+) -> None:
+    secrets["HOST_SECRETS_BY"] = "age"
+    store, opened = Path(secrets["HOST_SECRETS"]), Path(secrets["HOST_SECRETS_RUN"])
+    if action == "open":
+        host_secrets("make", secrets)
+    new = opened / ".new" if action == "open" else store / "host-api-key.age.new"
+    # in `make` it stands in a pipe, and its parent is the shell all the same
+    stand_in(secrets, tmp_path, "age", f"echo half >{new}; kill -{name} $PPID; sleep 0.2")
+    command = ["env", f"--default-signal={name}", str(HOST / "host-secrets"), action]
+    done = subprocess.run(command, env=secrets, capture_output=True, check=False, timeout=60)
+    assert done.returncode == status, done
+    assert not new.exists()
 
 
 @pytest.fixture
@@ -154,11 +221,12 @@ def test_microvm_run_becomes_cloud_hypervisor(unit: dict[str, str], tmp_path: Pa
 
 def test_without_a_vm_cloud_hypervisor_ends(unit: dict[str, str], tmp_path: Path) -> None:
     (Path(unit["MICROVM_CONFIG"]) / "test-vm" / "vm.json").write_text("{")
-    assert _run_cloud_hypervisor(unit, tmp_path, None) == "null\n"
+    # and not well, so that its unit fails: a clean end would be none to Restart=on-failure
+    assert _run_cloud_hypervisor(unit, tmp_path, None, status=-signal.SIGKILL) == ""
 
 
-def _run_cloud_hypervisor(unit: dict[str, str], tmp_path: Path, booted: Path | None) -> str:
-    """What the stand-in prints at its end, which comes by SIGTERM: ours once `booted` is there, or microvm-run's."""
+def _run_cloud_hypervisor(unit: dict[str, str], tmp_path: Path, booted: Path | None, status: int = 0) -> str:
+    """What the stand-in prints at its end, which comes by our SIGTERM once `booted` is there, or by microvm-run."""
     stand_in = tmp_path / "cloud-hypervisor"
     stand_in.write_text(f'#!/bin/sh\nexec {sys.executable} {Path(__file__).parent}/cloud_hypervisor.py "$@"\n')
     stand_in.chmod(0o755)
@@ -175,5 +243,5 @@ def _run_cloud_hypervisor(unit: dict[str, str], tmp_path: Path, booted: Path | N
     if booted is not None:
         process.send_signal(signal.SIGTERM)
     printed, _ = process.communicate(timeout=60)
-    assert process.returncode == 0
+    assert process.returncode == status
     return printed.decode()

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
+import signal
 import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -120,6 +123,36 @@ def test_a_string_in_memory_is_for_its_user_only_and_cannot_be_changed(tmp_path:
     assert done.stdout == b"sealed\n" * 3 + b"0o400\n"
 
 
+def test_qemu_gets_its_signals_as_a_program_has_them() -> None:
+    shown = ["sh", "-c", "cat /proc/self/status"]
+    command = [sys.executable, "-m", "guestcred", "launch", "--for", "qemu", "--", *shown]
+    done = subprocess.run(["env", "--default-signal", *command], capture_output=True, text=True, check=True)
+    assert re.search(r"^SigIgn:\t0{16}$", done.stdout, re.MULTILINE)
+
+
+@pytest.mark.parametrize(
+    "environment", [{"A": "b"}, {"A": "b", "LC_CTYPE": "C.UTF-8"}, {"LC_ALL": "C"}, {"LANG": "C.UTF-8"}]
+)
+def test_qemu_gets_the_environment_that_was_there(tmp_path: Path, environment: dict[str, str]) -> None:
+    program = tmp_path / "program"
+    program.write_text("#!/bin/sh\nexec cat /proc/self/environ\n")
+    program.chmod(0o755)
+    environment = {"PATH": "/usr/bin:/bin", **environment}
+    command = [sys.executable, "-m", "guestcred", "launch", "--for", "qemu", "--", str(program)]
+    done = subprocess.run(command, capture_output=True, check=True, env=environment)
+    got = dict(one.split("=", 1) for one in done.stdout.decode().split("\0") if one)
+    assert {name: value for name, value in got.items() if name not in ("PWD", "OLDPWD", "SHLVL", "_")} == environment
+
+
+def test_too_many_strings_for_the_files_that_may_be_open() -> None:
+    literals = [word for number in range(100) for word in ("--set", f"N{number}=v")]
+    command = [sys.executable, "-m", "guestcred", "launch", "--for", "qemu", *literals, "--", "true"]
+    limited = ["sh", "-c", 'ulimit -n 40; exec "$@"', "sh", *command]
+    done = subprocess.run(limited, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "cannot make 100 memory files for the strings: too many open files" in done.stderr
+
+
 @pytest.fixture
 def api(folder: Path) -> Iterator[Api]:
     made = Api(folder / "api.sock")
@@ -127,9 +160,13 @@ def api(folder: Path) -> Iterator[Api]:
     made.close()
 
 
-def boot(folder: Path, *, status: int, timeout: float = 30) -> str:
+def write_vm(folder: Path) -> None:
     (folder / "vm.json").write_text(json.dumps(CONFIG))
     (folder / "key").write_bytes(SECRET)
+
+
+def boot(folder: Path, *, status: int, timeout: float = 30) -> str:
+    write_vm(folder)
     options = ["--api-socket", folder / "api.sock", "--config", folder / "vm.json", "--timeout", timeout]
     return launch("--for", "cloud-hypervisor", *options, f"KEY={folder}/key", status=status)
 
@@ -166,6 +203,52 @@ def test_no_vm_remains_where_a_step_fails(
     assert "remains" not in said
 
 
+@pytest.mark.parametrize("body", [b'["Error from API","VM is not created"]', b"Error from API: VmInfo(VmNotCreated)"])
+def test_an_older_cloud_hypervisor_says_500_where_there_is_no_vm(api: Api, folder: Path, body: bytes) -> None:
+    api.answers["vm.info"] = (500, body)
+    boot(folder, status=0)
+    assert api.asked == ["vm.info", "vm.create", "vm.boot"]
+
+
+@pytest.mark.parametrize("status", [401, 429, 500, 503])
+def test_what_does_not_say_that_there_is_no_vm_is_no_leave_to_create_one(api: Api, folder: Path, status: int) -> None:
+    api.vm = "theirs"
+    api.answers["vm.info"] = (status, b'["Error from API"]')
+    assert f"vm.info failed at {folder}/api.sock: it answered {status} " in boot(folder, status=1)
+    assert (api.asked, api.vm) == (["vm.info"], "theirs")
+
+
+@pytest.mark.parametrize(
+    "theirs", ["theirs", {"payload": {}}, {"platform": {"oem_strings": ["mine"]}}, {"platform": {"oem_strings": 1}}]
+)
+def test_a_vm_that_came_between_is_left_alone(api: Api, folder: Path, theirs: object) -> None:
+    def come(action: str) -> None:
+        if action == "vm.create":
+            api.vm = theirs
+
+    api.asks = come
+    said = boot(folder, status=1)
+    assert "vm.create failed" in said and "does not hold these strings: it was left alone" in said
+    assert api.vm == theirs and "vm.delete" not in api.asked
+
+
+@pytest.mark.parametrize(("name", "status"), [("TERM", 143), ("HUP", 129)])
+@pytest.mark.parametrize("step", ["vm.create", "vm.boot"])
+def test_no_vm_remains_where_the_launch_is_ended(api: Api, folder: Path, step: str, name: str, status: int) -> None:
+    asked = threading.Event()
+    api.answers[step] = None
+    api.asks = lambda action: asked.set() if action == step else None
+    write_vm(folder)
+    command = ["env", f"--default-signal={name}", sys.executable, "-m", "guestcred", "launch"]
+    options = ["--for", "cloud-hypervisor", "--api-socket", f"{folder}/api.sock", "--config", f"{folder}/vm.json"]
+    with subprocess.Popen([*command, *options, f"KEY={folder}/key"], stderr=subprocess.PIPE) as process:
+        assert asked.wait(60)
+        process.send_signal(getattr(signal, f"SIG{name}"))
+        _, said = process.communicate(timeout=60)
+    assert (process.returncode, said) == (status, b"")
+    assert api.vm is None and api.asked[-2:] == ["vm.delete", "vm.info"]
+
+
 @pytest.mark.parametrize("answer", [(500, b""), None])
 def test_a_vm_that_cannot_be_deleted_is_told(api: Api, folder: Path, answer: tuple[int, bytes] | None) -> None:
     api.answers |= {"vm.boot": (500, b""), "vm.delete": answer}
@@ -183,21 +266,61 @@ def test_a_socket_that_is_not_there_refuses_or_says_nothing(folder: Path) -> Non
         assert "no answer within 0.3 seconds" in boot(folder, status=1, timeout=0.3)
 
 
-def test_a_socket_that_speaks_no_http(folder: Path) -> None:
+@contextlib.contextmanager
+def answering(folder: Path, *pieces: bytes, endless: bool = False, pause: float = 0) -> Iterator[None]:
+    """A socket that answers one request with the pieces, the last of them for ever if `endless`."""
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(f"{folder}/api.sock")
         server.listen()
 
         def answer() -> None:
             connection, _ = server.accept()
-            with connection:
+            with connection, contextlib.suppress(BrokenPipeError, ConnectionResetError):
                 connection.recv(4096)
-                connection.sendall(b"SSH-2.0\r\n")
+                for piece in pieces:
+                    connection.sendall(piece)
+                while endless:
+                    time.sleep(pause)
+                    connection.sendall(pieces[-1])
 
-        answering = threading.Thread(target=answer)
-        answering.start()
+        thread = threading.Thread(target=answer)
+        thread.start()
+        yield
+        thread.join()
+
+
+@pytest.mark.parametrize(
+    "pieces",
+    [
+        [b"SSH-2.0\r\n"],
+        [b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n-5\r\n"],
+        [b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nx\r\n"],
+        [b"HTTP/1.1 " + b"9" * 20 + b"\r\n\r\n"],
+    ],
+)
+def test_a_socket_that_speaks_no_http(folder: Path, pieces: list[bytes]) -> None:
+    with answering(folder, *pieces):
         assert "the answer is not HTTP" in boot(folder, status=1)
-        answering.join()
+
+
+@pytest.mark.parametrize(
+    ("pieces", "pause"),
+    [
+        ([b"H"], 0.1),
+        ([b"HTTP/1.1 200 OK\r\nContent-Length: 60000\r\n\r\n", b"x"], 0.1),
+        ([b"HTTP/1.1 100 Continue\r\n\r\n"], 0),
+    ],
+)
+def test_an_answer_that_never_ends(folder: Path, pieces: list[bytes], pause: float) -> None:
+    with answering(folder, *pieces, endless=True, pause=pause):
+        assert "vm.info failed" in (said := boot(folder, status=1, timeout=0.5))
+        assert "no answer within 0.5 seconds" in said
+
+
+def test_a_timeout_is_a_number(folder: Path) -> None:
+    write_vm(folder)
+    options = ["--api-socket", folder / "api.sock", "--config", folder / "vm.json", "--timeout", "nan"]
+    assert "nan is not a number" in launch("--for", "cloud-hypervisor", *options, f"KEY={folder}/key", status=2)
 
 
 def test_a_limit_is_checked_before_the_api_is_asked(api: Api, folder: Path) -> None:

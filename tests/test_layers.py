@@ -27,7 +27,7 @@ ONLY = {
     "construct": {"layout"},
     "click": {"cli"},
     "subprocess": {"guest"},
-    "json": {"guest", "consumers", "capture", "commands", "forms", "host"},
+    "json": {"guest", "consumers", "capture", "commands", "forms", "launch", "host"},
     "ctypes": {"memory"},
     "_ctypes": {"__main__"},
     "http.client": {"launch"},

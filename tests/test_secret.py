@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -55,8 +57,29 @@ def test_names_are_judged_before_a_file_is_opened() -> None:
     assert "two secrets are to come from standard input" in str(refusal("A=-", "B=-"))
 
 
-def test_what_has_no_equals_is_not_repeated() -> None:
-    assert VALUE.decode() not in str(refusal(VALUE.decode()))
+@pytest.mark.parametrize(
+    "pasted", [VALUE.decode(), f"{VALUE.decode()}=", f"{VALUE.decode()}==", f"/{VALUE.decode()}=x"]
+)
+def test_a_value_that_was_pasted_as_an_argument_is_not_repeated(pasted: str) -> None:
+    error = refusal("A=/nonexistent", pasted)
+    assert error.status == 2 and VALUE.decode() not in "".join([str(error), *error.hints])
+
+
+def test_a_wrong_name_is_told_by_its_place() -> None:
+    expected = "the guest takes no credential of the name in NAME=FILE number 2: the 3 bytes before its first '='"
+    assert str(refusal("A=/nonexistent", "B:C=/nonexistent")) == expected
+
+
+def test_a_file_that_tells_no_size() -> None:
+    assert "KEY from /proc/version: it does not tell its size" in str(refusal("KEY=/proc/version"))
+
+
+def test_standard_input_of_which_something_was_read(tmp_path: Path) -> None:
+    (tmp_path / "key").write_bytes(VALUE)
+    code = "from guestcred.secret import read_secrets; import os; os.read(0, 3); read_secrets(['KEY=-'])"
+    with open(tmp_path / "key") as file:
+        done = subprocess.run([sys.executable, "-c", code], stdin=file, capture_output=True, text=True, check=False)
+    assert "KEY from standard input: something has read the front of it already" in done.stderr
 
 
 def test_a_missing_file(tmp_path: Path) -> None:
@@ -83,7 +106,7 @@ def test_a_folder_and_a_device(tmp_path: Path) -> None:
 def test_a_plain_name_needs_the_units_folder(tmp_path: Path) -> None:
     error = refusal("KEY=host-key")
     assert "$CREDENTIALS_DIRECTORY is not set" in str(error) and "LoadCredential=host-key" in error.hints[0]
-    for path in ("../key", "a/b", ".", "..", ""):
+    for path in ("../key", "a/b", ".", ".."):
         assert "neither absolute nor a plain name" in str(refusal(f"KEY={path}", folder=tmp_path))
 
 
