@@ -82,7 +82,7 @@ def limits(
     texts = [one.text for one in encoded] + list(others)
     structure = FORMATTED_SIZE + sum(len(text) + 1 for text in texts) + 1
     pages = sum(_pages(one.size) for one in encoded) + sum(_pages(len(one)) for one in others if split_prefix(one))
-    table_max, table_source = TABLE_MAX, "Linux keeps only the low 16 bits of the table's length"
+    table_max, table_source = TABLE_MAX, "SeaBIOS places only the low 16 bits of the table's length"
     if hypervisor in ("cloud-hypervisor", "crosvm"):
         table_max = 0x10000 - ENTRY_POINT_64
         table_source = f"{hypervisor} has 64 KiB at 0xF0000 for its entry point and table"
