@@ -238,11 +238,13 @@ def read_facts(root: str = "/") -> Facts:
 
     container = _ask("systemd-detect-virt", "--container")
     # what PID 1 itself found (from v254) goes first: a sandbox hides the device by which AMD's SEV is detected.
-    # It says no by an empty line, and so does a systemctl that does not know the property
-    confidential = _ask("systemctl", "show", "--property=ConfidentialVirtualization", "--value")
+    # It says no by an empty line. So does 252, which knows neither the property nor --cvm, and imports in any VM
+    by_pid1 = confidential = _ask("systemctl", "show", "--property=ConfidentialVirtualization", "--value")
     if confidential in (None, "", "none"):
-        confidential = _ask("systemd-detect-virt", "--cvm")  # unknown to 252, where nothing depends on it
-    answers = {"container": container, "confidential": confidential}
+        confidential = _ask("systemd-detect-virt", "--cvm")
+    unasked = {"container"} if not container else set()
+    if by_pid1 is None and not confidential:
+        unasked.add("confidential")
 
     def named(answer: str | None) -> str | None:
         return None if answer in ("", "none") else answer
@@ -253,7 +255,7 @@ def read_facts(root: str = "/") -> Facts:
         named(_ask("systemd-detect-virt", "--vm")),
         os.uname().release,
         earlier,
-        frozenset(field for field, answer in answers.items() if not answer),
+        frozenset(unasked),
     )
 
 

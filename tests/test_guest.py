@@ -50,7 +50,8 @@ ANSWERS = {"container": "none", "cvm": "none", "vm": "kvm"}
         (ANSWERS, "echo sev-snp", (None, "sev-snp", [])),
         (ANSWERS | {"cvm": "tdx"}, "echo", (None, "tdx", [])),
         (ANSWERS | {"container": "lxc"}, "echo", ("lxc", None, [])),
-        ({"container": "none", "vm": "kvm"}, "echo", (None, None, ["confidential"])),  # as on systemd 252
+        ({"container": "none", "vm": "kvm"}, "echo", (None, None, [])),  # as on systemd 252
+        ({"container": "none", "vm": "kvm"}, "exit 1", (None, None, ["confidential"])),
         ({"cvm": "none", "vm": "kvm"}, "echo", (None, None, ["container"])),
         (None, None, (None, None, ["confidential", "container"])),
     ],
