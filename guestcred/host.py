@@ -209,7 +209,7 @@ def _refuse_arguments(secrets: tuple[Secret, ...], allowed: bool) -> None:
     if exposed and not allowed:
         raise GuestcredError(
             f"libvirt would put {', '.join(exposed)} into QEMU's arguments, for every user of the host to read",
-            "let libvirt read the file by <sysinfo type='fwcfg'>, "
+            "let QEMU's user read the file by <sysinfo type='fwcfg'>, "
             "<entry name='opt/io.systemd.credentials/NAME' file='PATH'/>: systemd takes that too",
             "--allow-arguments prints the element all the same; --set is for what is no secret",
             status=USAGE,

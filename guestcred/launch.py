@@ -153,7 +153,8 @@ def boot_cloud_hypervisor(path: str, config: bytes, names: list[str], texts: tup
             if info() is None:
                 return ()
         except _FAILURES:
-            pass
+            if refused:
+                return ("a VM may remain, since vm.info failed as well: end this cloud-hypervisor",)
         return ("a VM remains, since vm.delete failed as well: end this cloud-hypervisor",)
 
     step = "vm.info"

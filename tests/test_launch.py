@@ -232,6 +232,17 @@ def test_a_vm_that_came_between_is_left_alone(api: Api, folder: Path, theirs: ob
     assert api.vm == theirs and "vm.delete" not in api.asked
 
 
+def test_what_cannot_be_seen_after_a_refusal_is_not_deleted(api: Api, folder: Path) -> None:
+    def fall_silent(action: str) -> None:
+        if action == "vm.create":
+            api.answers["vm.info"] = (500, b"")
+
+    api.asks = fall_silent
+    api.answers["vm.create"] = (500, b"")
+    assert "a VM may remain, since vm.info failed as well" in boot(folder, status=1)
+    assert "vm.delete" not in api.asked
+
+
 @pytest.mark.parametrize(("name", "status"), [("TERM", 143), ("HUP", 129)])
 @pytest.mark.parametrize("step", ["vm.create", "vm.boot"])
 def test_no_vm_remains_where_the_launch_is_ended(api: Api, folder: Path, step: str, name: str, status: int) -> None:
