@@ -16,6 +16,7 @@ NAME_MAX = 255  # bytes; FDNAME_MAX and NAME_MAX
 URL_SAFE_SINCE = 254  # unbase64char() takes "-" and "_" since then; 252 refuses them
 CONFIDENTIAL_VM_SINCE = 254  # import_credentials_smbios() skips confidential VMs since then
 TDX_TRUSTED_SINCE = 262  # but takes them under TDX, whose SMBIOS table is measured
+CMDLINE_BINARY_SINCE = 254  # systemd.set_credential_binary=; seen to be ignored by 252 and taken by 257
 IMPORTS_SMBIOS_SINCE = 252
 
 _NAME_BYTES = bytes(byte for byte in range(0x20, 0x7F) if byte not in b"/:")

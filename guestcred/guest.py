@@ -266,7 +266,7 @@ def _captured_unasked(captured: dict[str, object]) -> frozenset[str]:
 
 def parse_cmdline(data: bytes, systemd: int | None) -> Parameters:
     """Credentials and `systemd.import_credentials=` of a kernel command line, quoted as systemd quotes it."""
-    from guestcred.credential import base64_decode, name_is_valid
+    from guestcred.credential import CMDLINE_BINARY_SINCE, base64_decode, name_is_valid
 
     credentials: dict[str, tuple[str, bytes]] = {}
     disabled = False
@@ -279,6 +279,8 @@ def parse_cmdline(data: bytes, systemd: int | None) -> Parameters:
                 disabled = True
             elif not equals or value.lower() in (b"1", b"yes", b"y", b"true", b"t", b"on"):
                 disabled = False
+        elif key == b"systemd.set_credential_binary" and systemd is not None and systemd < CMDLINE_BINARY_SINCE:
+            continue
         elif key in (b"systemd.set_credential", b"systemd.set_credential_binary"):
             name, colon, text = value.partition(b":")
             decoded = text if key == b"systemd.set_credential" else base64_decode(text, systemd)

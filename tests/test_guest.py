@@ -37,6 +37,7 @@ def test_credentials_of_the_command_line() -> None:
     )
     found = parse_cmdline(line, 257).credentials
     assert {name: value for name, (_, value) in found.items()} == {"A": b"b c", "B": b"QQ"}
+    assert parse_cmdline(line, 252).credentials.keys() == {"A"}  # older ones know no binary form there
 
 
 ANSWERS = {"container": "none", "cvm": "none", "vm": "kvm"}
