@@ -98,7 +98,7 @@ def tree_of(guest: Guest, facts: Facts, stores: Stores, units: dict[str, object]
     }
     files: dict[str, bytes | None] = {
         CAPTURE: json.dumps(told, indent=1).encode() + b"\n",
-        CMDLINE: _command_line(guest.parameters),
+        CMDLINE: _command_line(guest.parameters, guest.systemd),
         TABLE: guest.table,
     }
     if units is not None:
@@ -119,17 +119,19 @@ def tree_of(guest: Guest, facts: Facts, stores: Stores, units: dict[str, object]
     return files
 
 
-def _command_line(parameters: Parameters) -> bytes:
+def _command_line(parameters: Parameters, systemd: int | None) -> bytes:
     """What matters of the kernel command line, and nothing else of it."""
-    words = ["systemd.import_credentials=no"] if parameters.import_disabled else []
-    for name, (_, value) in parameters.credentials.items():
-        # a name may have blanks and quotes; in each kind of quotes the other one stands for itself, as in proc_cmdline_parse()
-        quote = "'" if '"' in name else '"'
-        words.append(f"{quote}systemd.set_credential_binary={name}:{base64.b64encode(value).decode()}{quote}")
-    line = " ".join(words).encode() + b"\n"
-    if parse_cmdline(line, None).credentials.keys() != parameters.credentials.keys():
+    words = [b"systemd.import_credentials=no"] if parameters.import_disabled else []
+    for name, (key, value) in parameters.credentials.items():
+        text = value if key == "systemd.set_credential" else base64.b64encode(value)
+        word = f"{key}={name}:".encode() + text
+        # there may be blanks and quotes in it; in each kind of quotes the other stands for itself, as in proc_cmdline_parse()
+        quote = b"'" if b'"' in word else b'"'
+        words.append(quote + word + quote)
+    line = b" ".join(words) + b"\n"
+    if parse_cmdline(line, systemd) != parameters:
         raise GuestcredError(
-            "cannot write a kernel command line that names the same credentials: one has both quotes in it"
+            "cannot write a kernel command line that sets the same credentials: one has both quotes in it"
         )
     return line
 
