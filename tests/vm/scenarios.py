@@ -97,16 +97,19 @@ def _many(count: int) -> Callable[[int], Counts]:
     return counts
 
 
-# a container of the guest's own files, with its own PID 1; the host's table is shown to it
+# a container of the guest's own files, by another way to them since nspawn takes no "/", with its own PID 1; the
+# table of the guest is shown to it
 CONTAINER = (
-    "systemd-nspawn", "--quiet", "--console=pipe", "--volatile=overlay", "--directory=/", "--bind=/run/vm/out:/mnt",
-    "--bind-ro=/sys/firmware/dmi", "--boot", "systemd.unit=vm-container.service",
+    "sh", "-euc",
+    "mkdir /run/root && mount --bind / /run/root && exec systemd-nspawn --quiet --console=pipe --volatile=overlay "
+    "--directory=/run/root --bind=/run/vm/out:/mnt --bind-ro=/sys/firmware/dmi --boot systemd.unit=vm-container.service",
 )  # fmt: skip
 
 
 def _verify_container(booted: Booted) -> None:
     """In the container PID 1 imported nothing, and guestcred says why."""
-    said = (booted.folder / "check.json").read_text()
+    file = booted.folder / "check.json"
+    said = file.read_text() if file.exists() else ""
     assert said, f"no verdict from the container: {booted.result(*CONTAINER)}"
     causes = [(one["status"], one["cause"]) for one in json.loads(said)["credentials"]]
     assert causes == [("missing", "container")] * 5, causes
