@@ -124,10 +124,14 @@ def test_a_string_in_memory_is_for_its_user_only_and_cannot_be_changed(tmp_path:
 
 
 def test_qemu_gets_its_signals_as_a_program_has_them() -> None:
-    shown = ["sh", "-c", "cat /proc/self/status"]
-    command = [sys.executable, "-m", "guestcred", "launch", "--for", "qemu", "--", *shown]
-    done = subprocess.run(["env", "--default-signal", *command], capture_output=True, text=True, check=True)
-    assert re.search(r"^SigIgn:\t0{16}$", done.stdout, re.MULTILINE)
+    shown = ["grep", "SigIgn", "/proc/self/status"]
+    launched = [sys.executable, "-m", "guestcred", "launch", "--for", "qemu", "--", *shown]
+    # a parent such as make may leave signals ignored that are the C library's own, and that nobody can reset
+    ignored = [
+        subprocess.run(["env", "--default-signal", *command], capture_output=True, text=True, check=True).stdout
+        for command in (shown, launched)
+    ]
+    assert ignored[0] == ignored[1]
 
 
 @pytest.mark.parametrize(
