@@ -117,7 +117,11 @@ def memory_files(pid: int) -> tuple[dict[str, Seen], bool]:
     """QEMU's open strings by credential, with the digest of the value in each, and whether all are sealed for ever."""
     found, sealed = {}, True
     for entry in Path(f"/proc/{pid}/fd").iterdir():
-        if "memfd:oem-string" not in os.readlink(entry):
+        try:
+            target = os.readlink(entry)
+        except FileNotFoundError:  # QEMU opens and closes files of its own meanwhile; the strings stay open
+            continue
+        if "memfd:oem-string" not in target:
             continue
         with entry.open("rb") as file:
             ((name, value),) = arrived(build_structure(11, 0, [file.read()])).items()
