@@ -2,42 +2,61 @@
 SHELL := /bin/bash
 PYTHON := /usr/bin/python3
 BIN := .venv/bin
+PIP := $(BIN)/pip install -q --disable-pip-version-check --root-user-action=ignore
+RELEASE := debian13
 
-# systemd-python is compiled: it wants Python's and systemd's headers and a C compiler
-BUILD_PACKAGES := python3-venv python3-dev gcc pkg-config libsystemd-dev
-TEST_PACKAGES := dmidecode dpkg-dev debhelper dh-python pybuild-plugin-pyproject python3-all python3-setuptools lintian \
+# all of it from Debian, so that nothing is compiled (systemd-python has no wheel) and nothing is downloaded twice
+RUN_PACKAGES := python3-venv python3-setuptools python3-wheel python3-construct python3-click python3-jeepney python3-systemd
+TEST_PACKAGES := $(RUN_PACKAGES) build-essential dmidecode debhelper dh-python pybuild-plugin-pyproject python3-all lintian \
   shellcheck age strace systemd
 VM_PACKAGES := qemu-system-x86 ovmf debootstrap e2fsprogs debian-archive-keyring systemd-container
+FIXTURE_PACKAGES := qemu-system-arm qemu-efi-aarch64 cpio
+
+# a captured Debian 12 guest, whose systemd reads only the first 4096 bytes of a Type 11 structure
+DEMO := $(BIN)/guestcred --root fixtures/dmi/debian12-across-4096
+DEMO_NAME := BEHIND
 
 VM := PYTHONPATH=tests $(BIN)/python -m
 
-.PHONY: demo test test-fast test-vm test-vm-full test-flow fixtures bench damage lint deb clean build-packages test-packages vm-packages fixture-packages
+.NOTPARALLEL:
+.PHONY: demo test test-fast test-fresh test-vm test-vm-full test-flow fixtures bench damage lint deb clean
+.PHONY: run-packages test-packages vm-packages all-packages
 
+# exit status 1 says that there are findings, and here there are
 demo: .venv/runtime
-	$(BIN)/guestcred --root fixtures/dmi/debian13-reference check
+	@$(call show,$(DEMO) check)
+	@$(call show,$(DEMO) why $(DEMO_NAME))
+	@printf '%s\n' "" \
+	  "That was a captured guest. Next, as root in a guest of yours:  $(BIN)/guestcred check" \
+	  "or what each service of the captured one gets:                 $(DEMO) services"
 
 # everything; the real guests are Debian 12, 13 and 14 under QEMU's software emulation, the host is Debian 13
-test: lint deb vm-packages
+test: all-packages lint deb
 	$(BIN)/pytest
 	$(VM) vm.run
 	$(VM) vm.flow
+	$(MAKE) --no-print-directory test-fresh
 
 # the same without QEMU
-test-fast: lint deb
+test-fast: test-packages lint deb
 	$(BIN)/pytest -m "not qemu"
 
-test-vm: .venv/dev deb vm-packages
+# both commands in a minimal Debian of that release, as root and as an ordinary user
+test-fresh: vm-packages
+	$(PYTHON) tests/fresh.py $(RELEASE)
+
+test-vm: all-packages .venv/dev deb
 	$(VM) vm.run $(VM_ARGUMENTS)
 
-test-vm-full: .venv/dev deb vm-packages
+test-vm-full: all-packages .venv/dev deb
 	$(VM) vm.run --full
 
 # from a secret on a host with its own PID 1 to the services in its guests
-test-flow: .venv/dev deb vm-packages
+test-flow: all-packages .venv/dev deb
 	$(VM) vm.flow
 
 # fixtures/dmi from freshly booted guests
-fixtures: .venv/dev deb vm-packages fixture-packages
+fixtures: all-packages .venv/dev deb
 	$(VM) vm.fixtures
 
 lint: .venv/dev
@@ -47,56 +66,64 @@ lint: .venv/dev
 
 # in a folder of its own, by Debian's own Python whatever else stands in PATH
 deb: test-packages
-	rm -rf build/deb && mkdir -p build/deb/guestcred dist
-	tar -c --exclude=__pycache__ guestcred pyproject.toml README.md LICENSE packaging | tar -x -C build/deb/guestcred
-	mv build/deb/guestcred/packaging/debian build/deb/guestcred/debian
-	cd build/deb/guestcred && PATH=/usr/sbin:/usr/bin:/sbin:/bin dpkg-buildpackage --build=binary --no-sign >../build.log 2>&1 || { tail -n 30 ../build.log >&2; exit 1; }
-	rm -f dist/guestcred_*.deb
-	cp build/deb/guestcred_*_all.deb dist/
+	@rm -rf build/deb && mkdir -p build/deb/guestcred dist
+	@tar -c --exclude=__pycache__ guestcred pyproject.toml README.md LICENSE packaging | tar -x -C build/deb/guestcred
+	@mv build/deb/guestcred/packaging/debian build/deb/guestcred/debian
+	@cd build/deb/guestcred && PATH=/usr/sbin:/usr/bin:/sbin:/bin dpkg-buildpackage --build=binary --no-sign >../build.log 2>&1 || { tail -n 30 ../build.log >&2; exit 1; }
+	@rm -f dist/guestcred_*.deb
+	@cp build/deb/guestcred_*_all.deb dist/
 	@ls dist/guestcred_*_all.deb
 
 bench: .venv/dev
 	$(BIN)/python tests/bench.py
 
 # which secrets arrive whole by the shell's way and by guestcred's, under QEMU
-damage: .venv/dev test-packages vm-packages fixture-packages
+damage: all-packages .venv/dev
 	$(BIN)/python tests/difficult.py
 
-# installs the packages in $(1) by apt when it may, else says the line to type
+# a command as people type it, and what it prints
+show = printf '\n$$ %s\n' '$(1)' && { $(1) || test $$? = 1; }
+
+# installs the packages $(1) by apt as root or with sudo, else says the one line to type for all of `make $(2)`
 define install
-@missing=$$(dpkg-query -W -f '$${Package} $${Status}\n' $(1) 2>/dev/null | awk '$$NF == "installed" {print $$1}' \
-  | sort | comm -13 - <(printf '%s\n' $(1) | sort) | xargs); \
-if [ -n "$$missing" ]; then \
-  if [ "$$(id -u)" = 0 ]; then become=; \
-  elif sudo -n true 2>/dev/null; then become="sudo -n"; \
-  else echo "guestcred: these packages are missing; type: sudo apt-get install --no-install-recommends $$missing" >&2; exit 1; fi; \
-  $$become apt-get update -qq && DEBIAN_FRONTEND=noninteractive $$become apt-get install -y -qq --no-install-recommends $$missing >/dev/null || \
-  { echo "guestcred: apt-get could not install $$missing" >&2; exit 1; }; \
-fi
+@missing=$$(dpkg-query -W -f '$${Package} $${db:Status-Status}\n' $(1) 2>/dev/null | awk '$$2 == "installed" {print $$1}' \
+  | sort | comm -13 - <(printf '%s\n' $(1) | sort -u) | xargs); \
+if [ -z "$$missing" ]; then exit 0; fi; \
+if [ "$$(id -u)" = 0 ]; then become=; \
+elif sudo -n true 2>/dev/null; then become="sudo -n"; \
+else \
+  command -v sudo >/dev/null && become="sudo " who= || become= who="as root "; \
+  printf '%s\n' "guestcred: packages are missing. Type this $${who}once, then make again:" \
+    "  $${become}apt-get update && $${become}apt-get install -y --no-install-recommends $$missing" >&2; exit 1; \
+fi; \
+echo "guestcred: installing $$(wc -w <<<"$$missing") packages with apt"; \
+log=$$(mktemp); trap 'rm -f "$$log"' EXIT; \
+{ $$become apt-get update -q && $$become env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends $$missing; } \
+  >"$$log" 2>&1 || { tail -n 20 "$$log" >&2; echo "guestcred: apt-get could not install $$missing" >&2; exit 1; }
 endef
 
-build-packages:
-	$(call install,$(BUILD_PACKAGES))
+run-packages:
+	$(call install,$(RUN_PACKAGES))
 
 test-packages:
 	$(call install,$(TEST_PACKAGES))
 
-fixture-packages:
-	$(call install,qemu-system-arm qemu-efi-aarch64 cpio)
-
 vm-packages:
 	$(call install,$(VM_PACKAGES))
 
-.venv/runtime: pyproject.toml | build-packages
-	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/pip install -q --disable-pip-version-check wheel setuptools
-	$(BIN)/pip install -q --disable-pip-version-check --config-settings editable_mode=compat -e .
-	touch $@
+all-packages:
+	$(call install,$(TEST_PACKAGES) $(VM_PACKAGES) $(FIXTURE_PACKAGES))
+
+# Debian's construct, click, jeepney and systemd; no other file of a package is built or downloaded
+.venv/runtime: pyproject.toml Makefile | run-packages
+	@$(PYTHON) -m venv --clear --system-site-packages .venv
+	@$(PIP) --no-index --no-build-isolation --no-deps --config-settings editable_mode=compat -e .
+	@touch $@
 
 .venv/dev: pyproject.toml .venv/runtime
-	$(BIN)/pip install -q --disable-pip-version-check --config-settings editable_mode=compat -e '.[dev]'
-	$(BIN)/pip install -q --disable-pip-version-check --upgrade --no-deps --target .venv/oldest construct==2.10.68 click==8.1.3 jeepney==0.8.0
-	touch $@
+	$(PIP) --config-settings editable_mode=compat -e '.[dev]'
+	$(PIP) --upgrade --no-deps --target .venv/oldest construct==2.10.68 click==8.1.3 jeepney==0.8.0
+	@touch $@
 
 clean:
 	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

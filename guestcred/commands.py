@@ -116,8 +116,12 @@ def apply(root: str = "/", systemd: int | None = None, form: str = "text", dry_r
     else:
         did = ("would be written" if dry_run else "written") if changed else "nothing to change"
         sys.stdout.write(receipt.plan_text(plan, did, root, _colour()))
-    if not dry_run:
-        journal.tell(plan, receipt.headline(plan))
+    if not dry_run and not journal.tell(plan, receipt.headline(plan)):
+        print(
+            "guestcred: warning: systemd and its journal were not told: the Python module systemd is missing\n"
+            "guestcred: hint: apt-get install python3-systemd",
+            file=sys.stderr,
+        )
     return FINDINGS if plan.left else 0
 
 

@@ -34,24 +34,31 @@ def _entry(
     return fields if cause is None else [*fields, f"GUESTCRED_CAUSE={cause}"]
 
 
-def tell(plan: Plan, headline: str) -> None:
-    """Tell PID 1 where it asked for it, and the journal where it listens; at a shell neither does."""
-    # the C modules themselves: systemd.daemon and systemd.journal import as much again as an interpreter's start
-    try:
-        if _to_journal():
-            from systemd import _journal
+def tell(plan: Plan, headline: str) -> bool:
+    """Tell PID 1 where it asked for it, and the journal where it listens; at a shell neither does.
 
+    False where they ask and Python's systemd module, which speaks to both, is not installed.
+    """
+    to_journal, to_pid1 = _to_journal(), "NOTIFY_SOCKET" in os.environ
+    if not (to_journal or to_pid1):
+        return True
+    try:
+        # the C modules themselves: systemd.daemon and systemd.journal import as much again as an interpreter's start
+        from systemd import _daemon, _journal
+    except ImportError:
+        return False
+    try:
+        if to_journal:
             for fields in entries(plan):
                 _journal.sendv(*fields)
     except OSError:
         pass  # all is written, printed and in report.json; a journal that does not listen makes it no failure
-    if "NOTIFY_SOCKET" in os.environ:
-        from contextlib import suppress
-
-        from systemd import _daemon
-
-        with suppress(OSError, ValueError):  # nor does a socket that is none: PID 1 awaits no word of a oneshot
+    try:
+        if to_pid1:
             _daemon.notify(f"READY=1\nSTATUS={headline}")
+    except (OSError, ValueError):
+        pass  # nor does a socket that is none: PID 1 awaits no word of a oneshot
+    return True
 
 
 def _to_journal() -> bool:
