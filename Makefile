@@ -122,7 +122,7 @@ all-packages:
 
 .venv/dev: pyproject.toml .venv/runtime
 	$(PIP) --config-settings editable_mode=compat -e '.[dev]'
-	$(PIP) --upgrade --no-deps --target .venv/oldest construct==2.10.68 click==8.1.3 jeepney==0.8.0
+	$(PIP) --use-pep517 --upgrade --no-deps --target .venv/oldest construct==2.10.68 click==8.1.3 jeepney==0.8.0
 	@touch $@
 
 clean:

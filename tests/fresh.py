@@ -125,14 +125,16 @@ def main(names: list[str]) -> int:
         print(f"usage: make test-fresh RELEASE={'|'.join(known)}", file=sys.stderr)
         return 2
     OUT.mkdir(parents=True, exist_ok=True)
-    commit = subprocess.run(["git", "log", "-1", "--format=%h %s"], cwd=ROOT, capture_output=True, text=True, check=True)
+    commit = subprocess.run(
+        ["git", "log", "-1", "--format=%h %s"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
     changed = subprocess.run(["git", "status", "--porcelain"], cwd=ROOT, capture_output=True, text=True, check=True)
     print(f"fresh clones of {commit.stdout.strip()}{', without what is not committed' if changed.stdout else ''}")
     try:
         missing = missing_tools()
         if missing:
             raise CannotRun("; ".join(missing))
-        passed = all([check(known[name], COMMANDS) for name in names])
+        passed = not [name for name in names if not check(known[name], COMMANDS)]
     except CannotRun as error:
         print(f"no fresh machine can be made here: {error}", file=sys.stderr)
         return 1

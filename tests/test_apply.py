@@ -707,3 +707,15 @@ def test_systemd_is_told_by_its_own_socket(root: Path) -> None:
         environment = {**ENVIRONMENT, "NOTIFY_SOCKET": str(root / "notify")}
         subprocess.run(command, env=environment, check=True, stdout=subprocess.DEVNULL)
         assert notify.recv(4096) == b"READY=1\nSTATUS=mended: 1 credential rescued"
+
+
+def test_without_pythons_systemd_module_it_says_so(root: Path, tmp_path: Path) -> None:
+    (tmp_path / "systemd.py").write_text("raise ImportError")
+    environment = {**ENVIRONMENT, "NOTIFY_SOCKET": "/nonexistent", "PYTHONPATH": str(tmp_path)}
+    command = [*PROGRAM, "--root", str(root), "apply"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, (root / "run/credstore/KEY").exists()) == (0, True)
+    assert done.stderr == (
+        "guestcred: warning: systemd and its journal were not told: the Python module systemd is missing\n"
+        "guestcred: hint: apt-get install python3-systemd\n"
+    )
