@@ -32,18 +32,18 @@ def main() -> int:
         try:
             plain = plain_form(sys.argv[1:])
             if plain is not None:
-                from guestcred.commands import apply, check
+                from guestcred.cli.commands import apply, check
 
                 command, root, form = plain
                 status = (check if command == "check" else apply)(root=root, form=form)
             else:
-                from guestcred.cli import run
+                from guestcred.cli.options import run
 
                 status = run(sys.argv[1:])
             sys.stdout.flush()
             return status
         except GuestcredError as error:
-            from guestcred.commands import show_error
+            from guestcred.cli.commands import show_error
 
             return show_error(error)
     except BrokenPipeError:

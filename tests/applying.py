@@ -11,7 +11,7 @@ from pathlib import Path
 
 from conftest import table_of
 
-from guestcred.layout import build_structure
+from guestcred.smbios.layout import build_structure
 
 PACKAGE = Path(__file__).parent.parent
 PYTHON = "/usr/bin/python3"

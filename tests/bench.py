@@ -12,9 +12,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from guestcred.layout import build_entry_point, build_structure
-from guestcred.offered import judge
-from guestcred.smbios import parse
+from guestcred.smbios.layout import build_entry_point, build_structure
+from guestcred.smbios.walk import parse
+from guestcred.systemd.offered import judge
 
 ROOT = Path(__file__).parent.parent
 CAPTURE = ROOT / "fixtures/dmi/debian13-reference"

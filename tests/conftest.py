@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from guestcred.consumers import UNITS, Consumer, Look, consumers_json
-from guestcred.layout import build_entry_point, build_structure
+from guestcred.guest.deliveries import UNITS, Consumer, Look, consumers_json
+from guestcred.smbios.layout import build_entry_point, build_structure
 
 # how long an example takes says more of the machine's load than of the code
 settings.register_profile("guestcred", deadline=None)

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from qemu import Machine, machine
 
-from guestcred.offered import Accepted, judge
-from guestcred.smbios import parse
+from guestcred.smbios.walk import parse
+from guestcred.systemd.offered import Accepted, judge
 
 SECRETS: dict[str, bytes] = {
     "COMMA": b"first,second",

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from guestcred.layout import parse_entry_point
-from guestcred.smbios import parse
+from guestcred.smbios.layout import parse_entry_point
+from guestcred.smbios.walk import parse
 
 TIMEOUT = 60  # seconds; software emulation on a busy machine
 

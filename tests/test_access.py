@@ -6,8 +6,7 @@ import struct
 
 import pytest
 
-from guestcred.access import READ, SEARCH, Access, may
-from guestcred.users import User
+from guestcred.guest.users import READ, SEARCH, Access, User, may
 
 ROOT = User("root", 0, 0, (0,))
 SVC = User("svc", 901, 901, (901,))

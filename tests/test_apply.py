@@ -16,9 +16,10 @@ import pytest
 from applying import ENVIRONMENT, PROGRAM, SECRET, apply, delivered, need, offer, put, standing
 from conftest import table_of
 
-from guestcred import commands, install, journal
+from guestcred.apply import install, notify
+from guestcred.cli import commands
 from guestcred.errors import GuestcredError
-from guestcred.stores import rescue_mark
+from guestcred.guest.credstores import rescue_mark
 
 DEMO = '[services.demo]\nuser = "demo-svc-user"\nload = ["key:KEY"]\n'
 
@@ -643,7 +644,7 @@ def test_a_secret_whose_name_was_forgotten_is_told_nowhere(root: Path, imported:
 
 def test_a_secret_whose_name_was_forgotten_is_not_told_the_journal(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     told: list[list[str]] = []
-    monkeypatch.setattr(journal, "tell", lambda plan, _: told.extend(journal.entries(plan)))
+    monkeypatch.setattr(notify, "tell", lambda plan, _: told.extend(notify.entries(plan)))
     offer(root, {BARE: ""})
     assert commands.apply(root=str(root)) == 1
     assert "GUESTCRED_NAME=aHVu..." in told[0] and BARE[5:] not in str(told)
@@ -651,7 +652,7 @@ def test_a_secret_whose_name_was_forgotten_is_not_told_the_journal(root: Path, m
 
 def test_the_journal_is_told_names_and_causes(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     told: list[object] = []
-    monkeypatch.setattr(journal, "tell", lambda plan, headline: told.append((journal.entries(plan), headline)))
+    monkeypatch.setattr(notify, "tell", lambda plan, headline: told.append((notify.entries(plan), headline)))
     offer(root, {"KEY": SECRET, "OTHER": SECRET, "bad/name": SECRET})
     put(root, "run/credentials/@system/OTHER", "shadow")
     assert commands.apply(root=str(root)) == 1
@@ -660,7 +661,7 @@ def test_the_journal_is_told_names_and_causes(root: Path, monkeypatch: pytest.Mo
             [
                 [
                     "MESSAGE=KEY was not imported, and is in /run/credstore/KEY now",
-                    f"MESSAGE_ID={journal.RESCUED}",
+                    f"MESSAGE_ID={notify.RESCUED}",
                     "PRIORITY=6",
                     "SYSLOG_IDENTIFIER=guestcred",
                     "GUESTCRED_NAME=KEY",
@@ -670,7 +671,7 @@ def test_the_journal_is_told_names_and_causes(root: Path, monkeypatch: pytest.Mo
                 [
                     "MESSAGE=OTHER was imported with other bytes than were offered: nothing that can be seen from here explains it; "
                     "not rescued: what was imported is not written over; mend: read PID 1's own words: journalctl -b _PID=1 | grep -i credential",
-                    f"MESSAGE_ID={journal.LEFT}",
+                    f"MESSAGE_ID={notify.LEFT}",
                     "PRIORITY=4",
                     "SYSLOG_IDENTIFIER=guestcred",
                     "GUESTCRED_NAME=OTHER",
@@ -680,7 +681,7 @@ def test_the_journal_is_told_names_and_causes(root: Path, monkeypatch: pytest.Mo
                 [
                     "MESSAGE=a string (handle 0x0e00, string 3) is refused: a name is 1 to 255 printable ASCII characters without '/' and ':', and not '.' or '..'; "
                     "mend: '/' cannot stand in a name: use '.', '-' or '_'",
-                    f"MESSAGE_ID={journal.LEFT}",
+                    f"MESSAGE_ID={notify.LEFT}",
                     "PRIORITY=4",
                     "SYSLOG_IDENTIFIER=guestcred",
                     "GUESTCRED_STATUS=rejected",

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from jeepney import HeaderFields, Message, Parser, new_error, new_method_return
 
-from guestcred import bus
 from guestcred.errors import GuestcredError
+from guestcred.systemd import bus
 
 SECRET = b"hunter2hunter2"
 LOADED = {"a.service": "/u/a", "b.socket": "/u/b", "c.target": "/u/c"}

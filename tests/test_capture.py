@@ -14,14 +14,14 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from test_cli import run
 
-from guestcred.capture import write_tree
-from guestcred.compare import suspicions
-from guestcred.disguise import Disguise, hide_table
+from guestcred.capture.noise import Disguise, hide_table
+from guestcred.capture.tree import write_tree
+from guestcred.diagnose.warnings import suspicions
 from guestcred.errors import GuestcredError
-from guestcred.guest import read_guest
-from guestcred.layout import build_structure
-from guestcred.offered import Accepted, Rejected, Unrelated, judge
-from guestcred.smbios import parse
+from guestcred.guest.snapshot import read_guest
+from guestcred.smbios.layout import build_structure
+from guestcred.smbios.walk import parse
+from guestcred.systemd.offered import Accepted, Rejected, Unrelated, judge
 
 
 def hidden(*tables: bytes) -> list[bytes]:

@@ -13,7 +13,7 @@ from conftest import CAPTURES, REFERENCE, Build, table_of
 from vm.fixtures import expected
 
 from guestcred.__main__ import plain_form
-from guestcred.layout import build_structure
+from guestcred.smbios.layout import build_structure
 
 KEY = b"io.systemd.credential:KEY=hunter2hunter2"
 SECRET = b"hunter2hunter2"
@@ -479,7 +479,7 @@ def test_names_that_are_not_utf8(tree: Build) -> None:
 
 
 def test_dump_reads_every_form(tmp_path: Path) -> None:
-    from guestcred.layout import build_entry_point
+    from guestcred.smbios.layout import build_entry_point
 
     table = table_of(KEY)
     (tmp_path / "raw").write_bytes(table)
@@ -507,7 +507,7 @@ def test_dump_reads_links_pipes_and_standard_input(tmp_path: Path) -> None:
 
 
 def test_dump_tells_an_entry_point_from_a_table(tmp_path: Path) -> None:
-    from guestcred.layout import build_entry_point
+    from guestcred.smbios.layout import build_entry_point
 
     table = table_of(KEY)
     point = build_entry_point(len(table), address=0xF5A40)

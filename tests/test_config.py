@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from guestcred.config import Service, read_services
 from guestcred.errors import GuestcredError
-from guestcred.tree import Tree
+from guestcred.guest.config import Service, read_services
+from guestcred.guest.rootfs import Tree
 
 DEMO = '[services.demo]\nuser = "svc"\n'
 

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from test_access import acl
 
-from guestcred import bus
-from guestcred.consumers import Consumer, Delivered, Look, read_consumers
-from guestcred.tree import Tree
-from guestcred.units import Request, Unit
+from guestcred.guest.deliveries import Consumer, Delivered, Look, read_consumers
+from guestcred.guest.rootfs import Tree
+from guestcred.systemd import bus
+from guestcred.systemd.requests import Request, Unit
 
 NONE = 0xFFFFFFFF
 STRANGER = 4_000_001  # a uid that owns nothing here

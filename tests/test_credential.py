@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from guestcred.credential import base64_decode, name_is_valid
+from guestcred.systemd.rules import base64_decode, name_is_valid
 
 
 @pytest.mark.parametrize("name", [b"A", b"a b", b"x" * 255, b"...", b"~", b"'", b"a=b"])

@@ -10,24 +10,24 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from guestcred import forms
-from guestcred.causes import READ_CUT
-from guestcred.encode import (
+from guestcred.errors import GuestcredError
+from guestcred.host import hypervisors
+from guestcred.host.encode import (
     API_BODY_MAX,
     TABLE_MAX,
     Encoded,
-    capacity_json,
     check_guest,
     check_limits,
     encode,
     limits,
     oem_string,
 )
-from guestcred.errors import GuestcredError
-from guestcred.layout import build_structure
-from guestcred.offered import Accepted, judge
-from guestcred.secret import Secret
-from guestcred.smbios import parse
+from guestcred.host.secret import Secret
+from guestcred.show.capacity import capacity_json
+from guestcred.smbios.layout import build_structure
+from guestcred.smbios.walk import parse
+from guestcred.systemd.offered import Accepted, judge
+from guestcred.systemd.rules import READ_CUT
 
 NAME = st.text([chr(code) for code in range(0x20, 0x7F) if chr(code) not in "/:="], min_size=1, max_size=255)
 NAMES = NAME.filter(lambda name: name not in (".", ".."))
@@ -183,13 +183,13 @@ TEXTS = ["io.systemd.credential:A=v", "io.systemd.credential:<&>'\"=v", "io.syst
     ],
 )
 def test_a_config_keeps_what_it_has(hypervisor: str, config: dict[str, object], expected: dict[str, object]) -> None:
-    parsed = forms.Config(json.dumps(config).encode(), hypervisor)
+    parsed = hypervisors.Config(json.dumps(config).encode(), hypervisor)
     assert json.loads(parsed.merged(TEXTS)) == expected
 
 
 def test_a_configs_own_strings_are_bytes() -> None:
     config = json.dumps({"platform": {"oem_strings": ["mine", "ü"]}}).encode()
-    assert forms.Config(config, "cloud-hypervisor").strings == (b"mine", "ü".encode())
+    assert hypervisors.Config(config, "cloud-hypervisor").strings == (b"mine", "ü".encode())
 
 
 @pytest.mark.parametrize(
@@ -212,15 +212,15 @@ def test_a_configs_own_strings_are_bytes() -> None:
 )
 def test_a_wrong_config_is_told_and_not_repeated(config: bytes, reason: str) -> None:
     with pytest.raises(GuestcredError, match=re.escape(reason)) as caught:
-        forms.Config(config, "cloud-hypervisor")
+        hypervisors.Config(config, "cloud-hypervisor")
     assert "hunter2" not in str(caught.value)
 
 
 def test_libvirts_element_is_escaped() -> None:
-    element = ElementTree.fromstring(forms.libvirt(TEXTS))
+    element = ElementTree.fromstring(hypervisors.libvirt(TEXTS))
     assert (element.tag, element.attrib) == ("sysinfo", {"type": "smbios"})
     assert [entry.text for entry in element.findall("oemStrings/entry")] == TEXTS
 
 
 def test_a_comma_in_a_path_is_doubled_for_qemu() -> None:
-    assert forms.qemu(["/run/a,b/000"]) == ["-smbios", "type=11,path=/run/a,,b/000"]
+    assert hypervisors.qemu(["/run/a,b/000"]) == ["-smbios", "type=11,path=/run/a,,b/000"]

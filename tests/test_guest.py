@@ -9,8 +9,11 @@ import pytest
 from conftest import Build
 
 from guestcred.errors import GuestcredError
-from guestcred.guest import FW_CFG, SYSTEM, parse_cmdline, read_facts, read_guest
-from guestcred.tree import FILE_MAX, Tree
+from guestcred.guest.cmdline import parse_cmdline
+from guestcred.guest.facts import read_facts
+from guestcred.guest.rootfs import FILE_MAX, Tree
+from guestcred.guest.snapshot import FW_CFG, read_guest
+from guestcred.systemd.search_path import SYSTEM
 
 
 @pytest.mark.parametrize(

@@ -17,11 +17,11 @@ from typing import Any
 import pytest
 from qemu import Machine, machine
 
-from guestcred import encode, host, memory, secret
 from guestcred.errors import GuestcredError
-from guestcred.offered import judge
-from guestcred.records import Record
-from guestcred.smbios import parse
+from guestcred.host import encode, prepare, secret, tmpfs
+from guestcred.record import Record
+from guestcred.smbios.walk import parse
+from guestcred.systemd.offered import judge
 
 SECRET = b"hunter2,hunter2"
 REFERENCE = {
@@ -140,10 +140,10 @@ def test_a_private_folder_is_new_and_in_memory(
     assert "file exists" in error(*arguments, "--folder", folder, credentials=credentials, status=1)
     assert "no folder for them" in error(*arguments, credentials=credentials, status=2)
     assert "--folder is for qemu" in error("encode", "--for", "json", "--folder", folder, status=2)
-    monkeypatch.setattr(memory, "MEMORY_BACKED", {})
+    monkeypatch.setattr(tmpfs, "MEMORY_BACKED", {})
     with (
         pytest.raises(GuestcredError, match="is on a disk, where secrets would remain"),
-        memory.private_folder(str(tmp_path / "new"), {"000": SECRET}),
+        tmpfs.private_folder(str(tmp_path / "new"), {"000": SECRET}),
     ):
         pass
     assert not (tmp_path / "new").exists()
@@ -213,7 +213,7 @@ def test_nothing_is_left_in_the_folder_where_writing_fails(folder: Path, monkeyp
     monkeypatch.setattr(os, "open", full)
     with (
         pytest.raises(GuestcredError, match="no space left on device"),
-        memory.private_folder(str(folder / "new"), {"000": SECRET, "001": SECRET}),
+        tmpfs.private_folder(str(folder / "new"), {"000": SECRET, "001": SECRET}),
     ):
         pass
     assert list(folder.iterdir()) == []
@@ -266,14 +266,14 @@ def test_a_dry_run_counts_the_config(credentials: Path) -> None:
 
 def test_a_config_that_nobody_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     os.mkfifo(tmp_path / "vm.json")
-    monkeypatch.setattr(host, "READ_TIMEOUT", 0.2)
+    monkeypatch.setattr(prepare, "READ_TIMEOUT", 0.2)
     with pytest.raises(GuestcredError, match=r"it did not come to its end within 0\.2 seconds"):
-        host.prepare(asked(), str(tmp_path / "vm.json"))
+        prepare.prepare(asked(), str(tmp_path / "vm.json"))
 
 
-def asked(**changes: Any) -> host.Request:
+def asked(**changes: Any) -> prepare.Request:
     fields = {"hypervisor": "cloud-hypervisor", "files": (), "literals": (), "keep_newline": False, "reserve": 0}
-    return host.Request(**{**fields, "allow_empty": False, "guest_systemd": None, **changes})
+    return prepare.Request(**{**fields, "allow_empty": False, "guest_systemd": None, **changes})
 
 
 def test_a_file_whose_name_ends_in_a_dash_is_not_standard_input(tmp_path: Path) -> None:
@@ -286,9 +286,9 @@ def test_no_record_prints_a_value(tmp_path: Path) -> None:
     (tmp_path / "key").write_bytes(b"hunter2")
     (tmp_path / "vm.json").write_text('{"platform": {"oem_strings": ["hunter2"]}}')
     request = asked(files=(f"KEY={tmp_path}/key",), literals=("B=hunter2",))
-    prepared = host.prepare(request, str(tmp_path / "vm.json"))
+    prepared = prepare.prepare(request, str(tmp_path / "vm.json"))
     records: list[Record] = [request, prepared, *prepared.secrets, *prepared.encoded, *prepared.limits]
-    defined = [vars(module).values() for module in (secret, encode, host)]
+    defined = [vars(module).values() for module in (secret, encode, prepare)]
     kinds = {one for values in defined for one in values if isinstance(one, type) and issubclass(one, Record)}
     assert kinds - {Record} == {type(one) for one in records}
     assert prepared.document is not None and b"hunter2" in prepared.document

@@ -20,7 +20,7 @@ import pytest
 from cloud_hypervisor import Api
 from qemu import Machine, machine
 
-from guestcred.smbios import parse
+from guestcred.smbios.walk import parse
 
 SECRET = b"hunter2,hunter2"
 CONFIG = {"payload": {"kernel": "/boot/vmlinux"}, "platform": {"oem_strings": ["mine"]}}

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from conftest import table_of
 
-from guestcred.layout import build_structure
-from guestcred.offered import Accepted, Rejected, Unrelated, Verdict, judge
-from guestcred.smbios import parse
+from guestcred.smbios.layout import build_structure
+from guestcred.smbios.walk import parse
+from guestcred.systemd.offered import Accepted, Rejected, Unrelated, Verdict, judge
 
 MIB = 1 << 20
 

@@ -13,8 +13,8 @@ import pytest
 from applying import need
 from conftest import REFERENCE
 
-from guestcred import journal
-from guestcred.stores import RESCUED_SECOND
+from guestcred.apply import notify
+from guestcred.guest.credstores import RESCUED_SECOND
 
 ROOT = Path(__file__).parent.parent
 OLDEST = Path(sys.prefix) / "oldest"  # construct, click and jeepney as Debian 12 has them, put there by make
@@ -35,7 +35,7 @@ def test_the_wheel_holds_the_package_and_nothing_else(wheel: Path) -> None:
         names = {name for name in archive.namelist() if ".dist-info/" not in name}
         entry_points = next(name for name in archive.namelist() if name.endswith("/entry_points.txt"))
         assert "guestcred = guestcred.__main__:main" in archive.read(entry_points).decode()
-    modules = {f"guestcred/{path.name}" for path in (ROOT / "guestcred").glob("*.py")}
+    modules = {str(path.relative_to(ROOT)) for path in (ROOT / "guestcred").rglob("*.py")}
     assert names == modules | {"guestcred/py.typed"}
 
 
@@ -98,7 +98,7 @@ def test_the_unit_is_sandboxed() -> None:
 
 def test_the_catalog_explains_every_entry() -> None:
     told = re.findall(r"^-- ([0-9a-f]{32})$", (SYSTEMD / "guestcred.catalog").read_text(), re.MULTILINE)
-    assert sorted(told) == sorted([journal.RESCUED, journal.LEFT])
+    assert sorted(told) == sorted([notify.RESCUED, notify.LEFT])
 
 
 def purged(home: str) -> str:

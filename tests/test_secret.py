@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from guestcred.errors import GuestcredError
-from guestcred.secret import read_secrets
+from guestcred.host.secret import read_secrets
 
 VALUE = b"hunter2hunter2"
 

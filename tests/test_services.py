@@ -11,8 +11,8 @@ from conftest import Build
 from test_capture import survivors
 from test_cli import SECRET, run
 
-from guestcred.consumers import Consumer, Delivered
-from guestcred.units import Request, Unit
+from guestcred.guest.deliveries import Consumer, Delivered
+from guestcred.systemd.requests import Request, Unit
 
 KEY = b"io.systemd.credential:KEY=" + SECRET
 

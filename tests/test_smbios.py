@@ -11,9 +11,9 @@ from conftest import CAPTURES, table_of
 from hypothesis import given
 from hypothesis import strategies as st
 
-from guestcred.layout import FIELDS, build_entry_point, build_structure, fields_of, parse_entry_point
-from guestcred.offered import Accepted, judge
-from guestcred.smbios import Table, parse
+from guestcred.smbios.layout import FIELDS, build_entry_point, build_structure, fields_of, parse_entry_point
+from guestcred.smbios.walk import Table, parse
+from guestcred.systemd.offered import Accepted, judge
 
 oem_text = st.binary(min_size=1, max_size=40).map(lambda data: data.replace(b"\0", b"x"))
 

@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 from conftest import Build
 
-from guestcred.stores import candidates, glob_matches, imported_names, split_load
-from guestcred.tree import Tree
-from guestcred.users import User, find_user
+from guestcred.guest.credstores import candidates, imported_names
+from guestcred.guest.rootfs import Tree
+from guestcred.guest.users import User, find_user
+from guestcred.systemd.search_path import glob_matches, split_load
 
 
 @pytest.mark.parametrize(

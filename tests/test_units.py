@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from guestcred.saved import from_json, to_json
-from guestcred.units import Request, Unit, full_name, parse_unit
+from guestcred.record import from_json, to_json
+from guestcred.systemd.requests import Request, Unit, full_name, parse_unit
 
 SECRET = b"hunter2hunter2"
 PROPERTIES = {

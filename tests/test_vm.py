@@ -13,8 +13,8 @@ from vm import boot as booting
 from vm.predict import predict
 from vm.run import hold_verdict
 
-from guestcred import credential
-from guestcred.guest import read_guest
+from guestcred.guest.snapshot import read_guest
+from guestcred.systemd import rules
 
 HOSTILE = REFERENCE.with_name("debian14-hostile")
 # nothing imports in the one, and in the other it was built to the rules themselves
@@ -31,11 +31,11 @@ def test_what_pid_1_imported_is_what_is_predicted(capture: Path) -> None:
 def test_a_broken_rule_is_seen(broken: str, monkeypatch: pytest.MonkeyPatch) -> None:
     wrong = {
         "_WHITESPACE": b" \t\r",
-        "_NAME_BYTES": credential._NAME_BYTES + b":",
+        "_NAME_BYTES": rules._NAME_BYTES + b":",
         "URL_SAFE_SINCE": 999,
         "NAME_MAX": 254,
     }
-    monkeypatch.setattr(credential, broken, wrong[broken])
+    monkeypatch.setattr(rules, broken, wrong[broken])
     guest = read_guest(str(HOSTILE))
     assert predict(guest) != guest.system
 

@@ -11,8 +11,9 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from guestcred import commands, layout
+from guestcred.cli import commands
 from guestcred.errors import GuestcredError
+from guestcred.smbios import layout
 from vm import aarch64
 from vm.boot import boot
 from vm.images import RELEASES, CannotRun, Image, build_image

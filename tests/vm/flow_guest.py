@@ -12,8 +12,8 @@ import sys
 import time
 from pathlib import Path
 
-from guestcred.offered import Accepted, judge
-from guestcred.smbios import parse
+from guestcred.smbios.walk import parse
+from guestcred.systemd.offered import Accepted, judge
 
 CONSOLE = Path("/dev/ttyS0")
 TABLE = Path("/sys/firmware/dmi/tables/DMI")

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from difficult import arrived
 
-from guestcred.layout import build_structure
+from guestcred.smbios.layout import build_structure
 from vm import search
 from vm.flow_guest import DELIVERED
 from vm.record import Record, Seen, described

@@ -7,9 +7,9 @@ import json
 import re
 from dataclasses import dataclass
 
-from guestcred.guest import read_guest
-from guestcred.offered import Accepted, judge
-from guestcred.smbios import parse
+from guestcred.guest.snapshot import read_guest
+from guestcred.smbios.walk import parse
+from guestcred.systemd.offered import Accepted, judge
 from vm.booted import Booted
 
 UNIT = "demo-oem-credentials.service"

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from guestcred.causes import PAGE, READ_CUT, STORE_PAGES
-from guestcred.credential import IMPORTS_SMBIOS_SINCE
-from guestcred.guest import Guest
-from guestcred.offered import Accepted, judge
-from guestcred.smbios import Structure, parse
+from guestcred.guest.snapshot import Guest
+from guestcred.smbios.walk import Structure, parse
+from guestcred.systemd.offered import Accepted, judge
+from guestcred.systemd.rules import IMPORTS_SMBIOS_SINCE, PAGE, READ_CUT, STORE_PAGES
 
 
 def read_structures(guest: Guest) -> tuple[Structure, ...]:

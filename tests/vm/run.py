@@ -14,10 +14,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from guestcred.credential import shown_name
 from guestcred.errors import GuestcredError
-from guestcred.guest import read_guest
-from guestcred.smbios import parse
+from guestcred.guest.snapshot import read_guest
+from guestcred.smbios.walk import parse
+from guestcred.systemd.rules import shown_name
 from vm.boot import GUESTS, boot
 from vm.booted import Booted
 from vm.images import RELEASES, CannotRun, Image, Release, build_image, missing_tools

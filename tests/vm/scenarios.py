@@ -8,7 +8,7 @@ import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from guestcred.layout import build_structure
+from guestcred.smbios.layout import build_structure
 from vm import strings
 from vm.booted import Booted
 from vm.images import RELEASES

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import random
 
-from guestcred.layout import build_structure
+from guestcred.smbios.layout import build_structure
 
 TEXT, BINARY = b"io.systemd.credential:", b"io.systemd.credential.binary:"
 ENTRY = 4000  # bytes; below what systemd 252 reads of one Type 11

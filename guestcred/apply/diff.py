@@ -1,0 +1,146 @@
+"""What is wanted below run/ against what is there -> what has to change; refuses what guestcred did not put there."""
+
+from __future__ import annotations
+
+import os
+import stat
+
+from guestcred.apply.dirfd import Folder
+from guestcred.apply.plan import Directory, Plan
+from guestcred.guest.credstores import is_rescued
+from guestcred.record import Record
+from guestcred.systemd.rules import compare_digest
+
+# below run/guestcred: UNIT leads to .current/UNIT, and .current to one of the two generations
+GENERATIONS = (".generation-a", ".generation-b")
+CURRENT, NEXT, REPORT = ".current", ".next", "report.json"
+FOREIGN = "guestcred did not put it there"
+# who is not root needs no list of the services, so others may pass and not read
+GENERATION_MODE, FOLDER_MODE, FILE_MODE, REPORT_MODE = 0o711, 0o500, 0o400, 0o444
+
+
+class Wanted(Record):
+    """The plan, the values that it names by place, and the report that stays."""
+
+    plan: Plan
+    values: dict[str, bytes]
+    report: bytes
+
+
+class Changes(Record):
+    """What a run has to do, by name.
+
+    `rescue` is to be written to run/credstore, `replace` over an older one of ours, `retract` to be removed there.
+    `generation` is the one to write, or None where the current one is as wanted; `links` are to be made to it,
+    `dropped` ones to be removed, and `leftovers` are what a killed run left.
+    """
+
+    rescue: tuple[str, ...]
+    replace: tuple[str, ...]
+    retract: tuple[str, ...]
+    generation: str | None
+    links: tuple[str, ...]
+    dropped: tuple[str, ...]
+    leftovers: tuple[str, ...]
+
+    @property
+    def any(self) -> bool:
+        """Whether there is anything to do."""
+        return self != Changes((), (), (), None, (), (), ())
+
+
+def find_changes(home: Folder | None, store: Folder | None, wanted: Wanted) -> Changes:
+    """Compare what is wanted with what is in run/guestcred and run/credstore; None for a folder that does not exist."""
+    rescue, replace, retract = _rescues(store, wanted)
+    links, dropped = _links(home, wanted)
+    generation, leftovers = _generation(home, wanted)
+    return Changes(rescue, replace, retract, generation, links, dropped, leftovers)
+
+
+def _rescues(store: Folder | None, wanted: Wanted) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
+    values = {file.name: wanted.values[file.place] for file in wanted.plan.rescues}
+    if store is None:
+        return tuple(values), (), ()
+    rescue, replace = [], []
+    for name, value in values.items():
+        status = store.status(name)
+        if status is None:
+            rescue.append(name)
+        elif not _holds(store, name, value, (os.geteuid(), os.getegid(), FILE_MODE)):
+            if not is_rescued(name, status):
+                raise store.refused(name, FOREIGN)
+            replace.append(name)
+    others = ((name, store.status(name)) for name in store.names() if name not in values)
+    retract = tuple(name for name, status in others if status is not None and is_rescued(name, status))
+    return tuple(rescue), tuple(replace), retract
+
+
+def _links(home: Folder | None, wanted: Wanted) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """(links to make, links to remove)."""
+    names = [*(one.unit for one in wanted.plan.directories), REPORT]
+    if home is None:
+        return tuple(names), ()
+    for name in names:
+        if home.status(name) is not None and home.target(name) != f"{CURRENT}/{name}":
+            raise home.refused(name, FOREIGN)
+    there = [name for name in home.names() if home.target(name) == f"{CURRENT}/{name}"]
+    return tuple(name for name in names if name not in there), tuple(name for name in there if name not in names)
+
+
+def _generation(home: Folder | None, wanted: Wanted) -> tuple[str | None, tuple[str, ...]]:
+    """(generation to write or None, what a killed run left)."""
+    if home is None:
+        return GENERATIONS[0], ()
+    current = home.target(CURRENT)
+    if current not in GENERATIONS and home.status(CURRENT) is not None:
+        raise home.refused(CURRENT, FOREIGN)
+    leftovers = []
+    for name, is_kind in ((GENERATIONS[0], stat.S_ISDIR), (GENERATIONS[1], stat.S_ISDIR), (NEXT, stat.S_ISLNK)):
+        status = home.status(name)
+        if status is None:
+            continue
+        if not is_kind(status.st_mode) or status.st_uid != os.geteuid():
+            raise home.refused(name, FOREIGN)
+        if name != current:
+            leftovers.append(name)
+    if current is not None and home.status(current) is not None:
+        with home.open(current) as generation:
+            if _is_as_wanted(generation, wanted):
+                return None, tuple(leftovers)
+    return GENERATIONS[current == GENERATIONS[0]], tuple(leftovers)
+
+
+def _is_as_wanted(generation: Folder, wanted: Wanted) -> bool:
+    directories, uid, gid = wanted.plan.directories, os.geteuid(), os.getegid()
+    if generation.names() != sorted([REPORT, *(one.unit for one in directories)]):
+        return False
+    return (
+        _is_owned(generation.status(), uid, gid, stat.S_IFDIR | GENERATION_MODE)
+        and _holds(generation, REPORT, wanted.report, (uid, gid, REPORT_MODE))
+        and all(_is_delivered(generation, one, wanted.values) for one in directories)
+    )
+
+
+def _is_delivered(generation: Folder, directory: Directory, values: dict[str, bytes]) -> bool:
+    if not _is_owned(generation.status(directory.unit), directory.uid, 0, stat.S_IFDIR | FOLDER_MODE):
+        return False
+    owned = (directory.uid, 0, FILE_MODE)
+    with generation.open(directory.unit) as below:
+        return below.names() == sorted(file.name for file in directory.files) and all(
+            _holds(below, file.name, values[file.place], owned) for file in directory.files
+        )
+
+
+def _is_owned(status: os.stat_result | None, uid: int, gid: int, mode: int) -> bool:
+    return status is not None and (status.st_uid, status.st_gid, status.st_mode) == (uid, gid, mode)
+
+
+def _holds(folder: Folder, name: str, data: bytes, owned: tuple[int, int, int] | None = None) -> bool:
+    """Whether a regular file with no other name holds these bytes, for that (uid, gid, mode) where it matters."""
+    found = folder.read(name, len(data) + 1)
+    if found is None:
+        return False
+    status, there = found
+    if owned is not None and not _is_owned(status, owned[0], owned[1], stat.S_IFREG | owned[2]):
+        return False
+    return status.st_nlink == 1 and compare_digest(there, data)

@@ -1,0 +1,70 @@
+"""What `apply` did, for systemd and its journal; names, statuses and causes, and nothing else to leak."""
+
+from __future__ import annotations
+
+import os
+
+from guestcred.apply.plan import Plan
+
+# explained to people in packaging/systemd/guestcred.catalog
+RESCUED = "7d1b0f6c5e0a4d0d9b63a2c4f1e85a37"
+LEFT = "c2f4d9e1a6b84f3e8d570b1c9e6a2f48"
+INFO, WARNING = 6, 4  # syslog(3)
+
+
+def entries(plan: Plan) -> list[list[str]]:
+    """The fields of one journal entry for each rescued credential and for each finding that is left."""
+    causes = {one.name: one.cause for one in plan.comparison.credentials}
+    told = []
+    for one in plan.rescues:
+        message = f"{one.name} was not imported, and is in /{one.place} now"
+        told.append(_entry(RESCUED, INFO, message, (one.name,), "rescued", causes[one.name]))
+    for left in plan.left:
+        message = f"{left.finding.message}; mend: {left.finding.hint}"
+        told.append(_entry(LEFT, WARNING, message, left.names, left.status, left.cause))
+    return told
+
+
+def _entry(
+    identifier: str, priority: int, message: str, names: tuple[str, ...], status: str, cause: str | None
+) -> list[str]:
+    fields = [f"MESSAGE={message}", f"MESSAGE_ID={identifier}", f"PRIORITY={priority}", "SYSLOG_IDENTIFIER=guestcred"]
+    fields += [f"GUESTCRED_NAME={name}" for name in names]
+    fields.append(f"GUESTCRED_STATUS={status}")
+    return fields if cause is None else [*fields, f"GUESTCRED_CAUSE={cause}"]
+
+
+def tell(plan: Plan, headline: str) -> bool:
+    """Tell PID 1 where it asked for it, and the journal where it listens; at a shell neither does.
+
+    False where they ask and Python's systemd module, which speaks to both, is not installed.
+    """
+    to_journal, to_pid1 = _to_journal(), "NOTIFY_SOCKET" in os.environ
+    if not (to_journal or to_pid1):
+        return True
+    try:
+        # the C modules themselves: systemd.daemon and systemd.journal import as much again as an interpreter's start
+        from systemd import _daemon, _journal
+    except ImportError:
+        return False
+    try:
+        if to_journal:
+            for fields in entries(plan):
+                _journal.sendv(*fields)
+    except OSError:
+        pass  # all is written, printed and in report.json; a journal that does not listen makes it no failure
+    try:
+        if to_pid1:
+            _daemon.notify(f"READY=1\nSTATUS={headline}")
+    except (OSError, ValueError):
+        pass  # nor does a socket that is none: PID 1 awaits no word of a oneshot
+    return True
+
+
+def _to_journal() -> bool:
+    """Whether standard error is the journal: $JOURNAL_STREAM may be handed down to what writes elsewhere (systemd.exec(5))."""
+    stream = os.environ.get("JOURNAL_STREAM")
+    if stream is None:
+        return False
+    status = os.fstat(2)
+    return stream == f"{status.st_dev}:{status.st_ino}"

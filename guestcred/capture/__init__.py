@@ -1,0 +1,1 @@
+"""A guest -> a tree that `--root` reads, with noise for every secret."""

@@ -1,0 +1,1 @@
+"""Commands, options and exit statuses; the wiring of the rooms, and no logic of its own."""

@@ -1,0 +1,139 @@
+"""What the commands on the host do: OEM strings in a hypervisor's form, or a running VM."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shlex
+import signal
+import sys
+from collections.abc import Iterator
+from types import FrameType
+
+from guestcred.errors import FINDINGS, USAGE, GuestcredError
+from guestcred.host import hypervisors
+from guestcred.host.encode import check_limits, fits
+from guestcred.host.launch import boot_cloud_hypervisor, exec_qemu
+from guestcred.host.prepare import Request, prepare, takes_stdin
+from guestcred.host.secret import STDIN, Secret
+from guestcred.host.tmpfs import private_folder
+from guestcred.show.capacity import capacity_json, capacity_text
+
+
+@contextlib.contextmanager
+def _undone_when_ended() -> Iterator[None]:
+    """Let SIGTERM and SIGHUP raise SystemExit in here, so that what was begun is undone; a second one changes nothing."""
+
+    def end(number: int, _frame: FrameType | None) -> None:
+        for one in before:
+            signal.signal(one, signal.SIG_IGN)
+        raise SystemExit(128 + number)
+
+    # one that is ignored, as under nohup, stays so
+    before = [one for one in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(one) is signal.SIG_DFL]
+    try:
+        for one in before:
+            signal.signal(one, end)
+        yield
+    finally:
+        for one in before:
+            signal.signal(one, signal.SIG_DFL)
+
+
+def run_encode(
+    asked: Request, config: str | None, *, dry_run: bool, form: str, folder: str | None, allow_arguments: bool
+) -> int:
+    """Print the OEM strings in the hypervisor's form, or with `dry_run` what they use of each limit (1: does not fit)."""
+    if asked.hypervisor == "qemu" and folder is None and not dry_run:
+        raise GuestcredError(
+            "QEMU reads each string from a file, and there is no folder for them",
+            "name a new one with --folder, below /run; or use 'guestcred launch', which needs none",
+            status=USAGE,
+        )
+    if folder is not None and asked.hypervisor != "qemu":
+        raise GuestcredError(f"--folder is for qemu; {asked.hypervisor} takes no files", status=USAGE)
+    if folder is not None and form == "json" and not _is_utf_8(folder):
+        raise GuestcredError("--folder is not UTF-8, and JSON cannot hold it", "leave out --format json", status=USAGE)
+    for_cloud_hypervisor = asked.hypervisor == "cloud-hypervisor"
+    if config is None and for_cloud_hypervisor and not (dry_run and (sys.stdin.isatty() or takes_stdin(asked))):
+        config = STDIN
+    prepared = prepare(asked, config, optional=dry_run and for_cloud_hypervisor)
+    if dry_run:
+        if form == "json":
+            print(json.dumps(capacity_json(asked.hypervisor, prepared.encoded, prepared.limits), indent=2))
+        else:
+            sys.stdout.write(capacity_text(asked.hypervisor, prepared.encoded, prepared.limits))
+        return 0 if fits(prepared.limits) else FINDINGS
+    check_limits(prepared.limits, prepared.encoded)
+    if prepared.document is not None:
+        _print(prepared.document)
+    elif asked.hypervisor == "qemu" and folder is not None:
+        files = {f"{number:03}": one.text for number, one in enumerate(prepared.encoded)}
+        # a folder whose arguments nobody got is of no use
+        with _undone_when_ended(), private_folder(folder, files) as paths:
+            arguments = hypervisors.qemu(paths)
+            _print(os.fsencode(json.dumps(arguments) if form == "json" else shlex.join(arguments)))
+    elif asked.hypervisor == "libvirt":
+        _refuse_arguments(prepared.secrets, allow_arguments)
+        print(hypervisors.libvirt(prepared.texts))
+    else:
+        print(json.dumps(prepared.texts))
+    return 0
+
+
+def _is_utf_8(path: str) -> bool:
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _print(line: bytes) -> None:
+    """Print the bytes as they are, past the buffer: what cannot be printed fails here, and not again at exit."""
+    sys.stdout.flush()
+    line += b"\n"
+    while line:
+        line = line[os.write(sys.stdout.fileno(), line) :]
+
+
+def _refuse_arguments(secrets: tuple[Secret, ...], allowed: bool) -> None:
+    """libvirt writes oemStrings into QEMU's arguments (its tests/qemuxmlconfdata/smbios.x86_64-latest.args)."""
+    exposed = [one.name for one in secrets if not one.literal]
+    if exposed and not allowed:
+        raise GuestcredError(
+            f"libvirt would put {', '.join(exposed)} into QEMU's arguments, for every user of the host to read",
+            "let QEMU's user read the file by <sysinfo type='fwcfg'>, "
+            "<entry name='opt/io.systemd.credentials/NAME' file='PATH'/>: systemd takes that too",
+            "--allow-arguments prints the element all the same; --set is for what is no secret",
+            status=USAGE,
+        )
+
+
+def run_launch(
+    asked: Request, config: str | None, *, command: tuple[str, ...], api_socket: str | None, timeout: float
+) -> int:
+    """Start a VM that is offered the credentials; for "qemu" this process becomes it and nothing is returned."""
+    if asked.hypervisor == "qemu":
+        if not command or api_socket is not None:
+            raise GuestcredError(
+                "QEMU is started by its own command line",
+                "guestcred launch --for qemu NAME=FILE ... -- qemu-system-x86_64 ...",
+                status=USAGE,
+            )
+    elif command or api_socket is None or config is None:
+        raise GuestcredError(
+            "cloud-hypervisor is spoken to over its API socket",
+            "guestcred launch --for cloud-hypervisor --api-socket PATH --config vm.json NAME=FILE ...",
+            status=USAGE,
+        )
+    prepared = prepare(asked, config)
+    check_limits(prepared.limits, prepared.encoded)
+    texts = tuple(one.text for one in prepared.encoded)
+    if prepared.document is None or api_socket is None:
+        exec_qemu(texts, command)
+    names = [one.name for one in prepared.encoded]
+    with _undone_when_ended():
+        boot_cloud_hypervisor(api_socket, prepared.document, names, texts, timeout)
+    return 0

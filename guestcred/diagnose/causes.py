@@ -1,0 +1,62 @@
+"""Every cause of a loss: what happened in one sentence, and what to do in the next."""
+
+from __future__ import annotations
+
+CAUSES = {
+    "dmi-sysfs-absent": (
+        "PID 1 reads SMBIOS through /sys/firmware/dmi/entries, and the kernel has no dmi-sysfs there",
+        "build the kernel with CONFIG_DMI_SYSFS=y, or put the module dmi-sysfs into the initrd and load it before systemd",
+    ),
+    "import-disabled": (
+        "the kernel command line has systemd.import_credentials=no",
+        "remove it from the kernel command line and boot again",
+    ),
+    "confidential-vm": (
+        "this is a confidential VM, and systemd does not trust what the host's firmware tables say there",
+        "hand secrets over encrypted (systemd-creds encrypt --with-key=tpm2) or after attestation",
+    ),
+    "container": (
+        "this is a container, and PID 1 reads no SMBIOS, fw_cfg or kernel command line in one",
+        "pass the credential through the container manager (systemd-nspawn --load-credential=NAME:PATH)",
+    ),
+    "earlier-stage": (
+        "an earlier PID 1 (in the initrd) did the import, and the one after it does not repeat it",
+        "give the initrd's systemd what it lacks: dmi-sysfs there, and the same version as in the system",
+    ),
+    "systemd-too-old": (
+        "this systemd is older than 252 and does not import from SMBIOS",
+        "upgrade systemd to 252 or later",
+    ),
+    "cut-read": (
+        "systemd 252 reads only the first 4096 bytes of a Type 11 structure, and this string lies across or behind them",
+        "make the strings before it shorter, hand it over first, or upgrade systemd to 257 or later",
+    ),
+    "cut-by-kernel": (
+        "only the low 16 bits of the table's length were kept when it was placed (SeaBIOS does that), and what lies behind is cut off",
+        "keep all OEM strings together under 64 KiB: send large values by disk or vsock",
+    ),
+    "store-full": (
+        "the 1 MiB store of @system was full: every credential takes at least a 4 KiB page of it",
+        "offer at most 256 credentials, or join small ones into one",
+    ),
+    "shadowed-by-fw-cfg": (
+        "QEMU's fw_cfg offers a credential of the same name, and it comes before SMBIOS",
+        "remove one of the two on the host: '-fw_cfg name=opt/io.systemd.credentials/...' or the OEM string",
+    ),
+    "lost-at-switch-root": (
+        "the initrd's PID 1 imported it, and /run/credentials/@system did not come along at switch-root",
+        "keep /run mounted over switch-root (systemctl switch-root does)",
+    ),
+    "unreadable": (
+        "what stands at its place in @system is no file that can be read",
+        "see who put it there and remove it: a credential is a regular file",
+    ),
+    "undecided": (
+        "systemd could not be asked whether this is a container or a confidential VM, where it imports nothing on purpose",
+        "see why 'systemd-detect-virt --container' and 'systemd-detect-virt --cvm' do not answer, then: guestcred apply",
+    ),
+    "unknown": (
+        "nothing that can be seen from here explains it",
+        "read PID 1's own words: journalctl -b _PID=1 | grep -i credential",
+    ),
+}

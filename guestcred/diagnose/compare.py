@@ -1,0 +1,166 @@
+"""Offered against imported, with the facts: a status and a cause, by evidence, for every credential."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+from guestcred.diagnose.causes import CAUSES
+from guestcred.diagnose.evidence import Evidence, cut_offset, is_cut_off
+from guestcred.diagnose.findings import STATUS_SENTENCES, Finding, loss, refusals
+from guestcred.diagnose.warnings import length_cut_finding, suspicions, table_warnings, trailing_warning
+from guestcred.guest.snapshot import Guest, other_sources
+from guestcred.record import Record
+from guestcred.smbios.walk import Table
+from guestcred.systemd.offered import Accepted, Rejected, Unrelated, Verdict
+from guestcred.systemd.rules import compare_digest, shown_name
+from guestcred.systemd.search_path import SYSTEM
+from guestcred.text import visible
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from guestcred.smbios.layout import EntryPoint
+
+
+class Credential(Record):
+    """One credential's verdict; `size` in bytes of what was imported, else of what was offered; the place is None if not from SMBIOS.
+
+    `name` is raw, as the file is called; `shown` is what people and programs get to see.
+    """
+
+    name: str
+    status: str
+    size: int
+    handle: int | None
+    index: int | None
+    cause: str | None
+    shown: str
+
+
+class Comparison(Record):
+    """All of `check`: credentials in table order, then foreign ones by name.
+
+    A finding says that something was lost; a warning what looks wrong although nothing was, and `doubts` has those
+    about one credential by its name. `fronts` names those whose string the table stops in.
+    """
+
+    systemd: int | None
+    credentials: tuple[Credential, ...]
+    rejected: tuple[Rejected, ...]
+    findings: tuple[Finding, ...]
+    warnings: tuple[Finding, ...]
+    doubts: dict[str, tuple[Finding, ...]]
+    fronts: frozenset[str]
+
+    @property
+    def agrees(self) -> bool:
+        return not self.findings
+
+
+def needs_facts(offered: tuple[Verdict, ...], guest: Guest) -> bool:
+    """Whether something was offered and did not arrive as it was, so that the facts behind a refusal are worth asking for."""
+    system = guest.system or {}
+    for verdict in offered:
+        if isinstance(verdict, Accepted):
+            imported = system.get(verdict.name)
+            if imported is None or not compare_digest(imported, verdict.value):
+                return True
+    return any(values.keys() - system.keys() for _, values in other_sources(guest))
+
+
+def compare(
+    guest: Guest,
+    table: Table,
+    offered: tuple[Verdict, ...],
+    evidence: Evidence,
+    point: EntryPoint | None,
+    require: tuple[str, ...],
+) -> Comparison:
+    """Decide a status and a cause for every credential.
+
+    `point` is the entry point where the table's end makes one look at it; `require` names that must arrive.
+    """
+    system = guest.system or {}
+    accepted = [verdict for verdict in offered if isinstance(verdict, Accepted)]
+    cut = cut_offset(table, point.table_length if point else None)
+    fronts = frozenset(one.name for one in accepted if is_cut_off(one.handle, one.index, table, cut))
+    credentials = []
+    for one in accepted:
+        imported = system.get(one.name)
+        status, cause = "imported", None
+        if imported is None:
+            status, cause = "missing", evidence.missing(one)
+        elif not compare_digest(imported, one.value):
+            status, cause = evidence.differing(one, imported)
+        elif cut is not None and one.name in fronts:
+            status, cause = "truncated", "cut-by-kernel"
+        size = len(one.value if imported is None else imported)
+        credentials.append(Credential(one.name, status, size, one.handle, one.index, cause, one.shown))
+    for name in sorted(system.keys() - {one.name for one in accepted}):
+        source = evidence.source(name, system[name]) or "unknown"
+        credentials.append(Credential(name, "foreign", len(system[name]), None, None, source, shown_name(name)))
+    rejected = tuple(verdict for verdict in offered if isinstance(verdict, Rejected))
+    cut_off = length_cut_finding(table, point) if cut is not None and point else None
+    findings = [
+        *_losses(credentials),
+        *([cut_off] if cut_off else []),
+        *_unreadable(guest, credentials),
+        *refusals(rejected),
+        *(_near_miss(one) for one in offered if isinstance(one, Unrelated) and one.hint),
+    ]
+    told = {name for one in credentials for name in (one.name, one.shown)}
+    findings += _required([name for name in require if name not in told], guest, offered, evidence, cut_off)
+    warnings = [] if cut_off else table_warnings(table, point)
+    if (
+        point is None
+        and table.trailing
+        and any(one.cause == "unknown" for one in credentials if one.status == "foreign")
+    ):
+        warnings.append(trailing_warning(table))
+    doubts = {}
+    for verdict, after in pairwise((*offered, None)):
+        if isinstance(verdict, Accepted):
+            rest = None if after and is_cut_off(after.handle, after.index, table, cut) else after
+            doubts[verdict.name] = tuple(suspicions(verdict, rest))
+            warnings += doubts[verdict.name]
+    return Comparison(guest.systemd, tuple(credentials), rejected, tuple(findings), tuple(warnings), doubts, fronts)
+
+
+def _required(
+    absent: list[str], guest: Guest, offered: tuple[Verdict, ...], evidence: Evidence, cut_off: Finding | None
+) -> list[Finding]:
+    """The findings for names that must arrive and did not; what was refused has a finding already."""
+    if not absent:
+        return []
+    from guestcred.diagnose.names import absence, look_up
+
+    findings = []
+    for known in (look_up(name, offered, guest) for name in absent):
+        if not known.rejected:
+            _, clause, mend = absence(known, evidence, cut_off.message if cut_off else None)
+            findings.append(Finding("required", f"{known.shown} is required, and {clause}", mend))
+    return findings
+
+
+def _unreadable(guest: Guest, credentials: list[Credential]) -> list[Finding]:
+    """A finding for what stands in place of a credential and is no file, where no loss tells of it."""
+    told = {f"{SYSTEM}/{one.name}" for one in credentials}
+    at = visible(guest.root.rstrip("/") + "/")
+    mend = CAUSES["unreadable"][1]
+    return [
+        Finding("unreadable", f"{at}{visible(path)} cannot be read: {reason}", mend)
+        for path, reason in guest.unreadable.items()
+        if path not in told
+    ]
+
+
+def _losses(credentials: list[Credential]) -> list[Finding]:
+    """A finding for each cause of a loss, with the names of all that it took."""
+    losses: dict[tuple[str, str], list[str]] = {}
+    for one in credentials:
+        if one.status in STATUS_SENTENCES:
+            losses.setdefault((one.status, one.cause or "unknown"), []).append(one.shown)
+    return [loss(status, cause, names) for (status, cause), names in losses.items()]
+
+
+def _near_miss(one: Unrelated) -> Finding:
+    return Finding("near-miss", f"handle {one.handle:#06x}, string {one.index} is not a credential", one.hint or "")

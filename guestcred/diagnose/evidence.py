@@ -1,0 +1,199 @@
+"""The evidence that decides for one cause of a loss."""
+
+from __future__ import annotations
+
+from guestcred.guest.facts import Facts
+from guestcred.guest.snapshot import Entry, Guest, other_sources
+from guestcred.record import Record
+from guestcred.smbios.walk import Table, parse
+from guestcred.systemd.offered import Accepted, judge
+from guestcred.systemd.rules import (
+    CONFIDENTIAL_VM_SINCE,
+    IMPORTS_SMBIOS_SINCE,
+    PAGE,
+    READ_CUT,
+    STORE_PAGES,
+    TDX_TRUSTED_SINCE,
+    compare_digest,
+)
+from guestcred.systemd.search_path import SYSTEM
+
+LENGTH_CUT = 0x10000  # bytes; SeaBIOS places as many as the low 16 bits of the table's length say, seen with 1.16
+STRUCTURE_MAX = 255 + 2  # bytes of a formatted area and two NULs
+
+
+def cut_offset(table: Table, declared: int | None) -> int | None:
+    """The offset (bytes) from which on the table was cut to the low 16 bits of its length, or None where it was not.
+
+    `declared` is the length that the entry point tells. Behind the cut there are zeros in memory: Linux takes those
+    for the end of the structure that was cut, and keeps the table up to there (dmi_decode_table() in dmi_scan.c).
+    """
+    if table.ended is None or declared is None or declared <= table.size:
+        return None
+    offset = declared % LENGTH_CUT
+    return offset if offset <= table.size <= offset + STRUCTURE_MAX else None
+
+
+def is_cut_off(handle: int, index: int, table: Table, cut: int | None) -> bool:
+    """Whether the table stops, or was cut at the offset `cut`, in this string, so that it may be only the front."""
+    last = table.structures[-1]
+    if (handle, index) != (last.handle, len(last.strings)):
+        return False
+    end = last.offset + len(last.formatted) + len(last.string_set)
+    return not last.complete if cut is None else end >= cut
+
+
+class Place(Record):
+    """Where a string stands in its `entries/11-N/raw`: `start` and `end` in bytes."""
+
+    entry: Entry
+    start: int
+    end: int
+
+
+def places(entries: tuple[Entry, ...]) -> dict[tuple[int, int], Place]:
+    """(instance, string number) to its place, for every string that PID 1 could read."""
+    found: dict[tuple[int, int], Place] = {}
+    for entry in entries:
+        for structure in parse(entry.data).structures[:1]:
+            start = structure.length
+            for index, text in enumerate(structure.strings, 1):
+                found[entry.instance, index] = Place(entry, start, start + len(text))
+                start += len(text) + 1
+    return found
+
+
+class Evidence:
+    """What can be known about the losses of one guest, worked out once for all its credentials."""
+
+    def __init__(self, guest: Guest, facts: Facts | None, accepted: tuple[Accepted, ...]) -> None:
+        self._guest = guest
+        self._facts = facts
+        self._system = guest.system or {}
+        self.places = places(guest.entries or ())
+        # what another source offers with the same bytes says nothing of SMBIOS
+        self._arrived = {
+            one.name
+            for one in accepted
+            if one.name in self._system and self.source(one.name, self._system[one.name]) is None
+        }
+        self._cut_at_4096 = guest.systemd == IMPORTS_SMBIOS_SINCE and all(self._fits_cut(one) for one in accepted)
+        self._store_full = self._is_store_full(accepted)
+
+    def place(self, one: Accepted) -> Place | None:
+        """Where `one` stands in what PID 1 reads, or None where it is not there."""
+        return self.places.get((one.instance, one.index))
+
+    def differing(self, one: Accepted, imported: bytes) -> tuple[str, str]:
+        """(status, cause) of a credential that was imported with other bytes than were offered."""
+        source = self.source(one.name, imported)
+        if source == "fw-cfg":
+            return "differs", "shadowed-by-fw-cfg"
+        if source is not None:
+            # it comes after SMBIOS, so SMBIOS did not give this one
+            return "differs", self.missing(one)
+        read = self._as_read(one)
+        if read is not None and compare_digest(imported, read):
+            return "truncated", "cut-read"
+        if len(imported) < len(one.value) and compare_digest(imported, one.value[: len(imported)]):
+            return "truncated", "unknown"
+        return "differs", "unknown"
+
+    def missing(self, one: Accepted) -> str:
+        """The cause of a credential that was not imported."""
+        refusal = self._refusal()
+        # what stands in its place may have come later, and must not hide that systemd refused on purpose
+        if f"{SYSTEM}/{one.name}" in self._guest.unreadable and refusal in (None, "systemd-too-old"):
+            return "unreadable"
+        if refusal is not None:
+            return refusal
+        if not self._arrived and self._facts is not None and self._facts.earlier_stage:
+            return self._earlier_stage()
+        if not self._guest.entries:
+            return "dmi-sysfs-absent"
+        place = self.place(one)
+        if self._cut_at_4096 and place is not None and place.end > READ_CUT:
+            return "cut-read"
+        return "store-full" if self._store_full else "unknown"
+
+    @property
+    def undecided(self) -> bool:
+        """Whether PID 1 may have refused on purpose, and it could not be asked."""
+        version, facts = self._guest.systemd, self._facts
+        if facts is None:
+            return False
+        asks = (
+            {"container"} if version is not None and version < CONFIDENTIAL_VM_SINCE else {"container", "confidential"}
+        )
+        return not asks.isdisjoint(facts.unasked)
+
+    def source(self, name: str, imported: bytes) -> str | None:
+        """The other source that offers these bytes under that name, or None."""
+        for source, values in other_sources(self._guest):
+            if name in values and compare_digest(values[name], imported):
+                return source
+        return None
+
+    def not_imported(self, source: str) -> str:
+        """The cause for what another source holds and `@system` does not (systemd src/core/import-creds.c)."""
+        facts = self._facts
+        if source != "initrd" and facts is not None and facts.container:
+            return "container"
+        if self._guest.parameters.import_disabled:
+            return "import-disabled"
+        if source == "fw-cfg" and self._distrusts():
+            return "confidential-vm"
+        return self._earlier_stage() if facts is not None and facts.earlier_stage else "unknown"
+
+    def _earlier_stage(self) -> str:
+        return "lost-at-switch-root" if self._guest.system is None else "earlier-stage"
+
+    def _distrusts(self) -> bool:
+        """Whether systemd takes nothing from SMBIOS and fw_cfg because this is a confidential VM."""
+        version, facts = self._guest.systemd, self._facts
+        if facts is None or not facts.confidential or (version is not None and version < CONFIDENTIAL_VM_SINCE):
+            return False
+        return not (facts.confidential == "tdx" and version is not None and version >= TDX_TRUSTED_SINCE)
+
+    def _refusal(self) -> str | None:
+        """A reason for which this PID 1 takes nothing at all from SMBIOS (systemd src/core/import-creds.c)."""
+        version, facts = self._guest.systemd, self._facts
+        if facts is not None and facts.container:
+            return "container"
+        if self._guest.parameters.import_disabled:
+            return "import-disabled"
+        if version is not None and version < IMPORTS_SMBIOS_SINCE:
+            return "systemd-too-old"
+        return "confidential-vm" if self._distrusts() else None
+
+    def _as_read(self, one: Accepted) -> bytes | None:
+        """What the first 4096 bytes of the entry make of this string; None where they do not cut it."""
+        place = self.place(one)
+        if place is None or not place.start < READ_CUT < place.end:
+            return None
+        verdicts = judge(parse(place.entry.data[:READ_CUT]).structures, self._guest.systemd)
+        return next((v.value for v in verdicts if isinstance(v, Accepted) and v.index == one.index), None)
+
+    def _fits_cut(self, one: Accepted) -> bool:
+        """Whether this credential is here or not as a reader of 4096 bytes would have it."""
+        place = self.place(one)
+        if place is None or (one.name in self._system and one.name not in self._arrived):
+            return True
+        return (
+            one.name in self._arrived
+            if place.end <= READ_CUT
+            else place.start < READ_CUT or one.name not in self._arrived
+        )
+
+    def _is_store_full(self, accepted: tuple[Accepted, ...]) -> bool:
+        """Whether all up to one are here, none from there on, and that one no longer fitted in."""
+        arrived = [one.name in self._system for one in accepted]
+        if all(arrived):
+            return False
+        first = arrived.index(False)
+        used = sum(_pages(len(value)) for value in self._system.values())
+        return used + _pages(len(accepted[first].value)) > STORE_PAGES and not any(arrived[first:])
+
+
+def _pages(size: int) -> int:
+    return max(1, -(-size // PAGE))

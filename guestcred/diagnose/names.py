@@ -1,0 +1,79 @@
+"""All that is known of one name: the strings that bear it, other sources that hold it, and what looks like it."""
+
+from __future__ import annotations
+
+import os
+
+from guestcred.diagnose.causes import CAUSES
+from guestcred.diagnose.evidence import Evidence
+from guestcred.guest.snapshot import Guest, other_sources
+from guestcred.record import Record
+from guestcred.systemd.offered import REASONS, Accepted, Rejected, Unrelated, Verdict, near_name
+from guestcred.systemd.rules import name_is_valid, shown_name
+
+SOURCES = {
+    "fw-cfg": "QEMU's fw_cfg",
+    "cmdline": "the kernel command line",
+    "initrd": "the initrd (/run/credentials/@initrd)",
+    "unknown": "a source that cannot be seen from here",
+}
+
+
+class Known(Record):
+    """`name` raw and `shown`; `strings` in table order; the keys of other `sources`; near misses of that name."""
+
+    name: str
+    shown: str
+    strings: tuple[Accepted | Rejected, ...]
+    sources: tuple[str, ...]
+    similar: tuple[Unrelated, ...]
+
+    @property
+    def accepted(self) -> Accepted | None:
+        return next((one for one in self.strings if isinstance(one, Accepted)), None)
+
+    @property
+    def rejected(self) -> tuple[Rejected, ...]:
+        return tuple(one for one in self.strings if isinstance(one, Rejected))
+
+
+def look_up(name: str, offered: tuple[Verdict, ...], guest: Guest) -> Known:
+    """Everything of that name; a name that is shown shortened or with escapes may be given as it is shown."""
+    raw = os.fsencode(name)
+    strings = tuple(
+        one
+        for one in offered
+        if (isinstance(one, Accepted) and name in (one.name, one.shown))
+        or (isinstance(one, Rejected) and (raw == one.raw_name or name == one.name))
+    )
+    known = next((one for one in strings if isinstance(one, Accepted)), None)
+    return Known(
+        name if known is None else known.name,
+        shown_name(name) if known is None else known.shown,
+        strings,
+        tuple(source for source, values in other_sources(guest) if name in values),
+        tuple(one for one in offered if isinstance(one, Unrelated) and one.hint and near_name(one.text) == raw),
+    )
+
+
+def absence(known: Known, evidence: Evidence, cut: str | None) -> tuple[str | None, str, str]:
+    """(cause, clause about `it`, mend) for a name that neither arrived nor was accepted or refused in the table.
+
+    `cut` is the sentence that says how much of the table Linux cut off, if it did.
+    """
+    if not name_is_valid(os.fsencode(known.name)):
+        return None, f"systemd takes no such name: {REASONS['invalid-name']}", "give the credential another name"
+    for source in known.sources:
+        cause = evidence.not_imported(source)
+        sentence, mend = CAUSES[cause]
+        return cause, f"{SOURCES[source]} offers it, and it was not imported: {sentence}", mend
+    for one in known.similar:
+        hint = f"handle {one.handle:#06x}, string {one.index} looks like it: {one.hint}"
+        return None, "no OEM string and no other source offers it", hint
+    if cut is not None:
+        return "cut-by-kernel", f"no OEM string that is here offers it, and {cut}", CAUSES["cut-by-kernel"][1]
+    return (
+        None,
+        "no OEM string and no other source offers it",
+        f"pass it on the host as 'io.systemd.credential:{known.shown}=...', and see what arrived with 'guestcred dump'",
+    )

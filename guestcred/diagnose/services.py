@@ -1,0 +1,283 @@
+"""What becomes of every credential that a unit requests: its source, whether it was delivered, and what is wrong."""
+
+from __future__ import annotations
+
+from guestcred.diagnose.findings import Finding
+from guestcred.errors import USAGE, GuestcredError
+from guestcred.guest.credstores import candidates, imported_names
+from guestcred.guest.deliveries import CONFIGURED, Consumer, Delivered, Look
+from guestcred.guest.rootfs import Tree
+from guestcred.record import Record
+from guestcred.systemd.offered import shown_file
+from guestcred.systemd.requests import IMPORT, LOAD, LOAD_ENCRYPTED, SET, SET_ENCRYPTED, Request, Unit
+from guestcred.systemd.rules import name_is_valid
+from guestcred.systemd.search_path import ENCRYPTED_PATH, SEARCH_PATH, SYSTEM, glob_matches, search_path
+from guestcred.text import listed
+
+# what systemd itself reads, by systemd.system-credentials(7): its units ask for these in case they are there
+SYSTEMD_OWN = (
+    "agetty.", "bootctl.", "cryptsetup.", "firstboot.", "fsck.", "fstab.", "getty.", "home.", "import.", "imds.",
+    "journal.", "login.", "network.", "passwd.", "quotacheck.", "resolve.", "shell.", "ssh.", "sysctl.", "system.",
+    "systemd.", "sysusers.", "tmpfiles.", "tty.", "udev.", "userdb.", "veritysetup.", "vmm.",
+)  # fmt: skip
+
+
+class Outcome(Record):
+    """What became of one requested credential.
+
+    `state`: `delivered`; `unreadable` by the unit's user; `undelivered` though the unit runs and a source has it;
+    `ready` for the unit's start; `skipped` in silence for lack of a source; `fatal`, the same for an absolute path;
+    `nothing` for a pattern without a match. `source` is the path that wins, or "SetCredential=", or None, and `encrypted`
+    says that it is; `size` in bytes, `mode` in octal. `setting` is None for what is there and is not requested any more.
+    """
+
+    id: str
+    setting: str | None
+    name: str
+    state: str
+    source: str | None
+    shadowed: tuple[str, ...]
+    required: bool
+    encrypted: bool
+    size: int | None
+    mode: str | None
+    owner: int | None
+    readable: bool | None
+
+
+class Service(Record):
+    """A unit with the outcome of its requests; `user` as the unit has it, root where it names none.
+
+    It is shown in JSON as it is here, and so is an outcome.
+    """
+
+    unit: str
+    state: str
+    running: bool
+    user: str
+    credentials: tuple[Outcome, ...]
+
+
+class Services(Record):
+    """All of `services`."""
+
+    systemd: int | None
+    services: tuple[Service, ...]
+    findings: tuple[Finding, ...]
+
+
+def judge_services(tree: Tree, look: Look, offered: dict[str, str] | None, systemd: int | None) -> Services:
+    """The outcome of every request, and what is wrong with it.
+
+    A unit of which nothing is to be told, such as one of systemd's own that found nothing, is left out.
+    `offered` are the names that the hypervisor offered, each with the form that may be shown; None where only some units were looked at, so that
+    nothing can be said of what nobody requests.
+    """
+    services, findings = [], []
+    for consumer in look.consumers:
+        outcomes = _outcomes(tree, consumer, look, systemd)
+        unit = consumer.unit
+        if outcomes:
+            services.append(Service(unit.name, unit.state, unit.running, unit.user or "root", outcomes))
+        findings += [finding for one in outcomes if (finding := _finding(unit, one)) is not None]
+        if unit.only_stops:
+            message = f"{unit.name} requests credentials, but runs commands only to stop, and gets none for these"
+            hint = "systemd makes them when it starts a command: give the unit an ExecStart= that keeps running"
+            findings.append(Finding("only-stop", message, hint))
+    if offered is not None:
+        findings += _unrequested(tree, look, offered)
+    return Services(systemd, tuple(services), tuple(findings))
+
+
+def only(look: Look, name: str) -> Look:
+    """The look at the unit `name` alone; raises GuestcredError (exit status 2) where there is no such unit."""
+    found = tuple(one for one in look.consumers if one.unit.name == name)
+    known = sorted({*look.others, *(one.unit.name for one in look.consumers)})
+    if not found and name not in known:
+        from difflib import get_close_matches
+
+        near = get_close_matches(name, known, n=1)
+        hint = f"is it {near[0]}?" if near else "see which units request credentials with 'guestcred services'"
+        raise GuestcredError(f"there is no unit {name}", hint, status=USAGE)
+    return Look(found, look.others, look.outside)
+
+
+def _outcomes(tree: Tree, consumer: Consumer, look: Look, systemd: int | None) -> tuple[Outcome, ...]:
+    unit = consumer.unit
+    given = {shown_file(one.name, one.size): one for one in consumer.delivered or ()}
+    found: dict[str, Outcome] = {}
+    for request in unit.requests:
+        for one in _sources(tree, request, look.outside, _places(unit, request, systemd)):
+            # the first that has it wins, defaults come last: acquire_credentials() in exec-credential.c
+            if one.id not in found or found[one.id].source is None:
+                outcome = _outcome(tree, request, one, unit.running, given.get(one.id))
+                if outcome.state not in ("skipped", "nothing") or not one.name.startswith(SYSTEMD_OWN):
+                    found[one.id] = outcome
+    for name in sorted(given.keys() - found.keys()):
+        # its source has gone since, or its setting was changed after the start
+        nowhere = _Source(name, name, (), False, None)
+        found[name] = _outcome(tree, None, nowhere, unit.running, given[name])
+    return tuple(found.values())
+
+
+class _Source(Record):
+    """Where one credential comes from: its name in the unit's folder, the name or path requested, the paths that have
+    it in systemd's order, whether the first is encrypted, and its size in bytes, None where that is not known.
+    """
+
+    id: str
+    name: str
+    paths: tuple[str, ...]
+    encrypted: bool
+    size: int | None
+
+
+def _places(unit: Unit, request: Request, systemd: int | None) -> tuple[str, ...]:
+    """Where a name or pattern is looked for, in order."""
+    if unit.state == CONFIGURED:
+        return SEARCH_PATH  # `apply` decrypts nothing
+    if request.setting == IMPORT:
+        # load_credential_glob() in exec-credential.c: first what is taken as it is, then what is decrypted
+        return (*SEARCH_PATH, *ENCRYPTED_PATH)
+    return search_path(request.encrypted, systemd)
+
+
+def _sources(tree: Tree, request: Request, outside: dict[str, int | None], places: tuple[str, ...]) -> list[_Source]:
+    """All credentials that one request stands for."""
+    source = request.source
+    if request.setting in (SET, SET_ENCRYPTED):
+        return [_Source(request.id, request.id, (), request.encrypted, request.size)]
+    if request.setting == IMPORT:
+        front = len(source.removesuffix("*"))
+        names = [name for name in imported_names(tree, source, places) if _valid(name)]
+        found = [_imported(tree, request.id + name[front:] if request.id else name, name, places) for name in names]
+        return found or [_Source(request.id or source, source, (), False, None)]
+    if source[:1] != "/":
+        return [_stored(tree, request.id, source, places if _valid(source) else ())]
+    if f"{source}/" in outside:
+        # load_cred_recurse_dir_cb() in exec-credential.c: every file of a folder, "_" for each "/" on its way
+        inside = [path for path in outside if path.startswith(f"{source}/") and path[-1] != "/"]
+        return [
+            _Source(
+                request.id + path[len(source) :].replace("/", "_"), path, (path[1:],), request.encrypted, outside[path]
+            )
+            for path in inside
+        ]
+    paths = (source[1:],) if source in outside else ()
+    return [_Source(request.id, source, paths, request.encrypted, outside.get(source))]
+
+
+def _valid(name: str) -> bool:
+    return name_is_valid(name.encode("utf-8", "surrogateescape"))
+
+
+def _stored(tree: Tree, identifier: str, name: str, places: tuple[str, ...]) -> _Source:
+    paths = candidates(tree, name, places)
+    seen = tree.status(tree.follow(paths[0])) if paths else None
+    encrypted = bool(paths) and paths[0].rpartition("/")[0] in ENCRYPTED_PATH
+    return _Source(identifier, name, paths, encrypted, seen and seen.st_size)
+
+
+def _imported(tree: Tree, identifier: str, name: str, places: tuple[str, ...]) -> _Source:
+    """What a pattern found; the name is whatever was offered, and so it may be a secret."""
+    one = _stored(tree, identifier, name, places)
+    shown = name if one.size is None else shown_file(name, one.size)
+    if shown == name:
+        return one
+    paths = tuple(f"{path.removesuffix(name)}{shown}" for path in one.paths)
+    return _Source(f"{identifier.removesuffix(name)}{shown}", shown, paths, one.encrypted, one.size)
+
+
+def _outcome(tree: Tree, request: Request | None, one: _Source, running: bool, given: Delivered | None) -> Outcome:
+    default = request is not None and request.setting in (SET, SET_ENCRYPTED)
+    required = request is not None and request.required
+    encrypted = one.encrypted or (request is not None and request.encrypted)
+    if given is not None:
+        state = "unreadable" if given.readable is False else "delivered"
+    elif one.paths or default:
+        state = "undelivered" if running else "ready"
+    elif request is not None and request.setting == IMPORT and request.source.endswith("*"):
+        state = "nothing"
+    else:
+        state = "fatal" if required else "skipped"
+    # what is decrypted tells its size only then
+    size = None if encrypted and request is not None and request.setting != LOAD else one.size
+    return Outcome(
+        id=one.id,
+        setting=request.setting if request is not None else None,
+        name=one.name,
+        state=state,
+        source=tree.shown(one.paths[0]) if one.paths else "SetCredential=" if default else None,
+        shadowed=tuple(map(tree.shown, one.paths[1:])),
+        required=required,
+        encrypted=encrypted,
+        size=given.size if given is not None else size,
+        mode=f"{given.mode:04o}" if given is not None else None,
+        owner=given.owner if given is not None else None,
+        readable=given.readable if given is not None else None,
+    )
+
+
+def _finding(unit: Unit, one: Outcome) -> Finding | None:
+    """What is wrong with one outcome, if anything is."""
+    restart = "type: guestcred apply" if unit.state == CONFIGURED else f"type: systemctl restart {unit.name}"
+    if one.state == "skipped":
+        who = "guestcred apply" if unit.state == CONFIGURED else "systemd"
+        message = f"{unit.name} requests {one.name}, no source has it, and {who} skips it in silence"
+        return Finding("no-source", message, f"{_made(one)}; {_made_fatal(unit, one)}")
+    if one.state == "fatal":
+        fails = "guestcred apply fails" if unit.state == CONFIGURED else "it cannot start (status 243)"
+        message = f"{unit.name} requires {one.name}, which does not exist: {fails}"
+        default = f'set = ["{one.id}:VALUE"]' if unit.state == CONFIGURED else f"SetCredential={one.id}:VALUE"
+        return Finding("required", message, f"{_made(one)}, or give a default with {default}")
+    if one.state == "undelivered":
+        message = f"{unit.name} runs without {one.id}, which {one.source} has now"
+        return Finding("undelivered", message, f"it was not there, or not requested, when the unit started; {restart}")
+    if one.state == "unreadable":
+        message = f"{unit.name} runs as {unit.user or 'root'}, who cannot read its {one.id} (mode {one.mode}, owner {one.owner})"
+        return Finding("unreadable", message, f"systemd sets mode, owner and ACL anew at the start; {restart}")
+    if one.setting == LOAD and one.encrypted:
+        message = f"{unit.name} gets {one.id} from {one.source} as it is there, encrypted"
+        return Finding("undecrypted", message, f"write {LOAD_ENCRYPTED}={one.id}:{one.name} in place of {LOAD}=")
+    return None
+
+
+def _made(one: Outcome) -> str:
+    if one.name.startswith("/"):
+        return "make that file"
+    return f"offer it on the host as 'io.systemd.credential:{one.name}=...'"
+
+
+def _made_fatal(unit: Unit, one: Outcome) -> str:
+    if unit.state == CONFIGURED:
+        return f'to make its absence an error, write required = ["{one.id}"] into its table'
+    section = unit.name.rpartition(".")[2].capitalize()
+    # %d finds it from whatever source; a credential by absolute path is required, but comes from that path only
+    line = f"ExecStartPre=/usr/bin/test -e %d/{one.id}"
+    if section != "Service":
+        line = f"LoadCredential={one.id}:/{SYSTEM}/{one.name}"
+    return f"to make its absence fatal, type 'systemctl edit {unit.name}' and write [{section}] {line}"
+
+
+def _size(tree: Tree, path: str) -> int:
+    seen = tree.status(path)
+    return 0 if seen is None else seen.st_size
+
+
+def _unrequested(tree: Tree, look: Look, offered: dict[str, str]) -> list[Finding]:
+    requests = [request for one in look.consumers for request in one.unit.requests]
+    names = {request.source.removeprefix(f"/{SYSTEM}/") for request in requests if request.setting != IMPORT}
+    patterns = [request.source for request in requests if request.setting == IMPORT]
+    system = tree.resolve(SYSTEM)
+    there = {name: shown_file(name, _size(tree, f"{system}/{name}")) for name in tree.names(system) or ()}
+    idle = [
+        shown
+        for name, shown in sorted((there | offered).items())
+        if name not in names and not name.startswith(SYSTEMD_OWN)
+        if not any(glob_matches(pattern, name) for pattern in patterns)
+    ]
+    if not idle:
+        return []
+    are = "is" if len(idle) == 1 else "are"
+    hint = f"write LoadCredential={idle[0]} into the unit that needs it, or offer it no more"
+    return [Finding("unrequested", f"no loaded unit requests {listed(idle)}, which {are} offered", hint)]

@@ -1,0 +1,82 @@
+"""What looks wrong although nothing was lost: of the table itself, and of single values."""
+
+from __future__ import annotations
+
+from guestcred.diagnose.causes import CAUSES
+from guestcred.diagnose.evidence import cut_offset
+from guestcred.diagnose.findings import REPORT, Finding
+from guestcred.smbios.walk import REASONS as ENDINGS
+from guestcred.smbios.walk import Table
+from guestcred.systemd.offered import Accepted, Unrelated, Verdict
+from guestcred.systemd.rules import is_whole_base64
+from guestcred.text import count
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from guestcred.smbios.layout import EntryPoint
+COMMA = (
+    "if the value has a comma, the hypervisor's option parser split it there: "
+    "hand it over as base64 with 'io.systemd.credential.binary:', or by the hypervisor's API"
+)
+
+
+def length_cut_finding(table: Table, point: EntryPoint) -> Finding:
+    sentence, mend = CAUSES["cut-by-kernel"]
+    message = f"the table is {point.table_length} bytes long and {table.size} of them are here: {sentence}"
+    return Finding("cut-by-kernel", message, mend)
+
+
+def table_warnings(table: Table, point: EntryPoint | None) -> list[Finding]:
+    """What a person should know of the table itself and of its entry point, if there is one."""
+    warnings = [Finding("entry-point", defect, REPORT) for defect in (point.defects if point else ())]
+    if table.ended is not None:
+        message = f"{ENDINGS[table.ended.reason]} (offset {table.ended.offset:#x} of {table.size:#x})"
+        warnings.append(Finding(table.ended.reason, message, REPORT))
+    if point is None:
+        return warnings
+    if cut_offset(table, point.table_length) is not None:
+        return [*warnings, length_cut_finding(table, point)]
+    exact = point.anchor == "_SM_"  # the 64-bit entry point gives a maximum; DSP0134 5.2.2
+    short = table.size < point.table_length and (exact or table.ended is not None)
+    if short or (exact and table.size > point.table_length):
+        message = f"the entry point says {point.table_length} bytes, and the table here has {table.size}"
+        warnings.append(Finding("length-differs", message, REPORT))
+    if exact and table.trailing:
+        warnings.append(trailing_warning(table))
+    return warnings
+
+
+def trailing_warning(table: Table) -> Finding:
+    # behind a 32-bit entry point Linux goes on by the count of structures (drivers/firmware/dmi_scan.c, dmi_decode_table)
+    verb = "stands" if table.trailing == 1 else "stand"
+    message = f"{count(table.trailing, 'byte')} {verb} behind the End-of-Table structure, and PID 1 may have read them"
+    return Finding("trailing-bytes", message, REPORT)
+
+
+def suspicions(one: Accepted, after: Verdict | None) -> list[Finding]:
+    """What looks wrong about a value that was taken as it is; `after` is the OEM string behind it."""
+    at = f"{one.shown} (handle {one.handle:#06x}, string {one.index})"
+    found = []
+    if one.shown != one.name:
+        message = f"{at} has no value: NAME= is missing, and this name may be the secret itself"
+        found.append(Finding("name-missing", message, "write NAME=VALUE behind the prefix, and change the secret"))
+    elif not one.value:
+        found.append(Finding("empty", f"{at} was offered empty", "see whether the secret's file on the host is empty"))
+    elif one.value.find(b"\n") == len(one.value) - 1:
+        hint = "if a password fails for it, write the secret's file on the host with 'printf %s', not 'echo'"
+        found.append(Finding("trailing-newline", f"{at} ends in a newline, and programs get that too", hint))
+    if isinstance(after, Unrelated) and after.instance == one.instance and _may_be_cut(one) and _may_be_rest(after):
+        message = f"{at} is followed by string {after.index}, which has no prefix and may be the rest of it"
+        found.append(Finding("fragment", message, COMMA))
+    return found
+
+
+def _may_be_cut(one: Accepted) -> bool:
+    """Whether a comma may have stood behind this value: base64 has none, and padded base64 looks whole."""
+    return one.encoding == "text" and not (one.value and is_whole_base64(one.value))
+
+
+def _may_be_rest(after: Unrelated) -> bool:
+    """Whether a string may be the rest of a value: one with a key like `org.example.tool:` or `org.example=` is its own."""
+    key, separator, _ = after.text.replace(b":", b"=").partition(b"=")
+    return not (separator and b"." in key and not any(byte in b" /" for byte in key))

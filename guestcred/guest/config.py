@@ -1,0 +1,212 @@
+"""The services that want a directory of credentials, from TOML files in systemd's own order."""
+
+from __future__ import annotations
+
+import os
+import stat
+
+from guestcred.errors import USAGE, GuestcredError
+from guestcred.guest.rootfs import Tree
+from guestcred.record import Record
+from guestcred.systemd.rules import name_is_valid
+from guestcred.systemd.search_path import glob_matches, split_load
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+# the first of a file name wins, as with systemd's own configuration (systemd.unit(5))
+FOLDERS = ("etc/guestcred", "run/guestcred", "usr/lib/guestcred")
+# below these a path would be of what this very run rescues or delivers
+OWN = ("/run/credstore/", "/run/guestcred/", "/var/run/credstore/", "/var/run/guestcred/")
+KEYS = {"user": str, "load": list, "import": list, "set": list, "required": list}
+OTHER_UNITS = (".socket", ".mount", ".swap", ".timer", ".target", ".path", ".slice", ".scope", ".device", ".automount")
+_UNIT_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789:-_.\\@")
+_UNIT_NAME_MAX = 255  # UNIT_NAME_MAX and VALID_CHARS_WITH_AT in systemd src/basic/unit-name.h
+
+
+class Service(Record):
+    """One `[services.NAME]`: `unit` ends in ".service"; `load` is (id, path), `defaults` is (id, value).
+
+    `path` is the file that says so, below the root.
+    """
+
+    unit: str
+    path: str
+    user: str
+    load: tuple[tuple[str, str], ...]
+    imports: tuple[str, ...]
+    defaults: tuple[tuple[str, bytes], ...]
+    required: tuple[str, ...]
+
+
+def read_services(tree: Tree) -> tuple[Service, ...]:
+    """All configured services by unit name. Raises GuestcredError (exit status 2) for what has not the right form."""
+    files: dict[str, str] = {}
+    try:
+        for folder in FOLDERS:
+            for name in tree.names(folder) or ():
+                if name.endswith(".toml") and not name.startswith("."):
+                    files.setdefault(name, f"{folder}/{name}")
+        services: dict[str, Service] = {}
+        for _, path in sorted(files.items()):
+            for service in _File(tree, path).services():
+                if service.unit in services:
+                    other = tree.shown(services[service.unit].path)
+                    raise GuestcredError(
+                        f"{tree.shown(path)}: services.{service.unit.removesuffix('.service')} is in {other} too",
+                        "give a service all its settings in one file",
+                    )
+                services[service.unit] = service
+    except GuestcredError as error:
+        raise GuestcredError(error.problem, *error.hints, status=USAGE) from None
+    return tuple(service for _, service in sorted(services.items()))
+
+
+class _File:
+    """One TOML file, and what an error in it has to say."""
+
+    def __init__(self, tree: Tree, path: str) -> None:
+        self._path = path
+        self._shown = tree.shown(path)
+        _refuse_untrusted(tree, os.path.dirname(path), stat.S_ISDIR, "folder")
+        _refuse_untrusted(tree, path, stat.S_ISREG, "regular file")
+        data = tree.read(path) or b""
+        try:
+            self._text = data.decode("utf-8")
+        except UnicodeDecodeError as error:
+            line = data.count(b"\n", 0, error.start) + 1
+            raise GuestcredError(f"{self._shown}, line {line}: not UTF-8", "save the file as UTF-8") from None
+
+    def services(self) -> list[Service]:
+        import tomllib  # dearer than all of guestcred, so only where there is a file
+
+        try:
+            document = tomllib.loads(self._text)
+        except (ValueError, RecursionError) as error:  # a number of more than 4300 digits is a plain ValueError
+            raise GuestcredError(f"{self._shown}: not TOML: {str(error)[:1].lower()}{str(error)[1:]}") from None
+        for key, value in document.items():
+            if key != "services":
+                raise self._wrong("", key, "unknown key", "a file holds [services.NAME] tables only")
+            if not isinstance(value, dict):
+                raise self._wrong("", key, "not a table", "write [services.NAME], once for each service")
+        return [self._service(name, table) for name, table in document.get("services", {}).items()]
+
+    def _service(self, name: str, table: object) -> Service:
+        unit = name if name.endswith(".service") else f"{name}.service"
+        if name.endswith(OTHER_UNITS):
+            raise self._wrong(name, "", "no service", "only a service has a directory here: name one")
+        if not _UNIT_CHARACTERS.issuperset(name) or name[:1] in ("", ".") or len(unit) > _UNIT_NAME_MAX:
+            raise self._wrong(name, "", "no name of a service", "name the unit as systemd does, without '/'")
+        if not isinstance(table, dict):
+            raise self._wrong(name, "", "not a table", f"write [services.{name}] and its keys below it")
+        for key, value in table.items():
+            if key not in KEYS:
+                raise self._wrong(name, key, "unknown key", f"the keys are {', '.join(KEYS)}")
+            kind = KEYS[key]
+            if not isinstance(value, kind) or (kind is list and not all(isinstance(one, str) for one in value)):
+                wanted = "a string" if kind is str else "a list of strings"
+                raise self._wrong(name, key, f"not {wanted}")
+            for text in [value] if kind is str else value:
+                if "\0" in text:
+                    raise self._wrong(name, key, "a NUL character in it")
+                if key != "set" and not text.isprintable():
+                    raise self._wrong(name, key, "an unprintable character in it")
+        if not table.get("user"):
+            raise self._wrong(name, "user", "missing", 'say whose the credentials are: user = "demo-svc-user"')
+        load = tuple(self._load(name, setting) for setting in table.get("load", ()))
+        defaults = tuple(self._default(name, setting) for setting in table.get("set", ()))
+        self._refuse_twice(name, "load", [identifier for identifier, _ in load])
+        self._refuse_twice(name, "set", [identifier for identifier, _ in defaults])
+        return Service(
+            unit=unit,
+            path=self._path,
+            user=table["user"],
+            load=load,
+            imports=tuple(self._import(name, pattern) for pattern in table.get("import", ())),
+            defaults=defaults,
+            required=tuple(self._required(name, table)),
+        )
+
+    def _refuse_twice(self, service: str, key: str, identifiers: list[str]) -> None:
+        for number, identifier in enumerate(identifiers):
+            if identifier in identifiers[:number]:
+                raise self._wrong(service, key, f"{identifier!r} is there twice", "keep one of the two")
+
+    def _load(self, service: str, setting: str) -> tuple[str, str]:
+        identifier, path = split_load(setting)
+        self._check_name(service, "load", identifier)
+        if not path.startswith("/"):
+            self._check_name(service, "load", path)
+        elif os.path.normpath(path) != path or path == "/" or path.startswith("//"):
+            raise self._wrong(
+                service, "load", f"the path {path!r} is not in its plain form", "write it without '..' and '//'"
+            )
+        elif path.startswith(OWN):
+            raise self._wrong(
+                service,
+                "load",
+                f"the path {path!r} leads to what apply itself writes",
+                "give the name of the credential",
+            )
+        return identifier, path
+
+    def _import(self, service: str, pattern: str) -> str:
+        if pattern != "*":
+            self._check_name(service, "import", pattern.removesuffix("*"))
+        if "*" in pattern[:-1] or "?" in pattern or "[" in pattern:
+            raise self._wrong(service, "import", f"{pattern!r}: only a '*' at the end is a wildcard")
+        return pattern
+
+    def _default(self, service: str, setting: str) -> tuple[str, bytes]:
+        identifier, colon, value = setting.partition(":")
+        if not colon:
+            raise self._wrong(service, "set", "a string without ':'", 'write "id:value"')
+        self._check_name(service, "set", identifier)
+        return identifier, value.encode()
+
+    def _required(self, service: str, table: dict[str, list[str]]) -> list[str]:
+        given = {setting.partition(":")[0] for key in ("load", "set") for setting in table.get(key, ())}
+        for identifier in table.get("required", ()):
+            self._check_name(service, "required", identifier)
+            patterns = table.get("import", ())
+            if identifier not in given and not any(glob_matches(pattern, identifier) for pattern in patterns):
+                raise self._wrong(service, "required", f"nothing in load, import or set gives {identifier!r}")
+        return table.get("required", [])
+
+    def _check_name(self, service: str, key: str, name: str) -> None:
+        if not name_is_valid(name.encode()):
+            told = "an empty name" if not name else f"{name!r} is no name of a credential"
+            raise self._wrong(service, key, told, "a name is 1 to 255 printable ASCII characters without '/' and ':'")
+
+    def _wrong(self, service: str, key: str, what: str, *hints: str) -> GuestcredError:
+        place = ".".join(part for part in ("services" if service else "", service, key) if part)
+        line = self._line(service, key)
+        return GuestcredError(f"{self._shown}{f', line {line}' if line else ''}: {place!r}: {what}", *hints)
+
+    def _line(self, service: str, key: str) -> int | None:
+        """The line of a key written in the plain form, `[services.NAME]` and `key = ` below it."""
+        inside = not service
+        for number, line in enumerate(self._text.split("\n"), 1):
+            bare = line.strip().replace('"', "").replace("'", "")
+            if bare.startswith("["):
+                inside = bare.startswith(f"[services.{service}]")
+                if (bare.startswith(f"[{key}") and not service) or (inside and not key):
+                    return number
+            elif inside and key and bare.partition("=")[0].strip() == key:
+                return number
+        return None
+
+
+def _refuse_untrusted(tree: Tree, path: str, is_kind: Callable[[int], bool], kind: str) -> None:
+    """Whoever may write the configuration chooses who reads the credentials: only root, or the owner of the tree."""
+    status = tree.status(path)
+    top = tree.status("")
+    assert top is not None
+    shown = tree.shown(path)
+    if status is None or not is_kind(status.st_mode):
+        raise GuestcredError(f"{shown}: not a {kind}", "links are not followed here: put the file itself there")
+    if status.st_uid not in (0, top.st_uid):
+        raise GuestcredError(f"{shown}: not owned by root", f"type: chown root {shown}")
+    if status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        raise GuestcredError(f"{shown}: may be written by others than its owner", f"type: chmod go-w {shown}")

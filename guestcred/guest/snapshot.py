@@ -1,0 +1,113 @@
+"""The reading edge: table, entries, `@system`, other sources and facts, live or below a root directory."""
+
+from __future__ import annotations
+
+from guestcred.errors import GuestcredError
+from guestcred.guest.cmdline import CMDLINE, Parameters, parse_cmdline
+from guestcred.guest.facts import read_systemd
+from guestcred.guest.rootfs import Tree
+from guestcred.record import Record
+from guestcred.systemd.search_path import SYSTEM
+
+TABLE = "sys/firmware/dmi/tables/DMI"
+ENTRY_POINT = "sys/firmware/dmi/tables/smbios_entry_point"
+ENTRIES = "sys/firmware/dmi/entries"
+INITRD = "run/credentials/@initrd"
+FW_CFG = "sys/firmware/qemu_fw_cfg/by_name/opt/io.systemd.credentials"
+
+
+class Entry(Record):
+    """What PID 1 reads of one Type 11 structure: `path` (entries/11-N/raw), the N and its bytes."""
+
+    path: str
+    instance: int
+    data: bytes
+
+
+class Guest(Record):
+    """One look at a guest. Dictionaries map credential names to bytes; None where the folder is absent.
+
+    `entries` is None where `dmi-sysfs` has made no folder; `systemd` is the major version or None. `unreadable` has
+    the paths of what stands in place of a credential and is no file, with the reason.
+    """
+
+    root: str
+    table: bytes
+    entry_point: bytes | None
+    entries: tuple[Entry, ...] | None
+    system: dict[str, bytes] | None
+    initrd: dict[str, bytes] | None
+    fw_cfg: dict[str, bytes] | None
+    parameters: Parameters
+    systemd: int | None
+    unreadable: dict[str, str]
+
+
+def other_sources(guest: Guest) -> tuple[tuple[str, dict[str, bytes]], ...]:
+    """What else than SMBIOS holds credentials, in systemd's order: the key of each source, and name to bytes."""
+    on_cmdline = {name: value for name, (_, value) in guest.parameters.credentials.items()}
+    return ("fw-cfg", guest.fw_cfg or {}), ("cmdline", on_cmdline), ("initrd", guest.initrd or {})
+
+
+def read_guest(root: str = "/", systemd: int | None = None) -> Guest:
+    """Look at the live system, or at the captured tree below `root`; `systemd` overrides the version seen.
+
+    Raises GuestcredError (exit status 3) where there is no table or it may not be read.
+    """
+    tree = Tree(root)
+    table, entry_point = read_table(tree)
+    entries = tree.names(ENTRIES)
+    if systemd is None:
+        systemd = read_systemd(tree)
+    unreadable: dict[str, str] = {}
+
+    def files(folder: str, suffix: str = "") -> dict[str, bytes] | None:
+        refused: dict[str, str] = {}
+        found = tree.read_all(tree.resolve(folder), suffix, refused)
+        unreadable.update({f"{folder}/{name}": reason for name, reason in refused.items()})
+        return found
+
+    return Guest(
+        root=root,
+        table=table,
+        entry_point=entry_point,
+        entries=None if entries is None else _read_entries(tree, entries),
+        system=files(SYSTEM),
+        initrd=files(INITRD),
+        fw_cfg=files(FW_CFG, "/raw"),
+        parameters=parse_cmdline(tree.read(CMDLINE) or b"", systemd),
+        systemd=systemd,
+        unreadable=unreadable,
+    )
+
+
+def read_table(tree: Tree) -> tuple[bytes, bytes | None]:
+    """(DMI table, entry point or None) of a guest; raises where there is no table or it may not be read."""
+    table = tree.read(TABLE)
+    if table is None:
+        raise _no_table(tree)
+    return table, tree.read(ENTRY_POINT)
+
+
+def _read_entries(tree: Tree, names: list[str]) -> tuple[Entry, ...]:
+    numbers = sorted(int(name[3:]) for name in names if name.startswith("11-") and name[3:].isdecimal())
+    paths = [(f"{ENTRIES}/11-{number}/raw", number) for number in numbers]
+    return tuple(Entry(path, number, data) for path, number in paths if (data := tree.read(path)) is not None)
+
+
+def _no_table(tree: Tree) -> GuestcredError:
+    where = tree.shown(TABLE)
+    if not tree.live:
+        hint = "a captured tree holds the same paths as a guest: is this its top folder?"
+    elif tree.names("sys/firmware/devicetree/base"):
+        hint = "this machine describes itself by device tree: its firmware has no SMBIOS, so hand credentials over by kernel command line or disk"
+    elif tree.names("sys/firmware") is None:
+        hint = "there is no /sys/firmware: mount sysfs, or run this in the guest itself"
+    elif tree.names("sys/firmware/dmi") is None:
+        hint = (
+            "the kernel found no SMBIOS: this hypervisor gives none (Firecracker does not), "
+            "or this is a container or a kernel without CONFIG_DMI"
+        )
+    else:
+        hint = "the kernel has DMI but no table under it: is /sys/firmware/dmi covered by a mount?"
+    return GuestcredError(f"there is no DMI table at {where}", hint)

@@ -1,0 +1,1 @@
+"""The host's half: secrets -> OEM strings that arrive whole -> a running VM."""

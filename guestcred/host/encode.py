@@ -1,0 +1,145 @@
+"""Secrets -> OEM strings that nothing on the way can damage, and what they use of every limit on it."""
+
+from __future__ import annotations
+
+import binascii
+from collections.abc import Iterable
+
+from guestcred.errors import FINDINGS, USAGE, GuestcredError
+from guestcred.host.secret import Secret
+from guestcred.record import Record
+from guestcred.systemd.offered import BINARY_PREFIX, FORMATTED_SIZE, TEXT_PREFIX, split_prefix
+from guestcred.systemd.rules import IMPORTS_SMBIOS_SINCE, PAGE, READ_CUT, STORE_PAGES, TOTAL_SIZE_MAX
+
+# What a string set, an option parser, a shell, XML and JSON all leave as it is; every other value goes as base64.
+_TEXT_BYTES = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._+/=:@-"
+
+STRINGS_MAX = 255  # the count byte of Type 11, DSP0134 7.12
+TABLE_MAX = 0xFFFF  # bytes; dmi_len in Linux drivers/firmware/dmi_scan.c is used modulo 64 KiB
+ENTRY_POINT_64 = 24  # bytes; DSP0134 5.2.2
+API_BODY_MAX = 51200  # bytes; MAX_PAYLOAD_SIZE of micro_http, cloud-hypervisor's HTTP server, until mid-2026
+
+
+class Encoded(Record):
+    """A secret as an OEM string; `encoding` "text" or "binary", `size` in bytes of the value."""
+
+    name: str
+    encoding: str
+    size: int
+    text: bytes
+
+
+class Limit(Record):
+    """What is `used` of one limit of `maximum`, in `unit` "bytes", "strings" or "pages"; `source` says whose it is."""
+
+    name: str
+    used: int
+    maximum: int
+    unit: str
+    source: str
+
+
+def oem_string(name: str, value: bytes) -> tuple[str, bytes]:
+    """("text" or "binary", the OEM string); `name` must be valid."""
+    front = name.encode("ascii") + b"="
+    if value and not value.translate(None, _TEXT_BYTES):
+        return "text", TEXT_PREFIX + front + value
+    return "binary", BINARY_PREFIX + front + binascii.b2a_base64(value, newline=False)
+
+
+def encode(secrets: Iterable[Secret], others: Iterable[bytes] = ()) -> tuple[Encoded, ...]:
+    """Encode every secret; `others` are the OEM strings that the VM's config has already, whose names are taken."""
+    taken = {split[1].partition(b"=")[0] for text in others if (split := split_prefix(text))}
+    encoded = []
+    for one in secrets:
+        if one.name.encode("ascii") in taken:
+            raise GuestcredError(
+                f"the VM's config has an OEM string for {one.name} already",
+                "the guest takes the first of a name only: remove one of them",
+                status=USAGE,
+            )
+        encoding, text = oem_string(one.name, one.value)
+        encoded.append(Encoded(one.name, encoding, len(one.value), text))
+    return tuple(encoded)
+
+
+def limits(
+    encoded: tuple[Encoded, ...],
+    hypervisor: str,
+    guest_systemd: int | None = None,
+    *,
+    others: tuple[bytes, ...] = (),
+    body: int | None = None,
+    reserve: int,
+) -> tuple[Limit, ...]:
+    """Every limit between here and the service, narrowest cause first.
+
+    `others` are OEM strings from elsewhere, `body` the size in bytes of a request that carries them all,
+    `reserve` the bytes left for the structures of other types.
+    """
+    texts = [one.text for one in encoded] + list(others)
+    structure = FORMATTED_SIZE + sum(len(text) + 1 for text in texts) + 1
+    pages = sum(_pages(one.size) for one in encoded) + sum(_pages(len(one)) for one in others if split_prefix(one))
+    table_max, table_source = TABLE_MAX, "SeaBIOS places only the low 16 bits of the table's length"
+    if hypervisor in ("cloud-hypervisor", "crosvm"):
+        table_max = 0x10000 - ENTRY_POINT_64
+        table_source = f"{hypervisor} has 64 KiB at 0xF0000 for its entry point and table"
+    found = [
+        Limit("strings", len(texts), STRINGS_MAX, "strings", "a Type 11 structure counts its strings in one byte"),
+        Limit("table", structure + reserve, table_max, "bytes", f"{table_source}; {reserve} are for other structures"),
+        Limit("store", pages, STORE_PAGES, "pages", "systemd 257 and later keep credentials in 256 pages of 4 KiB"),
+        Limit("total", sum(one.size for one in encoded), TOTAL_SIZE_MAX, "bytes", "systemd takes 1 MiB in all"),
+    ]
+    if guest_systemd == IMPORTS_SMBIOS_SINCE:
+        source = "systemd 252 reads the first 4096 bytes of a Type 11 structure"
+        found.insert(0, Limit("structure", structure, READ_CUT, "bytes", source))
+    if body is not None:
+        source = "cloud-hypervisor before mid-2026 takes no larger request"
+        found.insert(0, Limit("request", body, API_BODY_MAX, "bytes", source))
+    return tuple(found)
+
+
+def _pages(size: int) -> int:
+    return max(1, -(-size // PAGE))
+
+
+def check_limits(found: tuple[Limit, ...], encoded: tuple[Encoded, ...]) -> None:
+    """Raise GuestcredError for the first limit that does not hold, with what to leave out."""
+    for one in found:
+        if one.used > one.maximum:
+            raise GuestcredError(
+                f"too much for the {one.name}: {one.used} {one.unit}, and {one.maximum} fit: {one.source}",
+                _leave_out(one, encoded),
+                status=FINDINGS,
+            )
+
+
+def _leave_out(limit: Limit, encoded: tuple[Encoded, ...]) -> str:
+    """The largest credentials until the rest fits."""
+    elsewhere = "hand it over on a disk or over vsock"
+    over = limit.used - limit.maximum
+    if limit.unit == "strings":
+        return f"leave out {over} of them, join small ones into one, or {elsewhere}"
+    cost = {one.name: _pages(one.size) if limit.unit == "pages" else len(one.text) + 1 for one in encoded}
+    out = []
+    for name in sorted(cost, key=lambda name: -cost[name]):
+        if over <= 0:
+            break
+        over -= cost[name]
+        out.append(f"{name} ({cost[name]} {limit.unit})")
+    return f"leave out {', '.join(out)} and {elsewhere}"
+
+
+def check_guest(guest_systemd: int | None) -> None:
+    """Raise GuestcredError for a guest whose systemd knows no credentials from SMBIOS."""
+    if guest_systemd is not None and guest_systemd < IMPORTS_SMBIOS_SINCE:
+        raise GuestcredError(
+            f"systemd {guest_systemd} imports nothing from SMBIOS",
+            f"the guest needs systemd {IMPORTS_SMBIOS_SINCE} or later",
+            status=FINDINGS,
+        )
+
+
+def fits(found: tuple[Limit, ...]) -> bool:
+    """Whether every limit holds."""
+    return all(one.used <= one.maximum for one in found)

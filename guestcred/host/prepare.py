@@ -1,0 +1,108 @@
+"""Secrets and a VM config -> OEM strings within every limit; nothing is written or sent yet."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+
+from guestcred.errors import FINDINGS, USAGE, GuestcredError
+from guestcred.host import hypervisors
+from guestcred.host.encode import Encoded, Limit, check_guest, encode, limits
+from guestcred.host.secret import READ_TIMEOUT, STDIN, Secret, read_secrets, read_to_end
+from guestcred.record import Record
+
+CONFIG_MAX = 16 * 1024 * 1024  # bytes
+
+
+class Request(Record):
+    """What both commands are asked: pairs `NAME=FILE` and `NAME=VALUE`, and how to take them; `reserve` in bytes."""
+
+    hypervisor: str
+    files: tuple[str, ...]
+    literals: tuple[str, ...]
+    keep_newline: bool
+    allow_empty: bool
+    guest_systemd: int | None
+    reserve: int
+
+
+class Prepared(Record):
+    """Everything worked out, and nothing written or sent: `document` is the JSON config with the strings, if any."""
+
+    secrets: tuple[Secret, ...]
+    encoded: tuple[Encoded, ...]
+    limits: tuple[Limit, ...]
+    document: bytes | None
+
+    @property
+    def texts(self) -> list[str]:
+        """The OEM strings; names and values are in ASCII by now."""
+        return [one.text.decode("ascii") for one in self.encoded]
+
+
+def prepare(asked: Request, config: str | None, *, optional: bool = False) -> Prepared:
+    """Read, encode and measure; `config` is the path of a VM config, `-` for standard input, or None for none.
+
+    With `optional` a config that is not there, or empty, counts as `{}`.
+    Raises GuestcredError for what cannot be read, encoded or named.
+    """
+    check_guest(asked.guest_systemd)
+    if config == STDIN and takes_stdin(asked):
+        raise GuestcredError("the VM config and a secret are both to come from standard input", status=USAGE)
+    secrets = read_secrets(
+        asked.files,
+        asked.literals,
+        folder=os.environ.get("CREDENTIALS_DIRECTORY"),
+        keep_newline=asked.keep_newline,
+        allow_empty=asked.allow_empty,
+    )
+    base = _read_config(config, asked.hypervisor, optional)
+    others = () if base is None else base.strings
+    encoded = encode(secrets, others)
+    document = None if base is None else base.merged([one.text.decode("ascii") for one in encoded])
+    found = limits(
+        encoded,
+        asked.hypervisor,
+        asked.guest_systemd,
+        others=others,
+        body=len(document) if document is not None and asked.hypervisor == "cloud-hypervisor" else None,
+        reserve=asked.reserve,
+    )
+    return Prepared(secrets, encoded, found, document)
+
+
+def takes_stdin(asked: Request) -> bool:
+    return any(one.partition("=")[2] == STDIN for one in asked.files)
+
+
+def _read_config(path: str | None, hypervisor: str, optional: bool) -> hypervisors.Config | None:
+    if hypervisor not in hypervisors.PLACES:
+        if path is not None:
+            raise GuestcredError(f"{hypervisor} takes no VM config in JSON", status=USAGE)
+        return None
+    if path is None:
+        # crosvm merges several --cfg files, so a piece is a config
+        return hypervisors.Config(b"{}", hypervisor) if hypervisor == "crosvm" or optional else None
+    if path == STDIN and sys.stdin.isatty():
+        raise GuestcredError(
+            "the VM config is to come from standard input, which is a terminal", "name it with --config", status=USAGE
+        )
+    try:
+        # a pipe without a writer must not hold us in open(2)
+        fd = 0 if path == STDIN else os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+        try:
+            data = read_to_end(fd, CONFIG_MAX, time.monotonic() + READ_TIMEOUT)
+        finally:
+            if fd:
+                os.close(fd)
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise GuestcredError(f"cannot read the VM config {path}: {reason}") from None
+    if data is None:
+        raise GuestcredError(
+            f"cannot read the VM config {path}: it did not come to its end within {READ_TIMEOUT:g} seconds"
+        )
+    if len(data) > CONFIG_MAX:
+        raise GuestcredError(f"the VM config {path} is larger than {CONFIG_MAX >> 20} MiB", status=FINDINGS)
+    return hypervisors.Config(data or b"{}" if optional else data, hypervisor)

@@ -1,0 +1,158 @@
+"""Secrets of the host, `NAME=FILE` -> names and bytes: the reading edge of `encode` and `launch`."""
+
+from __future__ import annotations
+
+import os
+import select
+import stat
+import time
+from collections.abc import Iterable
+from errno import EACCES
+
+from guestcred.errors import COULD_NOT_LOOK, FINDINGS, USAGE, GuestcredError
+from guestcred.record import Record
+from guestcred.systemd.rules import SIZE_MAX, name_is_valid
+from guestcred.text import printable
+
+STDIN = "-"
+FILES, LITERALS = "NAME=FILE", "NAME=VALUE"
+READ_TIMEOUT = 30.0  # seconds that a pipe may take to its end
+NAME_RULE = "a name is 1 to 255 printable ASCII characters without '/', ':' and '=', and not '.' or '..'"
+
+
+class Secret(Record):
+    """A secret before encoding; `literal` where its value stood on the command line, and so is no secret."""
+
+    name: str
+    value: bytes
+    literal: bool
+
+
+def read_secrets(
+    files: Iterable[str],
+    literals: Iterable[str] = (),
+    *,
+    folder: str | None = None,
+    keep_newline: bool = False,
+    allow_empty: bool = False,
+    timeout: float = READ_TIMEOUT,
+) -> tuple[Secret, ...]:
+    """Read `NAME=FILE` and take `NAME=VALUE` literals, in order; all names are judged before a file is opened.
+
+    A FILE is absolute, a plain name in `folder` ($CREDENTIALS_DIRECTORY), or `-`. One newline at the end goes
+    unless `keep_newline`. Raises GuestcredError that names the secret and never its value.
+    """
+    given = [_split(number, one, FILES) for number, one in enumerate(files, 1)]
+    fixed = [_split(number, one, LITERALS) for number, one in enumerate(literals, 1)]
+    names = [name for name, _ in given + fixed]
+    for name in names:
+        if names.count(name) > 1:
+            raise GuestcredError(f"{name} is given twice", "the guest takes the first of a name only", status=USAGE)
+    if [path for _, path in given].count(STDIN) > 1:
+        raise GuestcredError("two secrets are to come from standard input", "give all but one a file", status=USAGE)
+    secrets = []
+    for name, path in given:
+        value = _read(name, path, folder, timeout)
+        if not keep_newline:
+            value = value.removesuffix(b"\n")
+        if not value and not allow_empty:
+            raise GuestcredError(
+                f"the secret {name} is empty: {_shown(path)}",
+                "was it written yet? --allow-empty takes it as it is",
+                status=FINDINGS,
+            )
+        secrets.append(Secret(name, value, False))
+    return tuple(secrets) + tuple(Secret(name, os.fsencode(value), True) for name, value in fixed)
+
+
+def _split(number: int, pair: str, form: str) -> tuple[str, str]:
+    name, equals, rest = pair.partition("=")
+    if not equals:
+        # what stands here may be a value, so it is not repeated
+        raise GuestcredError(f"an argument without '=' where {form} belongs", status=USAGE)
+    if form == FILES and not rest.strip("="):
+        # base64 ends so: what stands before may be a value too
+        raise GuestcredError(f"an argument without a FILE where {form} belongs", status=USAGE)
+    if not name_is_valid(os.fsencode(name)):
+        place = f"{form} number {number}: the {len(os.fsencode(name))} bytes before its first '='"
+        raise GuestcredError(f"the guest takes no credential of the name in {place}", NAME_RULE, status=USAGE)
+    return name, rest
+
+
+def _shown(text: str) -> str:
+    return "standard input" if text == STDIN else printable(os.fsencode(text)) or "''"
+
+
+def _refused(name: str, path: str, reason: str, *hints: str, status: int = COULD_NOT_LOOK) -> GuestcredError:
+    return GuestcredError(f"cannot read the secret {name} from {_shown(path)}: {reason}", *hints, status=status)
+
+
+def _read(name: str, path: str, folder: str | None, timeout: float) -> bytes:
+    try:
+        fd = 0 if path == STDIN else _open(name, path, folder)
+        try:
+            before = os.fstat(fd)
+            regular = stat.S_ISREG(before.st_mode)
+            if stat.S_ISDIR(before.st_mode):
+                raise _refused(name, path, "it is a folder")
+            if not (regular or stat.S_ISFIFO(before.st_mode) or path == STDIN):
+                raise _refused(name, path, "it is neither a file nor a pipe")
+            if regular and os.lseek(fd, 0, os.SEEK_CUR):
+                raise _refused(name, path, "something has read the front of it already", "open it anew: <FILE")
+            # with its newline; a file is read no further than it was long, however fast it grows
+            limit = min(before.st_size, SIZE_MAX + 1) if regular else SIZE_MAX + 1
+            value = read_to_end(fd, limit, None if regular else time.monotonic() + timeout)
+            if value is None:
+                raise _refused(name, path, f"it did not come to its end within {timeout:g} seconds")
+            if len(value) > SIZE_MAX + 1:
+                raise _refused(name, path, "it is larger than 1 MiB, the most that systemd takes", status=FINDINGS)
+            if regular and value and not os.fstat(fd).st_size:
+                raise _refused(name, path, "it does not tell its size, as files in /proc do not", "send it by a pipe")
+            if regular and (len(value) != before.st_size or os.fstat(fd).st_mtime_ns != before.st_mtime_ns):
+                raise _refused(
+                    name, path, "it changed while it was read", "write a new file and rename it over the old one"
+                )
+            return value
+        finally:
+            if fd:
+                os.close(fd)
+    except OSError as error:
+        hints = ["only its user may read it: a unit gets a copy by LoadCredential="] if error.errno == EACCES else []
+        raise _refused(name, path, (error.strerror or str(error)).lower(), *hints) from None
+
+
+def _open(name: str, path: str, folder: str | None) -> int:
+    # a pipe without a writer must not hold us in open(2)
+    flags = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+    if os.path.isabs(path):
+        return os.open(path, flags)
+    if "/" in path or path in ("", ".", ".."):
+        reason = "it is neither absolute nor a plain name"
+        raise _refused(name, path, reason, "give an absolute path", status=USAGE)
+    if folder is None:
+        raise _refused(
+            name,
+            path,
+            "$CREDENTIALS_DIRECTORY is not set",
+            f"give an absolute path, or run it in a unit with LoadCredential={path}:/run/secrets/...",
+            status=USAGE,
+        )
+    at = os.open(folder, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        return os.open(path, flags | os.O_NOFOLLOW, dir_fd=at)
+    finally:
+        os.close(at)
+
+
+def read_to_end(fd: int, limit: int, deadline: float | None) -> bytes | None:
+    """All bytes of `fd`, but of more than `limit` only enough to see it; None where `deadline` (monotonic seconds) came first."""
+    parts, size = [], 0
+    while size <= limit:
+        if deadline is not None and not select.select([fd], [], [], max(0, deadline - time.monotonic()))[0]:
+            return None
+        part = os.read(fd, SIZE_MAX)
+        if not part:
+            break
+        parts.append(part)
+        size += len(part)
+    return b"".join(parts)

@@ -1,0 +1,112 @@
+"""Frozen records that never print a value, without the import cost of `dataclasses`."""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import ClassVar, TypeVar, dataclass_transform
+
+    _R = TypeVar("_R", bound="Record")
+else:
+
+    def dataclass_transform(**_: object):
+        return lambda cls: cls
+
+
+def _shown(value: object) -> str:
+    if value is None or isinstance(value, (bool, int, str, Record)):
+        return repr(value)
+    if isinstance(value, (bytes, tuple, frozenset, dict)):
+        return f"<{type(value).__name__} of {len(value)}>"
+    return f"<{type(value).__name__}>"
+
+
+@dataclass_transform(frozen_default=True, eq_default=True)
+class _RecordType(type):
+    """Makes a slot of every annotated field."""
+
+    def __new__(cls, name: str, bases: tuple[type, ...], namespace: dict[str, object]) -> _RecordType:
+        annotations = namespace.get("__annotations__", {})
+        assert isinstance(annotations, dict)
+        fields = tuple(annotations)
+        namespace |= {"__slots__": fields, "__match_args__": fields}
+        return super().__new__(cls, name, bases, namespace)
+
+
+class Record(metaclass=_RecordType):
+    """Base of all results: fields from annotations, immutable, compared by value, matched by `match`.
+
+    Its `repr` shows numbers and names; bytes and collections show only their size, since they may hold
+    secrets. `import dataclasses` alone costs more than a bare interpreter start, and this is the boot path.
+    """
+
+    if TYPE_CHECKING:
+        __match_args__: ClassVar[tuple[str, ...]]
+
+    def __init__(self, *values: object, **named: object) -> None:
+        fields = self.__match_args__
+        if named:
+            values += tuple(named.pop(name) for name in fields[len(values) :] if name in named)
+        if len(values) != len(fields) or named:
+            raise TypeError(f"{type(self).__name__} takes {', '.join(fields)}")
+        for field, value in zip(fields, values):
+            _set(self, field, value)
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError(f"{type(self).__name__} is frozen")
+
+    def __delattr__(self, name: str) -> None:
+        raise AttributeError(f"{type(self).__name__} is frozen")
+
+    def _values(self) -> tuple[object, ...]:
+        return tuple([getattr(self, field) for field in self.__match_args__])
+
+    def __eq__(self, other: object) -> bool:
+        return type(other) is type(self) and self._values() == other._values()
+
+    def __hash__(self) -> int:
+        return hash((type(self), self._values()))
+
+    def __repr__(self) -> str:
+        inside = ", ".join(f"{field}={_shown(getattr(self, field))}" for field in self.__match_args__)
+        return f"{type(self).__name__}({inside})"
+
+
+_set = object.__setattr__
+
+_TYPES: dict[str, tuple[type, ...]] = {
+    "str": (str,),
+    "bool": (bool,),
+    "int": (int,),
+    "int | None": (int, type(None)),
+    "bool | None": (bool, type(None)),
+}
+
+
+def to_json(record: Record) -> dict[str, object]:
+    """A record as a JSON object, records in its tuples too."""
+
+    def plain(value: object) -> object:
+        if isinstance(value, tuple):
+            return [plain(one) for one in value]
+        return to_json(value) if isinstance(value, Record) else value
+
+    return {field: plain(getattr(record, field)) for field in record.__match_args__}
+
+
+def from_json(kind: type[_R], data: object, **inner: type[Record]) -> _R:
+    """The record that `to_json` made; `inner` names the kind of record in a field or in its tuple.
+
+    Raises ValueError for anything else, text that could steer a terminal among it.
+    """
+    if not isinstance(data, dict) or set(data) != set(kind.__match_args__):
+        raise ValueError(f"not a {kind.__name__}")
+    values = {}
+    for field, annotation in kind.__annotations__.items():
+        value = data[field]
+        if field in inner and isinstance(value, list):
+            value = tuple(from_json(inner[field], one) for one in value)
+        elif type(value) not in _TYPES.get(annotation, ()) or (isinstance(value, str) and not value.isprintable()):
+            raise ValueError(f"wrong {field} in a {kind.__name__}")
+        values[field] = value
+    return kind(**values)

@@ -1,0 +1,92 @@
+"""Plan -> text and the document that stays as report.json: what shall stand, not what one run did."""
+
+from __future__ import annotations
+
+from _json import encode_basestring_ascii as quoted  # `import json` costs half of a bare interpreter's start
+
+from guestcred.apply.plan import File, Plan
+from guestcred.show import report
+from guestcred.text import count, size, visible
+
+
+def report_json(plan: Plan) -> dict[str, object]:
+    """The document `guestcred.report/1`."""
+    told = report.check_json(plan.comparison)
+    return {
+        "schema": "guestcred.report/1",
+        "verdict": plan.verdict,
+        "systemd": told["systemd"],
+        "credentials": told["credentials"],
+        "rescued": [{"name": one.name, "size": one.size, "path": one.place} for one in plan.rescues],
+        "present": [{"name": one.name, "size": one.size, "path": one.place} for one in plan.present],
+        "services": [
+            {
+                "unit": one.unit,
+                "user": one.user,
+                "credentials": [{"id": file.name, "size": file.size, "source": file.place} for file in one.files],
+                "skipped": list(one.skipped),
+            }
+            for one in plan.directories
+        ],
+        "findings": [
+            {
+                "names": list(one.names),
+                "status": one.status,
+                "cause": one.cause,
+                "message": one.finding.message,
+                "hint": one.finding.hint,
+            }
+            for one in plan.left
+        ],
+    }
+
+
+def json_text(value: object) -> str:
+    """JSON on one line, of dictionaries, lists, strings, whole numbers, truth values and None."""
+    match value:
+        case dict():
+            return "{" + ", ".join(f"{quoted(key)}: {json_text(below)}" for key, below in value.items()) + "}"
+        case list():
+            return "[" + ", ".join(map(json_text, value)) + "]"
+        case str():
+            return quoted(value)
+        case None:
+            return "null"
+        case bool():
+            return "true" if value else "false"
+    return str(value)
+
+
+def headline(plan: Plan) -> str:
+    """The verdict and the counts, in one line without colour."""
+    counts = [f"{count(len(plan.rescues), 'credential')} rescued"] if plan.rescues else []
+    if plan.present:
+        counts.append(f"{count(len(plan.present), 'credential')} there already")
+    if plan.directories:
+        counts.append(f"{len(plan.directories)} service {'directory' if len(plan.directories) == 1 else 'directories'}")
+    if plan.left:
+        counts.append(f"{count(len(plan.left), 'finding')} left to mend")
+    return f"{plan.verdict}: {', '.join(counts) or 'nothing to mend'}"
+
+
+def plan_text(plan: Plan, did: str, root: str, colour: bool) -> str:
+    """The verdict, then a line for each credential that is to stand somewhere, then what is left to mend."""
+    at = visible(root.rstrip("/") + "/")
+    names = [one.name for one in (*plan.rescues, *plan.present)]
+    for directory in plan.directories:
+        names += [*(one.name for one in directory.files), *directory.skipped]
+    width = max(map(len, names), default=0)
+    lines = [f"{headline(plan)}; {did}"]
+    lines += [f"  rescued    {_row(one, width, at)}" for one in plan.rescues]
+    lines += [f"  there      {_row(one, width, at)}  by another hand" for one in plan.present]
+    for directory in plan.directories:
+        lines.append(f"  {at}run/guestcred/{directory.unit} for {visible(directory.user)}:")
+        lines += [f"    given    {_row(one, width, at)}" for one in directory.files]
+        lines += [f"    skipped  {name:<{width}}  no source has it" for name in directory.skipped]
+    for left in plan.left:
+        lines += ["", *report.finding_lines(left.finding, colour)]
+    return "\n".join(lines) + "\n"
+
+
+def _row(one: File, width: int, at: str) -> str:
+    return f"{one.name:<{width}}  {size(one.size):>10}  {at}{visible(one.place)}"

@@ -1,0 +1,174 @@
+"""A decoded table -> text or JSON, with every value redacted unless revealed."""
+
+from __future__ import annotations
+
+from guestcred.diagnose.findings import Finding
+from guestcred.record import Record
+from guestcred.show.report import warning_lines
+from guestcred.smbios.layout import StringNumber, Uuid, fields_of, type_name
+from guestcred.smbios.walk import OEM_STRINGS, Structure, Table
+from guestcred.systemd.offered import (
+    Accepted,
+    Rejected,
+    Verdict,
+    is_bare_secret,
+    mentions_credential,
+    shortened,
+    split_prefix,
+)
+from guestcred.systemd.rules import name_is_valid
+from guestcred.text import count, printable, size
+
+
+class Dump(Record):
+    """A decoded table for people or programs: `kind` is the type shown (None: all), `typed` whether with fields."""
+
+    table: Table
+    version: str | None
+    verdicts: tuple[Verdict, ...]
+    warnings: tuple[Finding, ...]
+    kind: int | None
+    typed: bool
+    reveal: bool
+
+    def structures(self) -> list[Structure]:
+        return [one for one in self.table.structures if self.kind is None or one.type == self.kind]
+
+    def strings(self, structure: Structure) -> list[str]:
+        """The structure's strings; what may hold a secret is redacted unless `reveal`."""
+        if self.reveal:
+            return [printable(text) for text in structure.strings]
+        # behind a comma in a value stands its rest, and how many commas there were is not known
+        oem = structure.type == OEM_STRINGS
+        shown, behind = [], False
+        for text in structure.strings:
+            behind = behind or (oem and mentions_credential(text))
+            shown.append(redacted(text, behind or b"io.systemd.cred" in text.lower()))
+        return shown
+
+
+def redacted(text: bytes, hide: bool) -> str:
+    """A string with what may be secret left out: the value of a credential, and all of another string where `hide`."""
+    split = split_prefix(text)
+    if split is not None:
+        name, equals, value = split[1].partition(b"=")
+        prefix = text[: len(text) - len(split[1])].decode("ascii")
+        if not equals or not name_is_valid(name):
+            return prefix + _hidden(split[1])
+        shown = name.decode("ascii")
+        return f"{prefix}{shortened(shown) if is_bare_secret(name, value) else shown}={_hidden(value)}"
+    return _hidden(text) if hide else printable(text)
+
+
+def _hidden(value: bytes) -> str:
+    return f"[{size(len(value))} redacted]"
+
+
+def dump_json(dump: Dump) -> dict[str, object]:
+    """The document `guestcred.dump/1`."""
+    structures = []
+    for one in dump.structures():
+        strings = dump.strings(one)
+        entry: dict[str, object] = {"handle": one.handle, "type": one.type, "length": one.length, "strings": strings}
+        if dump.typed:
+            entry |= {"name": type_name(one.type), "fields": dict(_fields(one, dump))}
+        structures.append(entry)
+    shown = [dump.strings(one) for one in dump.table.structures if one.type == OEM_STRINGS]
+    return {
+        "schema": "guestcred.dump/1",
+        "smbios_version": dump.version,
+        "ended": None
+        if dump.table.ended is None
+        else {"offset": dump.table.ended.offset, "reason": dump.table.ended.reason},
+        "structures": structures,
+        "oem_strings": [
+            _oem_json(verdict, shown[verdict.instance][verdict.index - 1], dump.reveal) for verdict in dump.verdicts
+        ],
+        "warnings": [{"code": one.code, "message": one.message} for one in dump.warnings],
+    }
+
+
+def _oem_json(verdict: Verdict, shown: str, reveal: bool) -> dict[str, object]:
+    place: dict[str, object] = {"handle": verdict.handle, "index": verdict.index}
+    if not isinstance(verdict, Accepted):
+        return {**place, "text": shown}
+    told = {
+        **place,
+        "name": verdict.name if reveal else verdict.shown,
+        "encoding": verdict.encoding,
+        "size": len(verdict.value),
+    }
+    return {**told, "value": printable(verdict.value)} if reveal else told
+
+
+def _fields(structure: Structure, dump: Dump) -> list[tuple[str, object]]:
+    """Fields by their DSP0134 names; bytes as hexadecimal, strings as shown, OEM bytes hidden unless revealed."""
+    strings = dump.strings(structure)
+    fields: list[tuple[str, object]] = []
+    for name, value in fields_of(structure).items():
+        if isinstance(value, StringNumber):
+            fields.append((name, strings[value - 1] if 1 <= value <= len(strings) else None))
+        elif isinstance(value, bytes):
+            secret = structure.type == OEM_STRINGS or mentions_credential(value)
+            fields.append((name, _hidden(value) if secret and not dump.reveal else _bytes_text(value, dump.version)))
+        else:
+            fields.append((name, value))
+    return fields
+
+
+def _bytes_text(value: bytes, version: str | None) -> str:
+    if not isinstance(value, Uuid):
+        return value.hex()
+    # drivers/firmware/dmi_scan.c, dmi_save_uuid(): before SMBIOS 2.6 nothing said in which order
+    numbers = [int(part) for part in (version or "3.0").split(".")[:2]]
+    return value.text(little_endian=numbers >= [2, 6])
+
+
+def dump_text(dump: Dump) -> str:
+    """The table, structure by structure, with its Type 11 strings as credentials."""
+    table = dump.table
+    version = f"SMBIOS {dump.version}" if dump.version else "SMBIOS version unknown"
+    lines = [f"{version}, {size(table.size)}, {count(len(table.structures), 'structure')}"]
+    by_place = {(one.instance, one.index): one for one in dump.verdicts}
+    instances = {id(one): n for n, one in enumerate(one for one in table.structures if one.type == OEM_STRINGS)}
+    for one in dump.structures():
+        lines += [
+            "",
+            f"handle {one.handle:#06x}, type {one.type} ({type_name(one.type)}), {count(len(one.strings), 'string')}",
+        ]
+        if dump.typed:
+            lines += [f"  {name}: {_field_text(value)}" for name, value in _fields(one, dump)]
+        strings = dump.strings(one)
+        if one.type == OEM_STRINGS:
+            lines += [
+                f"  {index:>3}  {_oem_text(by_place.get((instances[id(one)], index)), text, dump.reveal)}"
+                for index, text in enumerate(strings, 1)
+            ]
+        else:
+            named = (
+                {value for value in fields_of(one).values() if isinstance(value, StringNumber)} if dump.typed else set()
+            )
+            lines += [f"  {index:>3}  {text}" for index, text in enumerate(strings, 1) if index not in named]
+    if not dump.structures():
+        lines += ["", "no structure" + (f" of type {dump.kind}" if dump.kind is not None else "") + " in this table"]
+    for warning in dump.warnings:
+        lines += ["", *warning_lines(warning, colour=False)]
+    return "\n".join(lines) + "\n"
+
+
+def _field_text(value: object) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, list):
+        return ", ".join(f"{handle:#06x}" for handle in value) or "-"
+    return f"{value} ({value:#x})" if isinstance(value, int) and value > 9 else str(value)
+
+
+def _oem_text(verdict: Verdict | None, shown: str, reveal: bool) -> str:
+    match verdict:
+        case Accepted(encoding=encoding, value=value):
+            line = f"{verdict.name if reveal else verdict.shown}  {encoding}  {size(len(value))}"
+            return f"{line}  {printable(value)}" if reveal else line
+        case Rejected(reason=reason):
+            return f"rejected: {reason}  {shown}"
+    return shown

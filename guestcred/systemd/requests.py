@@ -1,0 +1,92 @@
+"""What systemd's units request: from the properties that PID 1 gives, without any value in them."""
+
+from __future__ import annotations
+
+from guestcred.record import Record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+LOAD, LOAD_ENCRYPTED = "LoadCredential", "LoadCredentialEncrypted"
+IMPORT = "ImportCredential"
+SET, SET_ENCRYPTED = "SetCredential", "SetCredentialEncrypted"
+
+# the types of units with an execution context, and so with credentials, and their D-Bus interfaces; systemd.exec(5)
+INTERFACES = {"service": "Service", "socket": "Socket", "mount": "Mount", "swap": "Swap"}
+
+_NO_UID = 0xFFFFFFFF  # UID_INVALID
+
+
+class Request(Record):
+    """One setting of a unit. What `source` is depends on it: a name or an absolute path for LoadCredential=,
+    a pattern for ImportCredential= (then `id` is the prefix that replaces the pattern's, or ""), "" for SetCredential=.
+
+    `required` says that the unit fails where there is no source; `size` is of a SetCredential= value, in bytes.
+    """
+
+    setting: str
+    id: str
+    source: str
+    required: bool
+    size: int | None
+
+    @property
+    def encrypted(self) -> bool:
+        return self.setting in (LOAD_ENCRYPTED, SET_ENCRYPTED)
+
+
+class Unit(Record):
+    """A unit and its requests, in the order in which systemd takes them.
+
+    `running` says that its main process runs; `uid` is what PID 1 resolved the user to, or None;
+    `folder` is where its credentials are delivered, below the root; `only_stops` that it runs commands to stop only.
+    """
+
+    name: str
+    state: str
+    running: bool
+    user: str
+    uid: int | None
+    folder: str
+    only_stops: bool
+    requests: tuple[Request, ...]
+
+
+def full_name(name: str) -> str:
+    """`foo` as `foo.service`, like systemctl takes it."""
+    return name if name.rpartition(".")[2] in INTERFACES else f"{name}.service"
+
+
+def parse_unit(name: str, state: str, properties: Mapping[str, Any]) -> Unit:
+    """A unit from its name, its ActiveState and the D-Bus properties of its type's interface."""
+
+    def many(key: str) -> Any:
+        return properties.get(key, ())
+
+    # acquire_credentials() in systemd src/core/exec-credential.c: loaded ones, imported ones, then defaults;
+    # the first and the last come out of hash tables, in another order at every boot
+    requests = [
+        Request(key, one, path, path[:1] == "/", None)
+        for key in (LOAD, LOAD_ENCRYPTED)
+        for one, path in sorted(many(key))
+    ]
+    # systemd 257 gives renames in a property of its own, with the patterns that rename nothing too
+    renamed = properties.get("ImportCredentialEx")
+    patterns = [(pattern, "") for pattern in many(IMPORT)] if renamed is None else renamed
+    requests += [Request(IMPORT, prefix, pattern, False, None) for pattern, prefix in patterns]
+    defaults = [(key, one, len(value)) for key in (SET, SET_ENCRYPTED) for one, value in many(key)]
+    requests += [Request(key, one, "", False, size) for key, one, size in sorted(defaults)]
+    uid = properties.get("UID", _NO_UID)
+    return Unit(
+        name=name,
+        state=state,
+        running=bool(properties.get("MainPID", 0)),
+        user=properties.get("User", ""),
+        uid=None if uid == _NO_UID else uid,
+        folder=f"run/credentials/{name}",
+        only_stops=any(map(many, ("ExecStop", "ExecStopPost")))
+        and not any(map(many, ("ExecStartPre", "ExecStart", "ExecStartPost"))),
+        requests=tuple(requests),
+    )

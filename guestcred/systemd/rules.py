@@ -1,0 +1,68 @@
+"""What systemd takes for a credential: names, limits and its own base64."""
+
+from __future__ import annotations
+
+import _operator
+import binascii
+
+from guestcred.text import printable
+
+# hmac.compare_digest() in constant time, from where hmac has it without OpenSSL: `import hmac` would be
+# a quarter of all that `check` takes
+compare_digest = _operator._compare_digest
+
+SIZE_MAX = 1024 * 1024  # bytes; systemd src/shared/creds-util.h CREDENTIAL_SIZE_MAX
+TOTAL_SIZE_MAX = 1024 * 1024  # bytes; CREDENTIALS_TOTAL_SIZE_MAX
+NAME_MAX = 255  # bytes; FDNAME_MAX and NAME_MAX
+READ_CUT = 4096  # bytes; all that systemd 252 reads of an entry (read_virtual_file() of a sysfs file)
+PAGE = 4096  # bytes
+STORE_PAGES = 256  # pages of the 1 MiB tmpfs that holds @system (systemd 257, 262)
+
+URL_SAFE_SINCE = 254  # unbase64char() takes "-" and "_" since then; 252 refuses them
+CONFIDENTIAL_VM_SINCE = 254  # import_credentials_smbios() skips confidential VMs since then
+TDX_TRUSTED_SINCE = 262  # but takes them under TDX, whose SMBIOS table is measured
+CMDLINE_BINARY_SINCE = 254  # systemd.set_credential_binary=; seen to be ignored by 252 and taken by 257
+IMPORTS_SMBIOS_SINCE = 252
+
+_NAME_BYTES = bytes(byte for byte in range(0x20, 0x7F) if byte not in b"/:")
+_WHITESPACE = b" \t\n\r"  # systemd string-util.h WHITESPACE
+_ALPHABET = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+
+
+def name_is_valid(name: bytes) -> bool:
+    """Whether `name` may name a credential: credential_name_valid(), that is filename_is_valid() and fdname_is_valid()."""
+    if not 1 <= len(name) <= NAME_MAX or name in (b".", b".."):
+        return False
+    return not name.translate(None, _NAME_BYTES)
+
+
+def base64_decode(text: bytes, systemd: int | None) -> bytes | None:
+    """Decode as systemd's unbase64mem() does, or return None where it refuses.
+
+    White space may stand anywhere, groups must be whole, padding may only end the text, and spare bits
+    must be zero. Versions before 254 refuse the URL-safe characters; None means the newest rules.
+    """
+    compact = text.translate(None, _WHITESPACE)
+    if systemd is None or systemd >= URL_SAFE_SINCE:
+        compact = compact.replace(b"-", b"+").replace(b"_", b"/")
+    if len(compact) % 4:
+        return None
+    digits = compact.rstrip(b"=")
+    padding = len(compact) - len(digits)
+    if padding > 2 or digits.translate(None, _ALPHABET):
+        return None
+    if padding and _ALPHABET.index(digits[-1:]) & (15 if padding == 2 else 3):
+        return None
+    return binascii.a2b_base64(compact)
+
+
+def shown_name(name: str) -> str:
+    """A name of a file or an argument for people and JSON: as it is where systemd takes it, else with escapes."""
+    raw = name.encode("utf-8", "surrogateescape")
+    return name if name_is_valid(raw) else printable(raw)
+
+
+def is_whole_base64(text: bytes) -> bool:
+    """Whether a text is base64 of 16 bytes or more, in the standard alphabet and padded, as tools make it of a secret."""
+    decoded = base64_decode(text, IMPORTS_SMBIOS_SINCE)
+    return decoded is not None and len(decoded) >= 16

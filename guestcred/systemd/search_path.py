@@ -1,0 +1,34 @@
+"""Where systemd looks for a credential that a service requests by name, and how it matches names."""
+
+from __future__ import annotations
+
+SYSTEM = "run/credentials/@system"
+CREDSTORES = ("etc/credstore", "run/credstore", "usr/local/lib/credstore", "usr/lib/credstore")
+RESCUE = CREDSTORES[1]  # where guestcred puts what PID 1 missed
+# credential_search_path() in systemd src/core/exec-credential.c: what is taken as it is, and what is decrypted
+SEARCH_PATH = (SYSTEM, *CREDSTORES)
+ENCRYPTED_PATH = ("run/credentials/@encrypted", *(f"{store}.encrypted" for store in CREDSTORES))
+
+_SEARCHES_ALL_SINCE = 254  # load_credential() looks into the encrypted places too since then, and there first
+
+
+def search_path(encrypted: bool, systemd: int | None) -> tuple[str, ...]:
+    """Where `LoadCredential=` (or `LoadCredentialEncrypted=`) looks for a relative name, in order.
+
+    Since 254 the unencrypted setting too looks into the encrypted places first, and hands over what it finds as it is.
+    """
+    everywhere = encrypted or systemd is None or systemd >= _SEARCHES_ALL_SINCE
+    return (*ENCRYPTED_PATH, *SEARCH_PATH) if everywhere else SEARCH_PATH
+
+
+def split_load(setting: str) -> tuple[str, str]:
+    """(ID, PATH) of `LoadCredential=ID[:PATH]`; without a path the ID is also the name that is looked for."""
+    identifier, colon, path = setting.partition(":")
+    return identifier, path if colon else identifier
+
+
+def glob_matches(pattern: str, name: str) -> bool:
+    """Whether `ImportCredential=` takes `name`: a `*` may stand at the pattern's end only (systemd.exec(5))."""
+    if pattern == "*":
+        return not name.startswith(".")  # glob(7); load_credential_glob() asks for no GLOB_PERIOD
+    return name.startswith(pattern[:-1]) if pattern.endswith("*") else name == pattern

@@ -1,0 +1,31 @@
+"""Counts, sizes and names in sentences, and text of others made safe for a terminal."""
+
+from __future__ import annotations
+
+
+def size(number: int) -> str:
+    return count(number, "byte")
+
+
+def count(number: int, noun: str) -> str:
+    """`1 string`, `2 strings`."""
+    return f"1 {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def listed(names: list[str]) -> str:
+    """Names in a sentence: all of up to six, and of more the first five."""
+    if len(names) == 1:
+        return names[0]
+    if len(names) <= 6:
+        return ", ".join(names[:-1]) + " and " + names[-1]
+    return ", ".join(names[:5]) + f" and {len(names) - 5} more"
+
+
+def visible(text: str) -> str:
+    """Text as one line that cannot steer a terminal: what is not printable as an escape."""
+    return text if text.isprintable() else "".join(one if one.isprintable() else ascii(one)[1:-1] for one in text)
+
+
+def printable(text: bytes) -> str:
+    """Bytes from firmware as one line that cannot steer a terminal: printable ASCII, the rest as \\xNN."""
+    return "".join(chr(byte) if 0x20 <= byte < 0x7F and byte != 0x5C else f"\\x{byte:02x}" for byte in text)
