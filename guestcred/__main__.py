@@ -24,7 +24,7 @@ def plain_form(arguments: list[str]) -> tuple[str, str, str] | None:
 
 def main() -> int:
     """Run the command line; the exit statuses are those of SPEC: 0, 1, 2, 3."""
-    from guestcred.errors import GuestcredError
+    from guestcred.errors import GuestcredError, reason
 
     _open_streams()
     _keep_memory_private()
@@ -54,9 +54,7 @@ def main() -> int:
         # all else that may fail so has become a GuestcredError where it happened
         _give_up(1)
         try:
-            print(
-                f"guestcred: error: cannot write the output: {(error.strerror or str(error)).lower()}", file=sys.stderr
-            )
+            print(f"guestcred: error: cannot write the output: {reason(error)}", file=sys.stderr)
             sys.stderr.flush()
         except OSError:
             _give_up(2)
@@ -77,12 +75,12 @@ def _open_streams() -> None:
 
 def _keep_memory_private() -> None:
     """No core file, also of what this becomes by exec, and until then nobody but root looks into this process."""
-    import _ctypes  # what `ctypes` is made of, at a fifth of its cost and without memory both writable and executable
     import resource
 
+    from guestcred.c_modules import prctl
+
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    program = _ctypes.dlopen(None, 0)  # type: ignore[arg-type]  # None is this program itself, as in ctypes.CDLL(None)
-    _ctypes.call_function(_ctypes.dlsym(program, "prctl"), (PR_SET_DUMPABLE, 0, 0, 0, 0))
+    prctl(PR_SET_DUMPABLE, 0)
 
 
 def _give_up(fd: int) -> None:

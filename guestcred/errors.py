@@ -14,3 +14,8 @@ class GuestcredError(Exception):
         self.problem = problem
         self.hints = hints
         self.status = status
+
+
+def reason(error: OSError) -> str:
+    """What the kernel says of a failure, in its own words and in lower case."""
+    return (error.strerror or str(error)).lower()

@@ -7,9 +7,9 @@ import stat
 
 from guestcred.apply.dirfd import Folder
 from guestcred.apply.plan import Directory, Plan
+from guestcred.c_modules import compare_digest
 from guestcred.guest.credstores import is_rescued
 from guestcred.record import Record
-from guestcred.systemd.rules import compare_digest
 
 # below run/guestcred: UNIT leads to .current/UNIT, and .current to one of the two generations
 GENERATIONS = (".generation-a", ".generation-b")

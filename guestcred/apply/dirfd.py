@@ -7,9 +7,9 @@ import os
 import stat
 from itertools import count
 
-from guestcred.errors import FINDINGS, GuestcredError
+from guestcred.descriptor import is_in_memory
+from guestcred.errors import FINDINGS, GuestcredError, reason
 
-MEMORY = (b"tmpfs", b"ramfs")
 _OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -24,14 +24,13 @@ class _Failing:
 
     def __exit__(self, kind: object, error: object, trace: object) -> None:
         if isinstance(error, OSError):
-            reason = (os.strerror(error.errno) if error.errno else str(error)).lower()
             hints: tuple[str, ...] = ()
             if error.errno in (errno.EACCES, errno.EPERM) and os.geteuid():
                 hints = ("run it as root",)
             elif error.errno in (errno.ENOSPC, errno.EDQUOT):
                 folder = os.path.dirname(self._path)
                 hints = (f"see what fills it: df -h {folder}; df -i {folder}",)
-            raise GuestcredError(f"cannot write {self._path}: {reason}", *hints, status=FINDINGS) from None
+            raise GuestcredError(f"cannot write {self._path}: {reason(error)}", *hints, status=FINDINGS) from None
 
 
 class Folder:
@@ -206,13 +205,7 @@ def refuse_untrusted(folder: Folder, root: Folder) -> None:
 
 def refuse_disk(folder: Folder) -> None:
     """Refuse a folder that is not in memory: what is written there could be found on a disk later."""
-    status = folder.status()
-    assert status is not None
-    device = f"{os.major(status.st_dev)}:{os.minor(status.st_dev)}".encode()
-    with _Failing(folder.path), open("/proc/self/mountinfo", "rb", buffering=0) as file:
-        # fields before and after " - ", see proc(5): ID, parent, major:minor, ...; file system type
-        for line in file.readall().splitlines():
-            mount, _, kind = line.partition(b" - ")
-            if mount.split(b" ", 3)[2] == device and kind.split(b" ", 1)[0] in MEMORY:
-                return
+    with _Failing(folder.path):
+        if is_in_memory(folder.fd):
+            return
     raise folder.refused("", "it is not in memory (tmpfs or ramfs), and a disk would keep the credentials")

@@ -26,7 +26,7 @@ from guestcred.apply.diff import (
 )
 from guestcred.apply.dirfd import Folder, open_root, refuse_disk, refuse_untrusted
 from guestcred.apply.plan import Plan
-from guestcred.errors import FINDINGS, GuestcredError
+from guestcred.errors import FINDINGS, GuestcredError, reason
 from guestcred.guest.credstores import NEXT_RESCUE, is_rescued, rescue_mark
 from guestcred.guest.rootfs import Tree
 from guestcred.guest.users import find_user
@@ -246,9 +246,7 @@ def _lock(home: Folder) -> None:
                 ) from None
             time.sleep(0.05)
         except OSError as error:
-            raise GuestcredError(
-                f"cannot lock {home.path}: {os.strerror(error.errno or 0).lower()}", status=FINDINGS
-            ) from None
+            raise GuestcredError(f"cannot lock {home.path}: {reason(error)}", status=FINDINGS) from None
 
 
 def _take_back(folder: Folder, name: str, rescue: bool) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from guestcred.apply.plan import Plan
+from guestcred.c_modules import journal_send, notify
 
 # explained to people in packaging/systemd/guestcred.catalog
 RESCUED = "7d1b0f6c5e0a4d0d9b63a2c4f1e85a37"
@@ -42,22 +43,21 @@ def tell(plan: Plan, headline: str) -> bool:
     to_journal, to_pid1 = _to_journal(), "NOTIFY_SOCKET" in os.environ
     if not (to_journal or to_pid1):
         return True
+    # all is written, printed and in report.json; a journal that does not listen makes it no failure, nor does a
+    # socket that is none: PID 1 awaits no word of a oneshot
     try:
-        # the C modules themselves: systemd.daemon and systemd.journal import as much again as an interpreter's start
-        from systemd import _daemon, _journal
+        try:
+            if to_journal:
+                for fields in entries(plan):
+                    journal_send(*fields)
+        except OSError:
+            pass
+        if to_pid1:
+            notify(f"READY=1\nSTATUS={headline}")
     except ImportError:
         return False
-    try:
-        if to_journal:
-            for fields in entries(plan):
-                _journal.sendv(*fields)
-    except OSError:
-        pass  # all is written, printed and in report.json; a journal that does not listen makes it no failure
-    try:
-        if to_pid1:
-            _daemon.notify(f"READY=1\nSTATUS={headline}")
     except (OSError, ValueError):
-        pass  # nor does a socket that is none: PID 1 awaits no word of a oneshot
+        pass
     return True
 
 

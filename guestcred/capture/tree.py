@@ -9,7 +9,7 @@ import shutil
 
 from guestcred import __version__
 from guestcred.capture.noise import Disguise, Replace, hide_table, secret_names
-from guestcred.errors import FINDINGS, USAGE, GuestcredError
+from guestcred.errors import FINDINGS, USAGE, GuestcredError, reason
 from guestcred.guest.cmdline import CMDLINE, Parameters, parse_cmdline
 from guestcred.guest.deliveries import UNITS
 from guestcred.guest.facts import CAPTURE, Facts
@@ -140,5 +140,4 @@ def write_tree(path: str, files: dict[str, bytes | None]) -> None:
         os.rename(made, path)
     except OSError as error:
         shutil.rmtree(made, ignore_errors=True)
-        reason = (error.strerror or str(error)).lower()
-        raise GuestcredError(f"cannot write the capture to {path}: {reason}", status=FINDINGS) from None
+        raise GuestcredError(f"cannot write the capture to {path}: {reason(error)}", status=FINDINGS) from None

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import sys
 
+from guestcred.descriptor import read_to_end
 from guestcred.diagnose.compare import Comparison, compare, needs_facts
 from guestcred.diagnose.evidence import Evidence
 from guestcred.diagnose.findings import REPORT, Finding
 from guestcred.diagnose.warnings import table_warnings
-from guestcred.errors import FINDINGS, GuestcredError
+from guestcred.errors import FINDINGS, GuestcredError, reason
 from guestcred.guest.facts import Facts, read_facts, read_systemd
 from guestcred.guest.rootfs import FILE_MAX, Tree
 from guestcred.guest.snapshot import TABLE, Guest, read_guest, read_table
@@ -298,12 +299,12 @@ def _read_any(path: str) -> bytes:
     """The bytes of a file, a link to one, a pipe, or of standard input for `-`."""
     try:
         with open(0 if path == "-" else path, "rb", closefd=path != "-") as file:
-            data = file.read(FILE_MAX + 1)
+            data = read_to_end(file.fileno(), FILE_MAX) or b""
     except OSError as error:
         if isinstance(error, FileNotFoundError):
             hint = "give a raw DMI table, a 'dmidecode --dump-bin' file, or a folder like /sys/firmware/dmi/tables"
             raise GuestcredError(f"there is no file {path}", hint) from None
-        raise GuestcredError(f"cannot read {path}: {(error.strerror or str(error)).lower()}") from None
+        raise GuestcredError(f"cannot read {path}: {reason(error)}") from None
     if len(data) > FILE_MAX:
         raise GuestcredError(f"cannot read {path}: larger than {FILE_MAX >> 20} MiB")
     return data

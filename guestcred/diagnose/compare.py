@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 
+from guestcred.c_modules import compare_digest
 from guestcred.diagnose.causes import CAUSES
 from guestcred.diagnose.evidence import Evidence, cut_offset, is_cut_off
 from guestcred.diagnose.findings import STATUS_SENTENCES, Finding, loss, refusals
@@ -12,7 +13,7 @@ from guestcred.guest.snapshot import Guest, other_sources
 from guestcred.record import Record
 from guestcred.smbios.walk import Table
 from guestcred.systemd.offered import Accepted, Rejected, Unrelated, Verdict
-from guestcred.systemd.rules import compare_digest, shown_name
+from guestcred.systemd.rules import shown_name
 from guestcred.systemd.search_path import SYSTEM
 from guestcred.text import visible
 

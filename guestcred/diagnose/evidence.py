@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from guestcred.c_modules import compare_digest
 from guestcred.guest.facts import Facts
 from guestcred.guest.snapshot import Entry, Guest, other_sources
 from guestcred.record import Record
@@ -14,7 +15,6 @@ from guestcred.systemd.rules import (
     READ_CUT,
     STORE_PAGES,
     TDX_TRUSTED_SINCE,
-    compare_digest,
 )
 from guestcred.systemd.search_path import SYSTEM
 

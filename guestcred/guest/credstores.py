@@ -6,8 +6,8 @@ import binascii
 import os
 import stat
 
+from guestcred.c_modules import compare_digest
 from guestcred.guest.rootfs import NotAFileError, Tree
-from guestcred.systemd.rules import compare_digest
 from guestcred.systemd.search_path import CREDSTORES, RESCUE, SEARCH_PATH, glob_matches
 
 # A rescued credential is known by its time of change: a second in 2001 that no clock shows again, and in it

@@ -6,7 +6,8 @@ import errno
 import os
 import stat
 
-from guestcred.errors import GuestcredError
+from guestcred.descriptor import read_to_end
+from guestcred.errors import GuestcredError, reason
 
 FILE_MAX = 16 * 1024 * 1024  # bytes; a DMI table from Linux is under 64 KiB, a credential under 1 MiB
 LINKS_MAX = 256  # steps on the way through links; the kernel gives up after 40 links
@@ -30,7 +31,7 @@ class Tree:
             self._fd = os.open(_seen_by_pid1() if self.live else root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         except OSError as error:
             raise GuestcredError(
-                f"cannot open the root folder {root}: {_reason(error)}",
+                f"cannot open the root folder {root}: {reason(error)}",
                 "give --root a captured tree, the folder that holds sys/ and run/",
                 status=2,
             ) from None
@@ -75,10 +76,10 @@ class Tree:
     def _refused(self, path: str, error: OSError) -> GuestcredError:
         hints: tuple[str, ...] = ()
         if error.errno in (errno.ELOOP, errno.EWOULDBLOCK):  # a link, or a lease of its owner's on it: fcntl(2)
-            return NotAFileError(self.shown(path), _reason(error))
+            return NotAFileError(self.shown(path), reason(error))
         if error.errno in (errno.EACCES, errno.EPERM):
             hints = ("run it as root: credentials and the DMI table are for root only",)
-        return GuestcredError(f"cannot read {self.shown(path)}: {_reason(error)}", *hints)
+        return GuestcredError(f"cannot read {self.shown(path)}: {reason(error)}", *hints)
 
     def read(self, path: str) -> bytes | None:
         """The bytes of a regular file, or None where it does not exist."""
@@ -91,14 +92,10 @@ class Tree:
         try:
             if not stat.S_ISREG(os.fstat(fd).st_mode):
                 raise NotAFileError(self.shown(path), "not a regular file")
-            parts: list[bytes] = []
-            size = 0
-            while part := os.read(fd, 1 << 20):
-                parts.append(part)
-                size += len(part)
-                if size > FILE_MAX:
-                    raise NotAFileError(self.shown(path), f"larger than {FILE_MAX >> 20} MiB")
-            return b"".join(parts)
+            data = read_to_end(fd, FILE_MAX)
+            if data is not None and len(data) > FILE_MAX:
+                raise NotAFileError(self.shown(path), f"larger than {FILE_MAX >> 20} MiB")
+            return data
         except OSError as error:
             raise self._refused(path, error) from None
         finally:
@@ -195,7 +192,3 @@ def _seen_by_pid1() -> str:
         apart = False
     # a PID 1 that does not let root look is none that this system was booted by
     return "/proc/1/root/" if apart and os.access("/proc/1/root/", os.X_OK) else "/"
-
-
-def _reason(error: OSError) -> str:
-    return (os.strerror(error.errno) if error.errno else str(error)).lower()

@@ -14,7 +14,7 @@ import time
 from collections.abc import Iterator
 from typing import Any, NoReturn
 
-from guestcred.errors import FINDINGS, GuestcredError
+from guestcred.errors import FINDINGS, GuestcredError, reason
 from guestcred.host import hypervisors
 
 API = "/api/v1/"
@@ -33,14 +33,14 @@ def exec_qemu(texts: tuple[bytes, ...], command: tuple[str, ...]) -> NoReturn:
         paths = [f"/dev/fd/{_sealed(text)}" for text in texts]
     except OSError as error:
         raise GuestcredError(
-            f"cannot make {len(texts)} memory files for the strings: {_told(error)}", status=FINDINGS
+            f"cannot make {len(texts)} memory files for the strings: {reason(error)}", status=FINDINGS
         ) from None
     try:
         for ignored in (signal.SIGPIPE, signal.SIGXFSZ):  # by Python, and exec would hand that on
             signal.signal(ignored, signal.SIG_DFL)
         os.execvpe(command[0], [*command, *hypervisors.qemu(paths)], _environment())
     except OSError as error:
-        raise GuestcredError(f"cannot run {command[0]}: {_told(error)}", status=FINDINGS) from None
+        raise GuestcredError(f"cannot run {command[0]}: {reason(error)}", status=FINDINGS) from None
 
 
 def _environment() -> dict[str, str]:
@@ -50,10 +50,6 @@ def _environment() -> dict[str, str]:
     if sys.flags.utf8_mode and environment.get("LC_CTYPE") in ("C.UTF-8", "C.utf8", "UTF-8"):
         del environment["LC_CTYPE"]
     return environment
-
-
-def _told(error: OSError) -> str:
-    return (error.strerror or str(error)).lower()
 
 
 def _sealed(text: bytes) -> int:
@@ -199,7 +195,7 @@ def _reason(error: Exception, timeout: float) -> str:
         case TimeoutError():
             return f"no answer within {timeout:g} seconds"
         case OSError():
-            return _told(error)
+            return reason(error)
     return "the answer is not HTTP"
 
 

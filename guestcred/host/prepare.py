@@ -6,10 +6,11 @@ import os
 import sys
 import time
 
-from guestcred.errors import FINDINGS, USAGE, GuestcredError
+from guestcred.descriptor import read_to_end
+from guestcred.errors import FINDINGS, USAGE, GuestcredError, reason
 from guestcred.host import hypervisors
 from guestcred.host.encode import Encoded, Limit, check_guest, encode, limits
-from guestcred.host.secret import READ_TIMEOUT, STDIN, Secret, read_secrets, read_to_end
+from guestcred.host.secret import READ_TIMEOUT, STDIN, Secret, read_secrets
 from guestcred.record import Record
 
 CONFIG_MAX = 16 * 1024 * 1024  # bytes
@@ -97,8 +98,7 @@ def _read_config(path: str | None, hypervisor: str, optional: bool) -> hyperviso
             if fd:
                 os.close(fd)
     except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        raise GuestcredError(f"cannot read the VM config {path}: {reason}") from None
+        raise GuestcredError(f"cannot read the VM config {path}: {reason(error)}") from None
     if data is None:
         raise GuestcredError(
             f"cannot read the VM config {path}: it did not come to its end within {READ_TIMEOUT:g} seconds"

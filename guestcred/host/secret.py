@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import select
 import stat
 import time
 from collections.abc import Iterable
 from errno import EACCES
 
-from guestcred.errors import COULD_NOT_LOOK, FINDINGS, USAGE, GuestcredError
+from guestcred.descriptor import read_to_end
+from guestcred.errors import COULD_NOT_LOOK, FINDINGS, USAGE, GuestcredError, reason
 from guestcred.record import Record
 from guestcred.systemd.rules import SIZE_MAX, name_is_valid
 from guestcred.text import printable
@@ -118,7 +118,7 @@ def _read(name: str, path: str, folder: str | None, timeout: float) -> bytes:
                 os.close(fd)
     except OSError as error:
         hints = ["only its user may read it: a unit gets a copy by LoadCredential="] if error.errno == EACCES else []
-        raise _refused(name, path, (error.strerror or str(error)).lower(), *hints) from None
+        raise _refused(name, path, reason(error), *hints) from None
 
 
 def _open(name: str, path: str, folder: str | None) -> int:
@@ -142,17 +142,3 @@ def _open(name: str, path: str, folder: str | None) -> int:
         return os.open(path, flags | os.O_NOFOLLOW, dir_fd=at)
     finally:
         os.close(at)
-
-
-def read_to_end(fd: int, limit: int, deadline: float | None) -> bytes | None:
-    """All bytes of `fd`, but of more than `limit` only enough to see it; None where `deadline` (monotonic seconds) came first."""
-    parts, size = [], 0
-    while size <= limit:
-        if deadline is not None and not select.select([fd], [], [], max(0, deadline - time.monotonic()))[0]:
-            return None
-        part = os.read(fd, SIZE_MAX)
-        if not part:
-            break
-        parts.append(part)
-        size += len(part)
-    return b"".join(parts)

@@ -3,24 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import os
 import signal
 from collections.abc import Iterator
 
-from guestcred.errors import FINDINGS, USAGE, GuestcredError
-
-MEMORY_BACKED = {0x01021994: "tmpfs", 0x858458F6: "ramfs"}  # statfs(2), f_type
-
-_libc = ctypes.CDLL(None, use_errno=True)
-
-
-def _is_memory_backed(fd: int) -> bool:
-    # struct statfs begins with f_type, a long wherever there is SMBIOS; Python's os.statvfs leaves it out
-    buffer = (ctypes.c_ulong * 32)()
-    if _libc.fstatfs(fd, ctypes.byref(buffer)) != 0:
-        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
-    return buffer[0] & 0xFFFFFFFF in MEMORY_BACKED
+from guestcred.descriptor import is_in_memory
+from guestcred.errors import FINDINGS, USAGE, GuestcredError, reason
 
 
 @contextlib.contextmanager
@@ -47,7 +35,7 @@ def private_folder(folder: str, files: dict[str, bytes]) -> Iterator[list[str]]:
     try:
         try:
             at = os.open(parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-            if not _is_memory_backed(at):
+            if not is_in_memory(at):
                 raise GuestcredError(
                     f"{parent} is on a disk, where secrets would remain",
                     "name a folder below /run, such as one of the unit's RuntimeDirectory=",
@@ -63,8 +51,9 @@ def private_folder(folder: str, files: dict[str, bytes]) -> Iterator[list[str]]:
             hints = (
                 ["name a new folder: this one is made and filled whole"] if isinstance(error, FileExistsError) else []
             )
-            reason = (error.strerror or str(error)).lower()
-            raise GuestcredError(f"cannot write the secrets into {folder}: {reason}", *hints, status=FINDINGS) from None
+            raise GuestcredError(
+                f"cannot write the secrets into {folder}: {reason(error)}", *hints, status=FINDINGS
+            ) from None
         yield [os.path.join(folder, file) for file in files]
     except BaseException:
         if made:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from _json import encode_basestring_ascii as quoted  # `import json` costs half of a bare interpreter's start
-
 from guestcred.apply.plan import File, Plan
+from guestcred.c_modules import quoted
 from guestcred.show import report
 from guestcred.text import count, size, visible
 

@@ -11,7 +11,7 @@ from jeepney import DBusAddress, HeaderFields, Message, MessageType, Parser, new
 from jeepney.auth import BEGIN, make_auth_external
 from jeepney.bus_messages import message_bus
 
-from guestcred.errors import GuestcredError
+from guestcred.errors import GuestcredError, reason
 from guestcred.systemd.requests import INTERFACES, Unit, parse_unit
 
 # PID 1 listens on the first itself, also early in boot; behind the second there is a bus daemon
@@ -105,7 +105,7 @@ def read_units(name: str | None = None) -> tuple[Unit, ...]:
         except TimeoutError:
             reasons.append(f"{path}: no answer within {TIMEOUT:.0f} seconds")
         except OSError as error:
-            reasons.append(f"{path}: {(error.strerror or str(error)).lower()}")
+            reasons.append(f"{path}: {reason(error)}")
         except _Refused as error:
             reasons.append(f"{path}: {error}")
         except _GARBAGE:

@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import _operator
 import binascii
 
 from guestcred.text import printable
-
-# hmac.compare_digest() in constant time, from where hmac has it without OpenSSL: `import hmac` would be
-# a quarter of all that `check` takes
-compare_digest = _operator._compare_digest
 
 SIZE_MAX = 1024 * 1024  # bytes; systemd src/shared/creds-util.h CREDENTIAL_SIZE_MAX
 TOTAL_SIZE_MAX = 1024 * 1024  # bytes; CREDENTIALS_TOTAL_SIZE_MAX

@@ -1,0 +1,43 @@
+"""The private C modules behind five public ones, for the boot path.
+
+Each public module imports several others, and costs from a quarter to all of a bare interpreter's start. The private
+ones may change with Python or python-systemd, so nothing else of the package imports them, and a test holds each
+function here to its public twin.
+"""
+
+from __future__ import annotations
+
+import _operator
+
+compare_digest = _operator._compare_digest
+"""`hmac.compare_digest`: whether two byte strings are equal, in constant time. `hmac` imports OpenSSL."""
+
+
+def quoted(text: str) -> str:
+    """A string as JSON in ASCII, as `json.dumps` writes it."""
+    from _json import encode_basestring_ascii
+
+    return encode_basestring_ascii(text)
+
+
+def prctl(option: int, argument: int) -> int:
+    """prctl(2), as by `ctypes.CDLL(None).prctl`; that also wants memory both writable and executable."""
+    import _ctypes
+
+    # None is this program itself, as in ctypes.CDLL(None)
+    program = _ctypes.dlopen(None, 0)  # type: ignore[arg-type]
+    return int(_ctypes.call_function(_ctypes.dlsym(program, "prctl"), (option, argument, 0, 0, 0)))
+
+
+def journal_send(*fields: str) -> None:
+    """One journal entry of `NAME=value` fields, as by `systemd.journal.sendv`. Raises ImportError without python-systemd."""
+    from systemd._journal import sendv
+
+    sendv(*fields)
+
+
+def notify(state: str) -> None:
+    """A message to the service manager, as by `systemd.daemon.notify`. Raises ImportError without python-systemd."""
+    from systemd._daemon import notify
+
+    notify(state)

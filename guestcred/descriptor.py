@@ -1,0 +1,45 @@
+"""What is asked of an open file: its bytes, up to a limit and by a deadline, and whether it is in memory."""
+
+from __future__ import annotations
+
+import os
+import time
+
+MEMORY = (b"tmpfs", b"ramfs")
+_PART = 1 << 20  # bytes of one read(2)
+
+
+def read_to_end(fd: int, limit: int, deadline: float | None = None) -> bytes | None:
+    """All bytes of `fd`, but of more than `limit` only enough to see that; a folder or such raises OSError.
+
+    None where `deadline` (seconds of the monotonic clock) came first: for pipes, which may have no end.
+    """
+    parts, size = [], 0
+    while size <= limit:
+        if deadline is not None and not _is_ready(fd, deadline):
+            return None
+        part = os.read(fd, _PART)
+        if not part:
+            break
+        parts.append(part)
+        size += len(part)
+    return b"".join(parts)
+
+
+def _is_ready(fd: int, deadline: float) -> bool:
+    import select
+
+    return bool(select.select([fd], [], [], max(0, deadline - time.monotonic()))[0])
+
+
+def is_in_memory(fd: int) -> bool:
+    """Whether the file or folder is on tmpfs or ramfs, so that no disk keeps what is written there."""
+    device = os.fstat(fd).st_dev
+    wanted = f"{os.major(device)}:{os.minor(device)}".encode()
+    # proc(5): ID, parent, major:minor, root, place, options, " - ", file system type, ...
+    with open("/proc/self/mountinfo", "rb", buffering=0) as file:
+        for line in file.readall().splitlines():
+            mount, _, kind = line.partition(b" - ")
+            if mount.split(b" ", 3)[2] == wanted and kind.split(b" ", 1)[0] in MEMORY:
+                return True
+    return False
