@@ -5,20 +5,26 @@ from __future__ import annotations
 import os
 import sys
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from guestcred.cli.view import View
+
 PR_SET_DUMPABLE = 4  # prctl(2)
 
 
-def plain_form(arguments: list[str]) -> tuple[str, str, str] | None:
-    """(command, root, format) of a plain `[--root DIR] check|apply [--format text|json]`, or None: click parses it."""
+def plain_form(arguments: list[str]) -> tuple[str, View] | None:
+    """The command and its view of a plain `[--root DIR] check|apply [--format text|json]`, or None: click parses it."""
+    from guestcred.cli.view import View
+
     match arguments:
         case ["check" | "apply" as command]:
-            return command, "/", "text"
+            return command, View()
         case ["check" | "apply" as command, "--format", "text" | "json" as form]:
-            return command, "/", form
+            return command, View(form=form)
         case ["--root", root, "check" | "apply" as command]:
-            return command, root, "text"
+            return command, View(root=root)
         case ["--root", root, "check" | "apply" as command, "--format", "text" | "json" as form]:
-            return command, root, form
+            return command, View(root=root, form=form)
     return None
 
 
@@ -34,16 +40,16 @@ def main() -> int:
             if plain is not None:
                 from guestcred.cli.commands import apply, check
 
-                command, root, form = plain
-                status = (check if command == "check" else apply)(root=root, form=form)
+                command, view = plain
+                status = check(view) if command == "check" else apply(view)
             else:
-                from guestcred.cli.options import run
+                from guestcred.cli.command_line import run
 
                 status = run(sys.argv[1:])
             sys.stdout.flush()
             return status
         except GuestcredError as error:
-            from guestcred.cli.commands import show_error
+            from guestcred.cli.view import show_error
 
             return show_error(error)
     except BrokenPipeError:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import ClassVar, TypeVar, dataclass_transform
+    from typing import ClassVar, Self, TypeVar, dataclass_transform
 
     _R = TypeVar("_R", bound="Record")
 else:
@@ -23,13 +23,14 @@ def _shown(value: object) -> str:
 
 @dataclass_transform(frozen_default=True, eq_default=True)
 class _RecordType(type):
-    """Makes a slot of every annotated field."""
+    """Makes a slot of every annotated field, and keeps what is assigned to it as its default."""
 
     def __new__(cls, name: str, bases: tuple[type, ...], namespace: dict[str, object]) -> _RecordType:
         annotations = namespace.get("__annotations__", {})
         assert isinstance(annotations, dict)
         fields = tuple(annotations)
-        namespace |= {"__slots__": fields, "__match_args__": fields}
+        defaults = {field: namespace.pop(field) for field in fields if field in namespace}
+        namespace |= {"__slots__": fields, "__match_args__": fields, "_defaults": defaults}
         return super().__new__(cls, name, bases, namespace)
 
 
@@ -42,15 +43,34 @@ class Record(metaclass=_RecordType):
 
     if TYPE_CHECKING:
         __match_args__: ClassVar[tuple[str, ...]]
+        _defaults: ClassVar[dict[str, object]]
 
     def __init__(self, *values: object, **named: object) -> None:
         fields = self.__match_args__
-        if named:
-            values += tuple(named.pop(name) for name in fields[len(values) :] if name in named)
-        if len(values) != len(fields) or named:
-            raise TypeError(f"{type(self).__name__} takes {', '.join(fields)}")
-        for field, value in zip(fields, values):
-            _set(self, field, value)
+        if values or len(named) != len(fields):
+            named = self._complete(values, named)
+        try:
+            for field in fields:
+                _set(self, field, named[field])
+        except KeyError:
+            raise self._wrong() from None
+
+    def _complete(self, values: tuple[object, ...], named: dict[str, object]) -> dict[str, object]:
+        """All fields by name: those given by their order, those given by name, and the defaults of the others."""
+        given = dict(zip(self.__match_args__, values))
+        if len(values) > len(self.__match_args__) or given.keys() & named.keys():
+            raise self._wrong()
+        given = {**self._defaults, **given, **named}
+        if len(given) != len(self.__match_args__):
+            raise self._wrong()
+        return given
+
+    def _wrong(self) -> TypeError:
+        return TypeError(f"{type(self).__name__} takes {', '.join(self.__match_args__)}")
+
+    def replace(self, **changed: object) -> Self:
+        """The same record with other values in these fields."""
+        return type(self)(**{**{field: getattr(self, field) for field in self.__match_args__}, **changed})
 
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError(f"{type(self).__name__} is frozen")
@@ -76,6 +96,7 @@ _set = object.__setattr__
 
 _TYPES: dict[str, tuple[type, ...]] = {
     "str": (str,),
+    "Setting": (str,),
     "bool": (bool,),
     "int": (int,),
     "int | None": (int, type(None)),

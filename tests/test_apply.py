@@ -18,6 +18,7 @@ from conftest import table_of
 
 from guestcred.apply import install, notify
 from guestcred.cli import commands
+from guestcred.cli.view import View
 from guestcred.errors import GuestcredError
 from guestcred.guest.credstores import rescue_mark
 
@@ -516,7 +517,7 @@ def test_a_run_that_does_not_end_is_not_waited_for(root: Path, monkeypatch: pyte
     held = os.open(root / "run/guestcred", os.O_RDONLY)
     fcntl.flock(held, fcntl.LOCK_EX)
     with pytest.raises(GuestcredError, match="another run has held") as caught:
-        commands.apply(root=str(root))
+        commands.apply(View(root=str(root)))
     os.close(held)
     assert caught.value.status == 1
 
@@ -525,7 +526,7 @@ def test_a_user_that_vanishes_between_plan_and_write(root: Path, monkeypatch: py
     put(root, "etc/guestcred/demo.toml", DEMO)
     monkeypatch.setattr(install, "find_user", lambda *_: None)
     with pytest.raises(GuestcredError, match=r"the user demo-svc-user .* has vanished") as caught:
-        commands.apply(root=str(root))
+        commands.apply(View(root=str(root)))
     assert caught.value.status == 1 and standing(root) == {}
 
 
@@ -646,7 +647,7 @@ def test_a_secret_whose_name_was_forgotten_is_not_told_the_journal(root: Path, m
     told: list[list[str]] = []
     monkeypatch.setattr(notify, "tell", lambda plan, _: told.extend(notify.entries(plan)))
     offer(root, {BARE: ""})
-    assert commands.apply(root=str(root)) == 1
+    assert commands.apply(View(root=str(root))) == 1
     assert "GUESTCRED_NAME=aHVu..." in told[0] and BARE[5:] not in str(told)
 
 
@@ -655,7 +656,7 @@ def test_the_journal_is_told_names_and_causes(root: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(notify, "tell", lambda plan, headline: told.append((notify.entries(plan), headline)))
     offer(root, {"KEY": SECRET, "OTHER": SECRET, "bad/name": SECRET})
     put(root, "run/credentials/@system/OTHER", "shadow")
-    assert commands.apply(root=str(root)) == 1
+    assert commands.apply(View(root=str(root))) == 1
     assert told == [
         (
             [

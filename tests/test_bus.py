@@ -14,6 +14,7 @@ from jeepney import HeaderFields, Message, Parser, new_error, new_method_return
 
 from guestcred.errors import GuestcredError
 from guestcred.systemd import bus
+from guestcred.systemd.bus import Manager
 
 SECRET = b"hunter2hunter2"
 LOADED = {"a.service": "/u/a", "b.socket": "/u/b", "c.target": "/u/c"}
@@ -27,6 +28,12 @@ PROPERTIES: dict[str, dict[str, tuple[str, Any]]] = {
         "MainPID": ("u", 7),
     },
     "/u/b": {},
+    "/org/freedesktop/systemd1": {
+        "Version": ("s", "257.13-1"),
+        "Virtualization": ("s", "kvm"),
+        "ConfidentialVirtualization": ("s", ""),
+        "Environment": ("as", ["SECRET=" + SECRET.decode()]),
+    },
     "/u/t": {
         "LoadCredential": ("a(ss)", [("id", "X")]),
         "Id": ("s", "t@x.service"),
@@ -140,6 +147,25 @@ def test_units_over_the_private_socket(listen: Listen) -> None:
     ]
     assert second.name == "b.socket" and not second.requests
     assert peer.asked == ["ListUnits", "GetAll", "GetAll", "GetAll"]
+
+
+def test_what_pid_1_says_of_itself(listen: Listen) -> None:
+    peer = listen("PRIVATE", manager)
+    assert bus.read_manager() == Manager("257.13-1", "kvm", "")
+    assert peer.asked == ["GetAll"]
+
+
+@pytest.mark.parametrize("found", [{}, {"Version": ("u", 257)}, {"Version": ("s", "257"), "Virtualization": ("u", 1)}])
+def test_a_manager_of_another_kind(listen: Listen, found: dict[str, tuple[str, Any]]) -> None:
+    listen("PRIVATE", lambda message: new_method_return(message, "a{sv}", (found,)))
+    with pytest.raises(GuestcredError, match="cannot ask PID 1 what it is"):
+        bus.read_manager()
+
+
+def test_systemd_before_254_does_not_say_whether_the_vm_is_confidential(listen: Listen) -> None:
+    found = {"Version": ("s", "252.39-1~deb12u1"), "Virtualization": ("s", "")}
+    listen("PRIVATE", lambda message: new_method_return(message, "a{sv}", (found,)))
+    assert bus.read_manager() == Manager("252.39-1~deb12u1", "", None)
 
 
 def test_the_bus_is_greeted_first(listen: Listen) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import itertools
 import json
 import os
 import subprocess
@@ -13,6 +15,9 @@ from conftest import CAPTURES, REFERENCE, Build, table_of
 from vm.fixtures import expected
 
 from guestcred.__main__ import plain_form
+from guestcred.cli import commands
+from guestcred.cli.command_line import run as run_click
+from guestcred.cli.view import View
 from guestcred.smbios.layout import build_structure
 
 KEY = b"io.systemd.credential:KEY=hunter2hunter2"
@@ -546,17 +551,31 @@ def test_structures_may_share_a_handle(tree: Build) -> None:
     assert "entries/11-1/raw, bytes 7 to 45" in run("--root", root, "why", "B")
 
 
-def test_the_plain_form_is_only_a_short_cut() -> None:
-    assert plain_form(["--root", "x", "check", "--format", "json"]) == ("check", "x", "json")
-    for arguments in (
-        ["check", "--help"],
-        ["check", "--require", "A"],
-        ["--root"],
-        ["--root", "x"],
-        ["apply", "--dry-run"],
-        [],
-    ):
-        assert plain_form(arguments) is None
+WORDS = ["--root", "x", "--format", "json", "text", "xml", "--systemd", "257", "--help", "--dry-run", "--require", "A"]
+
+
+def test_the_plain_form_is_what_click_makes_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every form of `check` and `apply` of up to two words before and after the command: the same, or left to click."""
+    called: list[tuple[str, View, dict[str, object]]] = []
+
+    def record(name: str, view: View, **rest: object) -> int:
+        called.append((name, view, rest))
+        return 0
+
+    for name in ("check", "apply"):
+        monkeypatch.setattr(commands, name, functools.partial(record, name))
+    sides = [words for length in range(3) for words in itertools.product(WORDS, repeat=length)]
+    plain = 0
+    for name, before, after in itertools.product(("check", "apply"), sides, sides):
+        arguments = [*before, name, *after]
+        found = plain_form(arguments)
+        if found is None:
+            continue
+        called.clear()
+        assert run_click(arguments) == 0
+        assert called == [(*found, {"require": ()} if name == "check" else {"dry_run": False})], arguments
+        plain += 1
+    assert plain == 2 * (1 + len(WORDS)) * 3  # no root or one of any name, and no form, text or JSON
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,11 @@ from conftest import Build
 
 from guestcred.errors import GuestcredError
 from guestcred.guest.cmdline import parse_cmdline
-from guestcred.guest.facts import read_facts
+from guestcred.guest.facts import Facts, read_facts, read_systemd
 from guestcred.guest.rootfs import FILE_MAX, Tree
 from guestcred.guest.snapshot import FW_CFG, read_guest
+from guestcred.systemd import bus
+from guestcred.systemd.bus import Manager
 from guestcred.systemd.search_path import SYSTEM
 
 
@@ -47,35 +49,45 @@ ANSWERS = {"container": "none", "cvm": "none", "vm": "kvm"}
 
 
 @pytest.mark.parametrize(
-    ("answers", "show", "expected"),
+    ("answer", "expected"),
     [
-        (ANSWERS, "echo", (None, None, [])),
-        (ANSWERS, "exit 1", (None, None, [])),  # no PID 1 of systemd's to ask
-        (ANSWERS, "echo sev-snp", (None, "sev-snp", [])),
-        (ANSWERS | {"cvm": "tdx"}, "echo", (None, "tdx", [])),
-        (ANSWERS | {"container": "lxc"}, "echo", ("lxc", None, [])),
-        ({"container": "none", "vm": "kvm"}, "echo", (None, None, [])),  # as on systemd 252
-        ({"container": "none", "vm": "kvm"}, "exit 1", (None, None, ["confidential"])),
-        ({"cvm": "none", "vm": "kvm"}, "echo", (None, None, ["container"])),
-        (None, None, (None, None, ["confidential", "container"])),
+        (Manager("257.13-1", "kvm", ""), Facts(virtualization="kvm")),
+        (Manager("257.13-1", "kvm", "sev-snp"), Facts(virtualization="kvm", confidential="sev-snp")),
+        (Manager("252.39-1~deb12u1", "qemu", None), Facts(virtualization="qemu")),
+        (Manager("257", "systemd-nspawn", ""), Facts(container="systemd-nspawn")),
+        (Manager("257", "container-other", ""), Facts(container="container-other")),
+        (Manager("257", "", ""), Facts()),
+        (None, Facts(unasked=frozenset({"container", "confidential"}))),
     ],
 )
-def test_a_no_is_told_from_no_answer(
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    answers: dict[str, str] | None,
-    show: str | None,
-    expected: tuple[str | None, str | None, list[str]],
-) -> None:
-    monkeypatch.setattr("guestcred.guest.PROGRAMS", ("/nonexistent", str(tmp_path)))
-    if answers is not None:
-        cases = "".join(f"--{key}) echo {word}; exit {int(word == 'none')};;\n" for key, word in answers.items())
-        for name, text in (("systemd-detect-virt", f"case $1 in\n{cases}*) exit 1;;\nesac"), ("systemctl", show)):
-            (tmp_path / name).write_text(f"#!/bin/sh\n{text}\n")
-            (tmp_path / name).chmod(0o755)
+def test_a_no_is_told_from_no_answer(monkeypatch: pytest.MonkeyPatch, answer: Manager | None, expected: Facts) -> None:
+    def read_manager() -> Manager:
+        if answer is None:
+            raise GuestcredError("cannot ask PID 1")
+        return answer
+
+    monkeypatch.setattr(bus, "read_manager", read_manager)
     facts = read_facts("/")
-    assert (facts.container, facts.confidential, sorted(facts.unasked)) == expected
-    assert facts.virtualization == (None if answers is None else "kvm")
+    assert facts == expected.replace(kernel=os.uname().release, earlier_stage=facts.earlier_stage)
+
+
+@pytest.mark.parametrize(
+    ("version", "major"),
+    [
+        ("257.13-1", 257),
+        ("252.39-1~deb12u1", 252),
+        ("257~rc2", 257),
+        ("systemd 262 (262-1)", 262),
+        ("", None),
+        ("v", None),
+    ],
+)
+def test_versions_of_systemd(tree: Build, monkeypatch: pytest.MonkeyPatch, version: str, major: int | None) -> None:
+    assert read_systemd(Tree(str(tree(systemd=version)))) == major
+    monkeypatch.setattr(bus, "read_manager", lambda: Manager(version, "", ""))
+    live = Tree(str(tree(root="live")))
+    live.live = True
+    assert read_systemd(live) == major
 
 
 def test_fw_cfg_stands_behind_links_as_the_kernel_makes_them(tree: Build) -> None:
@@ -162,7 +174,7 @@ def test_a_live_guest_without_a_table(tmp_path: Path, monkeypatch: pytest.Monkey
     (tmp_path / made).mkdir(parents=True)
     live = Tree(str(tmp_path))
     live.live = True
-    monkeypatch.setattr("guestcred.guest.Tree", lambda _: live)
+    monkeypatch.setattr("guestcred.guest.snapshot.Tree", lambda _: live)
     with pytest.raises(GuestcredError, match="there is no DMI table") as caught:
         read_guest("/")
     assert hint in caught.value.hints[0]

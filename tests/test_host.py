@@ -17,8 +17,10 @@ from typing import Any
 import pytest
 from qemu import Machine, machine
 
+from guestcred import descriptor
 from guestcred.errors import GuestcredError
-from guestcred.host import encode, prepare, secret, tmpfs
+from guestcred.host import encode, prepare, secret
+from guestcred.host.tmpfs import private_folder
 from guestcred.record import Record
 from guestcred.smbios.walk import parse
 from guestcred.systemd.offered import judge
@@ -140,10 +142,10 @@ def test_a_private_folder_is_new_and_in_memory(
     assert "file exists" in error(*arguments, "--folder", folder, credentials=credentials, status=1)
     assert "no folder for them" in error(*arguments, credentials=credentials, status=2)
     assert "--folder is for qemu" in error("encode", "--for", "json", "--folder", folder, status=2)
-    monkeypatch.setattr(tmpfs, "MEMORY_BACKED", {})
+    monkeypatch.setattr(descriptor, "MEMORY", ())
     with (
         pytest.raises(GuestcredError, match="is on a disk, where secrets would remain"),
-        tmpfs.private_folder(str(tmp_path / "new"), {"000": SECRET}),
+        private_folder(str(tmp_path / "new"), {"000": SECRET}),
     ):
         pass
     assert not (tmp_path / "new").exists()
@@ -213,7 +215,7 @@ def test_nothing_is_left_in_the_folder_where_writing_fails(folder: Path, monkeyp
     monkeypatch.setattr(os, "open", full)
     with (
         pytest.raises(GuestcredError, match="no space left on device"),
-        tmpfs.private_folder(str(folder / "new"), {"000": SECRET, "001": SECRET}),
+        private_folder(str(folder / "new"), {"000": SECRET, "001": SECRET}),
     ):
         pass
     assert list(folder.iterdir()) == []

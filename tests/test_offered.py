@@ -7,7 +7,7 @@ from conftest import table_of
 
 from guestcred.smbios.layout import build_structure
 from guestcred.smbios.walk import parse
-from guestcred.systemd.offered import Accepted, Rejected, Unrelated, Verdict, judge
+from guestcred.systemd.offered import Accepted, Place, Rejected, Unrelated, Verdict, judge
 
 MIB = 1 << 20
 
@@ -22,13 +22,13 @@ def reasons(verdicts: tuple[Verdict, ...]) -> list[str | None]:
 
 def test_the_first_equals_splits() -> None:
     (one,) = judged(b"io.systemd.credential:A=b=c=")
-    assert one == Accepted("A", "text", b"b=c=", 0x0E00, 1, 0)
+    assert one == Accepted(name="A", encoding="text", value=b"b=c=", place=Place(0x0E00, 1, 0))
 
 
 def test_a_value_may_be_empty() -> None:
     assert judged(b"io.systemd.credential:A=", b"io.systemd.credential.binary:B=") == (
-        Accepted("A", "text", b"", 0x0E00, 1, 0),
-        Accepted("B", "binary", b"", 0x0E00, 2, 0),
+        Accepted(name="A", encoding="text", value=b"", place=Place(0x0E00, 1, 0)),
+        Accepted(name="B", encoding="binary", value=b"", place=Place(0x0E00, 2, 0)),
     )
 
 

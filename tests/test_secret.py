@@ -76,7 +76,7 @@ def test_a_file_that_tells_no_size() -> None:
 
 def test_standard_input_of_which_something_was_read(tmp_path: Path) -> None:
     (tmp_path / "key").write_bytes(VALUE)
-    code = "from guestcred.secret import read_secrets; import os; os.read(0, 3); read_secrets(['KEY=-'])"
+    code = "from guestcred.host.secret import read_secrets; import os; os.read(0, 3); read_secrets(['KEY=-'])"
     with open(tmp_path / "key") as file:
         done = subprocess.run([sys.executable, "-c", code], stdin=file, capture_output=True, text=True, check=False)
     assert "KEY from standard input: something has read the front of it already" in done.stderr

@@ -12,22 +12,22 @@ from test_capture import survivors
 from test_cli import SECRET, run
 
 from guestcred.guest.deliveries import Consumer, Delivered
-from guestcred.systemd.requests import Request, Unit
+from guestcred.systemd.requests import IMPORT, LOAD, LOAD_ENCRYPTED, SET, Request, Unit
 
 KEY = b"io.systemd.credential:KEY=" + SECRET
 
 
 def load(identifier: str, source: str, encrypted: bool = False) -> Request:
-    setting = "LoadCredentialEncrypted" if encrypted else "LoadCredential"
-    return Request(setting, identifier, source, source.startswith("/"), None)
+    setting = LOAD_ENCRYPTED if encrypted else LOAD
+    return Request(setting=setting, id=identifier, source=source, required=source.startswith("/"))
 
 
 def imports(pattern: str, prefix: str = "") -> Request:
-    return Request("ImportCredential", prefix, pattern, False, None)
+    return Request(setting=IMPORT, id=prefix, source=pattern)
 
 
 def default(identifier: str, size: int = 2) -> Request:
-    return Request("SetCredential", identifier, "", False, size)
+    return Request(setting=SET, id=identifier, size=size)
 
 
 def given(name: str, size: int = 14, readable: bool | None = True) -> Delivered:

@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 from conftest import Build
 
-from guestcred.guest.credstores import candidates, imported_names
 from guestcred.guest.rootfs import Tree
+from guestcred.guest.sources import Sources
 from guestcred.guest.users import User, find_user
-from guestcred.systemd.search_path import glob_matches, split_load
+from guestcred.systemd.requests import Request
+from guestcred.systemd.search_path import SEARCH_PATH, glob_matches, split_load
 
 
 @pytest.mark.parametrize(
@@ -32,10 +33,38 @@ def test_the_first_place_wins_and_the_rest_is_told(tree: Build) -> None:
         (root / folder).mkdir(parents=True)
         (root / folder / "A").write_bytes(b"2")
     (root / "usr/lib/credstore/B").write_bytes(b"3")
-    at = Tree(str(root))
-    assert candidates(at, "A") == ("run/credentials/@system/A", "etc/credstore/A", "usr/lib/credstore/A")
-    assert candidates(at, "B") == ("usr/lib/credstore/B",) and candidates(at, "C") == ()
-    assert imported_names(at, "*") == ("A", "B")
+    found = {
+        name: Sources(Tree(str(root))).resolve(Request(setting="LoadCredential", id="x", source=name), SEARCH_PATH)
+        for name in "ABC"
+    }
+    assert [[(one.id, one.paths, one.size) for one in found[name]] for name in "ABC"] == [
+        [("x", ("run/credentials/@system/A", "etc/credstore/A", "usr/lib/credstore/A"), 1)],
+        [("x", ("usr/lib/credstore/B",), 1)],
+        [("x", (), None)],
+    ]
+
+
+def test_what_is_planned_counts_as_if_it_were_there(tree: Build) -> None:
+    root = tree([], {"A": b"1"}, files={"run/credstore/GOES": b"old", "usr/lib/credstore/GOES": b"lib"})
+    sources = Sources(Tree(str(root)), planned={"NEW": b"new", "GOES": None})
+    found = sources.resolve(Request(setting="ImportCredential", source="*"), SEARCH_PATH)
+    assert [(one.name, sources.value(one)) for one in found] == [
+        ("A", ("run/credentials/@system/A", b"1")),
+        ("GOES", ("usr/lib/credstore/GOES", b"lib")),
+        ("NEW", ("run/credstore/NEW", b"new")),
+    ]
+
+
+def test_a_pattern_may_pass_over_what_is_no_file(tree: Build) -> None:
+    root = tree(
+        [], {"A": b"1"}, files={"etc/credstore/A/in": b"x", "etc/credstore/B/in": b"x", "usr/lib/credstore/B": b"2"}
+    )
+    (root / "run/credentials/@system/A").unlink()
+    pattern = Request(setting="ImportCredential", source="*")
+    everything = Sources(Tree(str(root))).resolve(pattern, SEARCH_PATH)
+    files = Sources(Tree(str(root))).resolve(pattern, SEARCH_PATH, only_files=True)
+    assert [one.paths for one in everything] == [("etc/credstore/A",), ("etc/credstore/B", "usr/lib/credstore/B")]
+    assert [one.paths for one in files] == [("usr/lib/credstore/B",)]
 
 
 def test_users_below_a_root(tmp_path: Path) -> None:

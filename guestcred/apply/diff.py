@@ -6,7 +6,8 @@ import os
 import stat
 
 from guestcred.apply.dirfd import Folder
-from guestcred.apply.plan import Directory, Plan
+from guestcred.apply.plan import Directory
+from guestcred.apply.wanted import Wanted
 from guestcred.c_modules import compare_digest
 from guestcred.guest.credstores import is_rescued
 from guestcred.record import Record
@@ -19,49 +20,49 @@ FOREIGN = "guestcred did not put it there"
 GENERATION_MODE, FOLDER_MODE, FILE_MODE, REPORT_MODE = 0o711, 0o500, 0o400, 0o444
 
 
-class Wanted(Record):
-    """The plan, the values that it names by place, and the report that stays."""
-
-    plan: Plan
-    values: dict[str, bytes]
-    report: bytes
-
-
 class Changes(Record):
     """What a run has to do, by name.
 
-    `rescue` is to be written to run/credstore, `replace` over an older one of ours, `retract` to be removed there.
+    `rescue` is to be written to run/credstore, `renew` over an older one of ours, `retract` to be removed there.
     `generation` is the one to write, or None where the current one is as wanted; `links` are to be made to it,
     `dropped` ones to be removed, and `leftovers` are what a killed run left.
     """
 
-    rescue: tuple[str, ...]
-    replace: tuple[str, ...]
-    retract: tuple[str, ...]
-    generation: str | None
-    links: tuple[str, ...]
-    dropped: tuple[str, ...]
-    leftovers: tuple[str, ...]
+    rescue: tuple[str, ...] = ()
+    renew: tuple[str, ...] = ()
+    retract: tuple[str, ...] = ()
+    generation: str | None = None
+    links: tuple[str, ...] = ()
+    dropped: tuple[str, ...] = ()
+    leftovers: tuple[str, ...] = ()
 
     @property
     def any(self) -> bool:
         """Whether there is anything to do."""
-        return self != Changes((), (), (), None, (), (), ())
+        return self != Changes()
 
 
 def find_changes(home: Folder | None, store: Folder | None, wanted: Wanted) -> Changes:
     """Compare what is wanted with what is in run/guestcred and run/credstore; None for a folder that does not exist."""
-    rescue, replace, retract = _rescues(store, wanted)
+    rescue, renew, retract = _rescues(store, wanted)
     links, dropped = _links(home, wanted)
     generation, leftovers = _generation(home, wanted)
-    return Changes(rescue, replace, retract, generation, links, dropped, leftovers)
+    return Changes(
+        rescue=rescue,
+        renew=renew,
+        retract=retract,
+        generation=generation,
+        links=links,
+        dropped=dropped,
+        leftovers=leftovers,
+    )
 
 
 def _rescues(store: Folder | None, wanted: Wanted) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
     values = {file.name: wanted.values[file.place] for file in wanted.plan.rescues}
     if store is None:
         return tuple(values), (), ()
-    rescue, replace = [], []
+    rescue, renew = [], []
     for name, value in values.items():
         status = store.status(name)
         if status is None:
@@ -69,10 +70,10 @@ def _rescues(store: Folder | None, wanted: Wanted) -> tuple[tuple[str, ...], tup
         elif not _holds(store, name, value, (os.geteuid(), os.getegid(), FILE_MODE)):
             if not is_rescued(name, status):
                 raise store.refused(name, FOREIGN)
-            replace.append(name)
+            renew.append(name)
     others = ((name, store.status(name)) for name in store.names() if name not in values)
     retract = tuple(name for name, status in others if status is not None and is_rescued(name, status))
-    return tuple(rescue), tuple(replace), retract
+    return tuple(rescue), tuple(renew), retract
 
 
 def _links(home: Folder | None, wanted: Wanted) -> tuple[tuple[str, ...], tuple[str, ...]]:

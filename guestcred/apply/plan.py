@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from guestcred.apply.resolve import Source
 from guestcred.diagnose.compare import Comparison, Credential
-from guestcred.diagnose.findings import STATUS_SENTENCES, Finding, loss, refusals
+from guestcred.diagnose.findings import LOSSES, Finding, loss, refusals
 from guestcred.errors import FINDINGS, GuestcredError
 from guestcred.guest.config import Service
 from guestcred.guest.users import User
@@ -16,8 +15,11 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from guestcred.diagnose.causes import Cause
+    from guestcred.diagnose.findings import Loss
+
 # where systemd takes nothing because somebody decided so, guestcred does not overrule it
-DECISIONS = {"container", "confidential-vm", "import-disabled"}
+DECISIONS: frozenset[Cause] = frozenset({"container", "confidential-vm", "import-disabled"})
 
 
 class File(Record):
@@ -38,13 +40,12 @@ class Directory(Record):
     skipped: tuple[str, ...]
 
 
-class Left(Record):
-    """What `apply` cannot mend: the credentials it is about, their status and cause, and the finding in words."""
+class Delivery(Record):
+    """What a service is to get: each id that has a source, with the place of that and its size in bytes."""
 
-    names: tuple[str, ...]
-    status: str
-    cause: str | None
-    finding: Finding
+    service: Service
+    user: User
+    found: dict[str, tuple[str, int]]
 
 
 class Plan(Record):
@@ -57,7 +58,7 @@ class Plan(Record):
     rescues: tuple[File, ...]
     present: tuple[File, ...]
     directories: tuple[Directory, ...]
-    left: tuple[Left, ...]
+    left: tuple[Finding, ...]
 
     @property
     def verdict(self) -> str:
@@ -65,46 +66,46 @@ class Plan(Record):
         return "findings" if self.left else "mended" if self.rescues or self.present else "agrees"
 
 
-def plan_rescues(
-    comparison: Comparison, others: dict[str, tuple[str, bool]], undecided: bool
-) -> tuple[tuple[File, ...], tuple[File, ...], tuple[Left, ...]]:
-    """Which missing credentials go to run/credstore, which are there already, and all findings that this does not mend.
+class Rescues(Record):
+    """Of the missing credentials: those that go to run/credstore, those that are there already, and what is left to fix."""
+
+    made: tuple[File, ...]
+    present: tuple[File, ...]
+    left: tuple[Finding, ...]
+
+
+def plan_rescues(comparison: Comparison, others: dict[str, tuple[str, bool]], undecided: bool) -> Rescues:
+    """Which missing credentials are rescued.
 
     `others` has the path of another's file in the way of one, and whether it holds the same bytes; `undecided` says
     that systemd's refusal may be a decision, and that it could not be asked.
     """
-    rescues: list[File] = []
+    made: list[File] = []
     present: list[File] = []
     blocked = {name: path for name, (path, same) in others.items() if not same}
-    lost: dict[tuple[str, str, str], list[str]] = {}
+    lost: dict[tuple[Loss, Cause, str], list[str]] = {}
     for one in comparison.credentials:
-        if one.status not in STATUS_SENTENCES:
+        if one.loss is None:
             continue
-        cause = one.cause or "unknown"
-        if undecided and one.status == "missing" and cause not in DECISIONS:
+        cause: Cause = one.cause or "unknown"
+        if undecided and one.loss == "missing" and cause not in DECISIONS:
             cause = "undecided"
         why_not = _why_not(one, cause, comparison.fronts, blocked)
-        if why_not is None and one.name in others:
+        if why_not is not None:
+            lost.setdefault((one.loss, cause, why_not), []).append(one.shown)
+        elif one.name in others:
             present.append(File(one.name, one.size, others[one.name][0]))
-        elif why_not is None:
-            rescues.append(File(one.name, one.size, f"{RESCUE}/{one.name}"))
         else:
-            lost.setdefault((one.status, cause, why_not), []).append(one.shown)
-    left = [_left(names, *key) for key, names in lost.items()]
-    for refused in refusals(comparison.rejected):
-        mine = (refused.code, refused.hint)
-        names = tuple(one.name for one in comparison.rejected if one.name and (one.reason, one.hint or "") == mine)
-        left.append(Left(names, "rejected", refused.code, refused))
-    told = {one.finding for one in left} | {
-        finding for finding in comparison.findings if finding.code in STATUS_SENTENCES
-    }
-    left += [Left((), finding.code, None, finding) for finding in comparison.findings if finding not in told]
-    return tuple(rescues), tuple(present), tuple(left)
+            made.append(File(one.name, one.size, f"{RESCUE}/{one.name}"))
+    left = [loss(status, cause, names, why_not) for (status, cause, why_not), names in lost.items()]
+    left += refusals(comparison.rejected)
+    left += [one for one in comparison.findings if one not in left and one.code not in LOSSES]
+    return Rescues(tuple(made), tuple(present), tuple(left))
 
 
-def _why_not(one: Credential, cause: str, fronts: frozenset[str], blocked: dict[str, str]) -> str | None:
+def _why_not(one: Credential, cause: Cause, fronts: frozenset[str], blocked: dict[str, str]) -> str | None:
     """Why a lost credential is not rescued, in words for its finding; None where it is."""
-    if one.status != "missing":
+    if one.loss != "missing":
         return "what was imported is not written over"
     if cause in DECISIONS:
         return "that is a decision, and guestcred does not overrule it"
@@ -121,24 +122,17 @@ def _why_not(one: Credential, cause: str, fronts: frozenset[str], blocked: dict[
     return None
 
 
-def _left(names: list[str], status: str, cause: str, why_not: str) -> Left:
-    told = loss(status, cause, names)
-    return Left(tuple(names), status, cause, Finding(told.code, f"{told.message}; not rescued: {why_not}", told.hint))
-
-
-def plan_directories(
-    wanted: list[tuple[Service, User, tuple[Source, ...]]], shown: Callable[[str], str]
-) -> tuple[Directory, ...]:
+def plan_directories(deliveries: list[Delivery], shown: Callable[[str], str]) -> tuple[Directory, ...]:
     """The services' directories. Raises one GuestcredError for all that is required and has no source.
 
     `shown` makes a path below the root one that a person would type.
     """
     missing: list[str] = []
     names: list[str] = []
-    for service, _, sources in wanted:
-        found = {source.id for source in sources}
+    for one in deliveries:
+        service = one.service
         for identifier in service.required:
-            if identifier not in found:
+            if identifier not in one.found:
                 missing.append(f"{identifier} ({service.unit}, {shown(service.path)})")
                 names.append(dict(service.load).get(identifier, identifier))
     if missing:
@@ -148,18 +142,22 @@ def plan_directories(
             f"make the file {shown(names[0][1:])}" if names[0][0] == "/" else f"follow it: guestcred why {names[0]}",
             status=FINDINGS,
         )
-    return tuple(_directory(service, user, sources) for service, user, sources in wanted)
+    return tuple(map(_directory, deliveries))
 
 
-def _directory(service: Service, user: User, sources: tuple[Source, ...]) -> Directory:
-    sizes = [len(source.value) for source in sources]
+def _directory(delivery: Delivery) -> Directory:
+    service, found = delivery.service, delivery.found
+    sizes = [size for _, size in found.values()]
     if max(sizes, default=0) > SIZE_MAX or sum(sizes) > TOTAL_SIZE_MAX:
         # CREDENTIAL_SIZE_MAX and CREDENTIALS_TOTAL_SIZE_MAX in systemd src/shared/creds-util.h
         raise GuestcredError(f"the credentials of {service.unit} are larger than 1 MiB", status=FINDINGS)
-    files = tuple(File(source.id, len(source.value), source.place) for source in sources)
-    found = {source.id for source in sources}
-    skipped = dict.fromkeys(identifier for identifier, _ in service.load if identifier not in found)
-    return Directory(service.unit, user.name, user.uid, files, tuple(skipped))
+    return Directory(
+        unit=service.unit,
+        user=delivery.user.name,
+        uid=delivery.user.uid,
+        files=tuple(File(identifier, size, place) for identifier, (place, size) in found.items()),
+        skipped=tuple(dict.fromkeys(identifier for identifier, _ in service.load if identifier not in found)),
+    )
 
 
 def unknown_user(service: Service, path: str) -> GuestcredError:

@@ -14,10 +14,12 @@ from types import FrameType
 from guestcred.errors import FINDINGS, USAGE, GuestcredError
 from guestcred.host import hypervisors
 from guestcred.host.encode import check_limits, fits
-from guestcred.host.launch import boot_cloud_hypervisor, exec_qemu
+from guestcred.host.launch import boot_vm
 from guestcred.host.prepare import Request, prepare, takes_stdin
+from guestcred.host.qemu import exec_qemu
 from guestcred.host.secret import STDIN, Secret
 from guestcred.host.tmpfs import private_folder
+from guestcred.host.vmm_api import Vmm
 from guestcred.show.capacity import capacity_json, capacity_text
 
 
@@ -135,5 +137,5 @@ def run_launch(
         exec_qemu(texts, command)
     names = [one.name for one in prepared.encoded]
     with _undone_when_ended():
-        boot_cloud_hypervisor(api_socket, prepared.document, names, texts, timeout)
+        boot_vm(Vmm(api_socket, timeout), prepared.document, names, texts)
     return 0

@@ -2,7 +2,28 @@
 
 from __future__ import annotations
 
-CAUSES = {
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Literal
+
+    Cause = Literal[
+        "dmi-sysfs-absent",
+        "import-disabled",
+        "confidential-vm",
+        "container",
+        "earlier-stage",
+        "systemd-too-old",
+        "cut-read",
+        "cut-by-kernel",
+        "store-full",
+        "shadowed-by-fw-cfg",
+        "lost-at-switch-root",
+        "unreadable",
+        "undecided",
+        "unknown",
+    ]
+
+CAUSES: dict[Cause, tuple[str, str]] = {
     "dmi-sysfs-absent": (
         "PID 1 reads SMBIOS through /sys/firmware/dmi/entries, and the kernel has no dmi-sysfs there",
         "build the kernel with CONFIG_DMI_SYSFS=y, or put the module dmi-sysfs into the initrd and load it before systemd",

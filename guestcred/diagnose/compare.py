@@ -7,34 +7,47 @@ from itertools import pairwise
 from guestcred.c_modules import compare_digest
 from guestcred.diagnose.causes import CAUSES
 from guestcred.diagnose.evidence import Evidence, cut_offset, is_cut_off
-from guestcred.diagnose.findings import STATUS_SENTENCES, Finding, loss, refusals
+from guestcred.diagnose.findings import Finding, loss, refusals
 from guestcred.diagnose.warnings import length_cut_finding, suspicions, table_warnings, trailing_warning
 from guestcred.guest.snapshot import Guest, other_sources
 from guestcred.record import Record
 from guestcred.smbios.walk import Table
-from guestcred.systemd.offered import Accepted, Rejected, Unrelated, Verdict
+from guestcred.systemd.offered import Accepted, Place, Rejected, Unrelated, Verdict
 from guestcred.systemd.rules import shown_name
 from guestcred.systemd.search_path import SYSTEM
 from guestcred.text import visible
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Literal
+
+    from guestcred.diagnose.causes import Cause
+    from guestcred.diagnose.findings import Loss
+    from guestcred.guest.snapshot import Origin
     from guestcred.smbios.layout import EntryPoint
+
+    Status = Literal["imported", "foreign", Loss]
 
 
 class Credential(Record):
-    """One credential's verdict; `size` in bytes of what was imported, else of what was offered; the place is None if not from SMBIOS.
+    """One credential's verdict; `size` in bytes of what was imported, else of what was offered.
 
-    `name` is raw, as the file is called; `shown` is what people and programs get to see.
+    `name` is raw, as the file is called; `shown` is what people and programs get to see. `place` is None for a foreign
+    one, whose `origin` is None where it cannot be seen; what was lost has its `loss` and the `cause` of that.
     """
 
     name: str
-    status: str
-    size: int
-    handle: int | None
-    index: int | None
-    cause: str | None
     shown: str
+    size: int
+    place: Place | None = None
+    loss: Loss | None = None
+    cause: Cause | None = None
+    origin: Origin | None = None
+
+    @property
+    def status(self) -> Status:
+        """Its loss in one word; "imported" or "foreign" where there is none."""
+        return self.loss or ("imported" if self.place else "foreign")
 
 
 class Comparison(Record):
@@ -83,22 +96,25 @@ def compare(
     system = guest.system or {}
     accepted = [verdict for verdict in offered if isinstance(verdict, Accepted)]
     cut = cut_offset(table, point.table_length if point else None)
-    fronts = frozenset(one.name for one in accepted if is_cut_off(one.handle, one.index, table, cut))
+    fronts = frozenset(one.name for one in accepted if is_cut_off(one.place, table, cut))
     credentials = []
     for one in accepted:
         imported = system.get(one.name)
-        status, cause = "imported", None
+        lost: Loss | None = None
+        cause: Cause | None = None
         if imported is None:
-            status, cause = "missing", evidence.missing(one)
+            lost, cause = "missing", evidence.missing(one)
         elif not compare_digest(imported, one.value):
-            status, cause = evidence.differing(one, imported)
+            lost, cause = evidence.differing(one, imported)
         elif cut is not None and one.name in fronts:
-            status, cause = "truncated", "cut-by-kernel"
+            lost, cause = "truncated", "cut-by-kernel"
         size = len(one.value if imported is None else imported)
-        credentials.append(Credential(one.name, status, size, one.handle, one.index, cause, one.shown))
+        credentials.append(
+            Credential(name=one.name, shown=one.shown, size=size, place=one.place, loss=lost, cause=cause)
+        )
     for name in sorted(system.keys() - {one.name for one in accepted}):
-        source = evidence.source(name, system[name]) or "unknown"
-        credentials.append(Credential(name, "foreign", len(system[name]), None, None, source, shown_name(name)))
+        origin = evidence.source(name, system[name])
+        credentials.append(Credential(name=name, shown=shown_name(name), size=len(system[name]), origin=origin))
     rejected = tuple(verdict for verdict in offered if isinstance(verdict, Rejected))
     cut_off = length_cut_finding(table, point) if cut is not None and point else None
     findings = [
@@ -111,19 +127,23 @@ def compare(
     told = {name for one in credentials for name in (one.name, one.shown)}
     findings += _required([name for name in require if name not in told], guest, offered, evidence, cut_off)
     warnings = [] if cut_off else table_warnings(table, point)
-    if (
-        point is None
-        and table.trailing
-        and any(one.cause == "unknown" for one in credentials if one.status == "foreign")
-    ):
+    if point is None and table.trailing and any(one.place is None and one.origin is None for one in credentials):
         warnings.append(trailing_warning(table))
     doubts = {}
     for verdict, after in pairwise((*offered, None)):
         if isinstance(verdict, Accepted):
-            rest = None if after and is_cut_off(after.handle, after.index, table, cut) else after
+            rest = None if after and is_cut_off(after.place, table, cut) else after
             doubts[verdict.name] = tuple(suspicions(verdict, rest))
             warnings += doubts[verdict.name]
-    return Comparison(guest.systemd, tuple(credentials), rejected, tuple(findings), tuple(warnings), doubts, fronts)
+    return Comparison(
+        systemd=guest.systemd,
+        credentials=tuple(credentials),
+        rejected=rejected,
+        findings=tuple(findings),
+        warnings=tuple(warnings),
+        doubts=doubts,
+        fronts=fronts,
+    )
 
 
 def _required(
@@ -137,8 +157,8 @@ def _required(
     findings = []
     for known in (look_up(name, offered, guest) for name in absent):
         if not known.rejected:
-            _, clause, mend = absence(known, evidence, cut_off.message if cut_off else None)
-            findings.append(Finding("required", f"{known.shown} is required, and {clause}", mend))
+            _, clause, fix = absence(known, evidence, cut_off.message if cut_off else None)
+            findings.append(Finding("required", f"{known.shown} is required, and {clause}", fix))
     return findings
 
 
@@ -146,9 +166,9 @@ def _unreadable(guest: Guest, credentials: list[Credential]) -> list[Finding]:
     """A finding for what stands in place of a credential and is no file, where no loss tells of it."""
     told = {f"{SYSTEM}/{one.name}" for one in credentials}
     at = visible(guest.root.rstrip("/") + "/")
-    mend = CAUSES["unreadable"][1]
+    fix = CAUSES["unreadable"][1]
     return [
-        Finding("unreadable", f"{at}{visible(path)} cannot be read: {reason}", mend)
+        Finding("unreadable", f"{at}{visible(path)} cannot be read: {reason}", fix)
         for path, reason in guest.unreadable.items()
         if path not in told
     ]
@@ -156,12 +176,12 @@ def _unreadable(guest: Guest, credentials: list[Credential]) -> list[Finding]:
 
 def _losses(credentials: list[Credential]) -> list[Finding]:
     """A finding for each cause of a loss, with the names of all that it took."""
-    losses: dict[tuple[str, str], list[str]] = {}
+    losses: dict[tuple[Loss, Cause], list[str]] = {}
     for one in credentials:
-        if one.status in STATUS_SENTENCES:
-            losses.setdefault((one.status, one.cause or "unknown"), []).append(one.shown)
-    return [loss(status, cause, names) for (status, cause), names in losses.items()]
+        if one.loss is not None and one.cause is not None:
+            losses.setdefault((one.loss, one.cause), []).append(one.shown)
+    return [loss(*key, names) for key, names in losses.items()]
 
 
 def _near_miss(one: Unrelated) -> Finding:
-    return Finding("near-miss", f"handle {one.handle:#06x}, string {one.index} is not a credential", one.hint or "")
+    return Finding("near-miss", f"{one.place} is not a credential", one.hint or "")

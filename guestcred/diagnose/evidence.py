@@ -7,7 +7,7 @@ from guestcred.guest.facts import Facts
 from guestcred.guest.snapshot import Entry, Guest, other_sources
 from guestcred.record import Record
 from guestcred.smbios.walk import Table, parse
-from guestcred.systemd.offered import Accepted, judge
+from guestcred.systemd.offered import Accepted, Place, judge
 from guestcred.systemd.rules import (
     CONFIDENTIAL_VM_SINCE,
     IMPORTS_SMBIOS_SINCE,
@@ -17,6 +17,12 @@ from guestcred.systemd.rules import (
     TDX_TRUSTED_SINCE,
 )
 from guestcred.systemd.search_path import SYSTEM
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from guestcred.diagnose.causes import Cause
+    from guestcred.diagnose.findings import Loss
+    from guestcred.guest.snapshot import Origin
 
 LENGTH_CUT = 0x10000  # bytes; SeaBIOS places as many as the low 16 bits of the table's length say, seen with 1.16
 STRUCTURE_MAX = 255 + 2  # bytes of a formatted area and two NULs
@@ -34,16 +40,16 @@ def cut_offset(table: Table, declared: int | None) -> int | None:
     return offset if offset <= table.size <= offset + STRUCTURE_MAX else None
 
 
-def is_cut_off(handle: int, index: int, table: Table, cut: int | None) -> bool:
+def is_cut_off(place: Place, table: Table, cut: int | None) -> bool:
     """Whether the table stops, or was cut at the offset `cut`, in this string, so that it may be only the front."""
     last = table.structures[-1]
-    if (handle, index) != (last.handle, len(last.strings)):
+    if (place.handle, place.index) != (last.handle, len(last.strings)):
         return False
     end = last.offset + len(last.formatted) + len(last.string_set)
     return not last.complete if cut is None else end >= cut
 
 
-class Place(Record):
+class Span(Record):
     """Where a string stands in its `entries/11-N/raw`: `start` and `end` in bytes."""
 
     entry: Entry
@@ -51,14 +57,14 @@ class Place(Record):
     end: int
 
 
-def places(entries: tuple[Entry, ...]) -> dict[tuple[int, int], Place]:
+def spans(entries: tuple[Entry, ...]) -> dict[tuple[int, int], Span]:
     """(instance, string number) to its place, for every string that PID 1 could read."""
-    found: dict[tuple[int, int], Place] = {}
+    found: dict[tuple[int, int], Span] = {}
     for entry in entries:
         for structure in parse(entry.data).structures[:1]:
             start = structure.length
             for index, text in enumerate(structure.strings, 1):
-                found[entry.instance, index] = Place(entry, start, start + len(text))
+                found[entry.instance, index] = Span(entry, start, start + len(text))
                 start += len(text) + 1
     return found
 
@@ -70,7 +76,7 @@ class Evidence:
         self._guest = guest
         self._facts = facts
         self._system = guest.system or {}
-        self.places = places(guest.entries or ())
+        self.spans = spans(guest.entries or ())
         # what another source offers with the same bytes says nothing of SMBIOS
         self._arrived = {
             one.name
@@ -80,11 +86,11 @@ class Evidence:
         self._cut_at_4096 = guest.systemd == IMPORTS_SMBIOS_SINCE and all(self._fits_cut(one) for one in accepted)
         self._store_full = self._is_store_full(accepted)
 
-    def place(self, one: Accepted) -> Place | None:
+    def span(self, one: Accepted) -> Span | None:
         """Where `one` stands in what PID 1 reads, or None where it is not there."""
-        return self.places.get((one.instance, one.index))
+        return self.spans.get((one.place.instance, one.place.index))
 
-    def differing(self, one: Accepted, imported: bytes) -> tuple[str, str]:
+    def differing(self, one: Accepted, imported: bytes) -> tuple[Loss, Cause]:
         """(status, cause) of a credential that was imported with other bytes than were offered."""
         source = self.source(one.name, imported)
         if source == "fw-cfg":
@@ -99,7 +105,7 @@ class Evidence:
             return "truncated", "unknown"
         return "differs", "unknown"
 
-    def missing(self, one: Accepted) -> str:
+    def missing(self, one: Accepted) -> Cause:
         """The cause of a credential that was not imported."""
         refusal = self._refusal()
         # what stands in its place may have come later, and must not hide that systemd refused on purpose
@@ -111,8 +117,8 @@ class Evidence:
             return self._earlier_stage()
         if not self._guest.entries:
             return "dmi-sysfs-absent"
-        place = self.place(one)
-        if self._cut_at_4096 and place is not None and place.end > READ_CUT:
+        span = self.span(one)
+        if self._cut_at_4096 and span is not None and span.end > READ_CUT:
             return "cut-read"
         return "store-full" if self._store_full else "unknown"
 
@@ -127,14 +133,14 @@ class Evidence:
         )
         return not asks.isdisjoint(facts.unasked)
 
-    def source(self, name: str, imported: bytes) -> str | None:
+    def source(self, name: str, imported: bytes) -> Origin | None:
         """The other source that offers these bytes under that name, or None."""
         for source, values in other_sources(self._guest):
             if name in values and compare_digest(values[name], imported):
                 return source
         return None
 
-    def not_imported(self, source: str) -> str:
+    def not_imported(self, source: Origin) -> Cause:
         """The cause for what another source holds and `@system` does not (systemd src/core/import-creds.c)."""
         facts = self._facts
         if source != "initrd" and facts is not None and facts.container:
@@ -145,7 +151,7 @@ class Evidence:
             return "confidential-vm"
         return self._earlier_stage() if facts is not None and facts.earlier_stage else "unknown"
 
-    def _earlier_stage(self) -> str:
+    def _earlier_stage(self) -> Cause:
         return "lost-at-switch-root" if self._guest.system is None else "earlier-stage"
 
     def _distrusts(self) -> bool:
@@ -155,7 +161,7 @@ class Evidence:
             return False
         return not (facts.confidential == "tdx" and version is not None and version >= TDX_TRUSTED_SINCE)
 
-    def _refusal(self) -> str | None:
+    def _refusal(self) -> Cause | None:
         """A reason for which this PID 1 takes nothing at all from SMBIOS (systemd src/core/import-creds.c)."""
         version, facts = self._guest.systemd, self._facts
         if facts is not None and facts.container:
@@ -168,21 +174,21 @@ class Evidence:
 
     def _as_read(self, one: Accepted) -> bytes | None:
         """What the first 4096 bytes of the entry make of this string; None where they do not cut it."""
-        place = self.place(one)
-        if place is None or not place.start < READ_CUT < place.end:
+        span = self.span(one)
+        if span is None or not span.start < READ_CUT < span.end:
             return None
-        verdicts = judge(parse(place.entry.data[:READ_CUT]).structures, self._guest.systemd)
-        return next((v.value for v in verdicts if isinstance(v, Accepted) and v.index == one.index), None)
+        verdicts = judge(parse(span.entry.data[:READ_CUT]).structures, self._guest.systemd)
+        return next((v.value for v in verdicts if isinstance(v, Accepted) and v.place.index == one.place.index), None)
 
     def _fits_cut(self, one: Accepted) -> bool:
         """Whether this credential is here or not as a reader of 4096 bytes would have it."""
-        place = self.place(one)
-        if place is None or (one.name in self._system and one.name not in self._arrived):
+        span = self.span(one)
+        if span is None or (one.name in self._system and one.name not in self._arrived):
             return True
         return (
             one.name in self._arrived
-            if place.end <= READ_CUT
-            else place.start < READ_CUT or one.name not in self._arrived
+            if span.end <= READ_CUT
+            else span.start < READ_CUT or one.name not in self._arrived
         )
 
     def _is_store_full(self, accepted: tuple[Accepted, ...]) -> bool:

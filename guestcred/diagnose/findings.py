@@ -9,11 +9,28 @@ from guestcred.text import listed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    pass
+    from typing import Literal
+
+    from guestcred.diagnose.causes import Cause
+    from guestcred.smbios.walk import Ending
+    from guestcred.systemd.offered import Reason
+
+    Loss = Literal["missing", "differs", "truncated"]
+    Code = Literal[
+        Loss, Reason, Ending,
+        # of a table and its entry point
+        "cut-by-kernel", "entry-point", "length-differs", "trailing-bytes",
+        # of one credential
+        "unreadable", "near-miss", "required", "not-offered", "not-imported",
+        # of a value that looks wrong
+        "name-missing", "empty", "trailing-newline", "fragment",
+        # of a unit
+        "no-source", "undelivered", "undecrypted", "only-stop", "unrequested",
+    ]  # fmt: skip
 
 REPORT = "if this is the whole table, tell the makers of the firmware or hypervisor, with 'guestcred dump --all'"
 
-STATUS_SENTENCES = {
+LOSSES: dict[Loss, str] = {
     "missing": "offered but not imported",
     "differs": "imported with other bytes than were offered",
     "truncated": "imported shortened",
@@ -21,38 +38,46 @@ STATUS_SENTENCES = {
 
 
 class Finding(Record):
-    """Something a person must know: a code, one sentence about it and one about its mend."""
+    """Something a person must know: a code, one sentence about it and one about its fix.
 
-    code: str
+    `names` are those of the credentials that it is about, as they are shown, and `cause` is that of their loss.
+    """
+
+    code: Code
     message: str
-    hint: str
+    fix: str
+    names: tuple[str, ...] = ()
+    cause: Cause | Reason | None = None
+
+    @property
+    def status(self) -> str:
+        """What became of the credentials that it names, in one word."""
+        return "rejected" if self.code in REASONS else self.code
 
 
-def loss(status: str, cause: str, names: list[str]) -> Finding:
-    """The finding for credentials that were lost for one cause: its sentence and its mend."""
-    sentence, mend = CAUSES[cause]
-    return Finding(status, f"{listed(names)} {_was(names)} {STATUS_SENTENCES[status]}: {sentence}", mend)
-
-
-def _was(names: list[str]) -> str:
-    return "was" if len(names) == 1 else "were"
+def loss(status: Loss, cause: Cause, names: list[str], why_not_rescued: str | None = None) -> Finding:
+    """The finding for credentials that were lost for one cause: its sentence and its fix."""
+    sentence, fix = CAUSES[cause]
+    was = "was" if len(names) == 1 else "were"
+    message = f"{listed(names)} {was} {LOSSES[status]}: {sentence}"
+    if why_not_rescued is not None:
+        message += f"; not rescued: {why_not_rescued}"
+    return Finding(status, message, fix, names=tuple(names), cause=cause)
 
 
 def refusals(rejected: tuple[Rejected, ...]) -> list[Finding]:
-    """The findings for OEM strings that PID 1 refuses, those for one reason with one mend in one."""
-    groups: dict[tuple[str, str | None], list[Rejected]] = {}
+    """The findings for OEM strings that PID 1 refuses, those for one reason with one fix in one."""
+    groups: dict[tuple[str, str], list[Rejected]] = {}
     for one in rejected:
         groups.setdefault((one.reason, one.hint), []).append(one)
-    return [refusal(same[0]) if len(same) == 1 else _refusal_of_many(same) for same in groups.values()]
+    return [refusal(*same) for same in groups.values()]
 
 
-def _refusal_of_many(same: list[Rejected]) -> Finding:
-    places = [f"{one.name or 'a string'} (handle {one.handle:#06x}, string {one.index})" for one in same]
-    return Finding(same[0].reason, f"{listed(places)} are refused: {REASONS[same[0].reason]}", same[0].hint or "")
-
-
-def refusal(one: Rejected) -> Finding:
-    """The finding for an OEM string that PID 1 refuses."""
-    named = one.name or "a string"
-    message = f"{named} (handle {one.handle:#06x}, string {one.index}) is refused: {REASONS[one.reason]}"
-    return Finding(one.reason, message, one.hint or "")
+def refusal(first: Rejected, *others: Rejected) -> Finding:
+    """The finding for OEM strings that PID 1 refuses for one reason."""
+    same = (first, *others)
+    told = listed([f"{one.name or 'a string'} ({one.place})" for one in same])
+    message = f"{told} {'are' if others else 'is'} refused: {REASONS[first.reason]}"
+    return Finding(
+        first.reason, message, first.hint, names=tuple(one.name for one in same if one.name), cause=first.reason
+    )

@@ -11,21 +11,26 @@ from guestcred.record import Record
 from guestcred.systemd.offered import REASONS, Accepted, Rejected, Unrelated, Verdict, near_name
 from guestcred.systemd.rules import name_is_valid, shown_name
 
-SOURCES = {
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from guestcred.diagnose.causes import Cause
+    from guestcred.guest.snapshot import Origin
+
+ORIGINS: dict[Origin | None, str] = {
     "fw-cfg": "QEMU's fw_cfg",
     "cmdline": "the kernel command line",
     "initrd": "the initrd (/run/credentials/@initrd)",
-    "unknown": "a source that cannot be seen from here",
+    None: "a source that cannot be seen from here",
 }
 
 
 class Known(Record):
-    """`name` raw and `shown`; `strings` in table order; the keys of other `sources`; near misses of that name."""
+    """`name` raw and `shown`; `strings` in table order; the other `origins` that have it; near misses of that name."""
 
     name: str
     shown: str
     strings: tuple[Accepted | Rejected, ...]
-    sources: tuple[str, ...]
+    origins: tuple[Origin, ...]
     similar: tuple[Unrelated, ...]
 
     @property
@@ -48,27 +53,27 @@ def look_up(name: str, offered: tuple[Verdict, ...], guest: Guest) -> Known:
     )
     known = next((one for one in strings if isinstance(one, Accepted)), None)
     return Known(
-        name if known is None else known.name,
-        shown_name(name) if known is None else known.shown,
-        strings,
-        tuple(source for source, values in other_sources(guest) if name in values),
-        tuple(one for one in offered if isinstance(one, Unrelated) and one.hint and near_name(one.text) == raw),
+        name=name if known is None else known.name,
+        shown=shown_name(name) if known is None else known.shown,
+        strings=strings,
+        origins=tuple(origin for origin, values in other_sources(guest) if name in values),
+        similar=tuple(one for one in offered if isinstance(one, Unrelated) and one.hint and near_name(one.text) == raw),
     )
 
 
-def absence(known: Known, evidence: Evidence, cut: str | None) -> tuple[str | None, str, str]:
-    """(cause, clause about `it`, mend) for a name that neither arrived nor was accepted or refused in the table.
+def absence(known: Known, evidence: Evidence, cut: str | None) -> tuple[Cause | None, str, str]:
+    """(cause, clause about `it`, fix) for a name that neither arrived nor was accepted or refused in the table.
 
     `cut` is the sentence that says how much of the table Linux cut off, if it did.
     """
     if not name_is_valid(os.fsencode(known.name)):
         return None, f"systemd takes no such name: {REASONS['invalid-name']}", "give the credential another name"
-    for source in known.sources:
-        cause = evidence.not_imported(source)
-        sentence, mend = CAUSES[cause]
-        return cause, f"{SOURCES[source]} offers it, and it was not imported: {sentence}", mend
+    for origin in known.origins:
+        cause = evidence.not_imported(origin)
+        sentence, fix = CAUSES[cause]
+        return cause, f"{ORIGINS[origin]} offers it, and it was not imported: {sentence}", fix
     for one in known.similar:
-        hint = f"handle {one.handle:#06x}, string {one.index} looks like it: {one.hint}"
+        hint = f"{one.place} looks like it: {one.hint}"
         return None, "no OEM string and no other source offers it", hint
     if cut is not None:
         return "cut-by-kernel", f"no OEM string that is here offers it, and {cut}", CAUSES["cut-by-kernel"][1]

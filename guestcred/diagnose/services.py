@@ -4,15 +4,24 @@ from __future__ import annotations
 
 from guestcred.diagnose.findings import Finding
 from guestcred.errors import USAGE, GuestcredError
-from guestcred.guest.credstores import candidates, imported_names
 from guestcred.guest.deliveries import CONFIGURED, Consumer, Delivered, Look
 from guestcred.guest.rootfs import Tree
+from guestcred.guest.snapshot import TABLE
+from guestcred.guest.sources import Source, Sources
 from guestcred.record import Record
-from guestcred.systemd.offered import shown_file
+from guestcred.smbios.walk import parse
+from guestcred.systemd.offered import Accepted, judge, shown_file
 from guestcred.systemd.requests import IMPORT, LOAD, LOAD_ENCRYPTED, SET, SET_ENCRYPTED, Request, Unit
-from guestcred.systemd.rules import name_is_valid
-from guestcred.systemd.search_path import ENCRYPTED_PATH, SEARCH_PATH, SYSTEM, glob_matches, search_path
+from guestcred.systemd.search_path import SEARCH_PATH, SYSTEM, glob_matches, search_path
 from guestcred.text import listed
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Literal
+
+    from guestcred.systemd.requests import Setting
+
+    State = Literal["delivered", "unreadable", "undelivered", "ready", "skipped", "fatal", "nothing"]
 
 # what systemd itself reads, by systemd.system-credentials(7): its units ask for these in case they are there
 SYSTEMD_OWN = (
@@ -32,9 +41,9 @@ class Outcome(Record):
     """
 
     id: str
-    setting: str | None
+    setting: Setting | None
     name: str
-    state: str
+    state: State
     source: str | None
     shadowed: tuple[str, ...]
     required: bool
@@ -89,6 +98,12 @@ def judge_services(tree: Tree, look: Look, offered: dict[str, str] | None, syste
     return Services(systemd, tuple(services), tuple(findings))
 
 
+def offered_names(tree: Tree, systemd: int | None) -> dict[str, str]:
+    """The names that the table offers, each with the form that may be shown."""
+    verdicts = judge(parse(tree.read(TABLE) or b"").structures, systemd)
+    return {one.name: one.shown for one in verdicts if isinstance(one, Accepted)}
+
+
 def only(look: Look, name: str) -> Look:
     """The look at the unit `name` alone; raises GuestcredError (exit status 2) where there is no such unit."""
     found = tuple(one for one in look.consumers if one.unit.name == name)
@@ -105,9 +120,12 @@ def only(look: Look, name: str) -> Look:
 def _outcomes(tree: Tree, consumer: Consumer, look: Look, systemd: int | None) -> tuple[Outcome, ...]:
     unit = consumer.unit
     given = {shown_file(one.name, one.size): one for one in consumer.delivered or ()}
+    own = unit.state == CONFIGURED  # `apply` decrypts nothing, and its patterns take files only
+    sources = Sources(tree, outside=look.outside)
     found: dict[str, Outcome] = {}
     for request in unit.requests:
-        for one in _sources(tree, request, look.outside, _places(unit, request, systemd)):
+        places = SEARCH_PATH if own else search_path(request, systemd)
+        for one in map(_shown, sources.resolve(request, places, only_files=own)):
             # the first that has it wins, defaults come last: acquire_credentials() in exec-credential.c
             if one.id not in found or found[one.id].source is None:
                 outcome = _outcome(tree, request, one, unit.running, given.get(one.id))
@@ -115,83 +133,27 @@ def _outcomes(tree: Tree, consumer: Consumer, look: Look, systemd: int | None) -
                     found[one.id] = outcome
     for name in sorted(given.keys() - found.keys()):
         # its source has gone since, or its setting was changed after the start
-        nowhere = _Source(name, name, (), False, None)
-        found[name] = _outcome(tree, None, nowhere, unit.running, given[name])
+        found[name] = _outcome(tree, None, Source(id=name, name=name), unit.running, given[name])
     return tuple(found.values())
 
 
-class _Source(Record):
-    """Where one credential comes from: its name in the unit's folder, the name or path requested, the paths that have
-    it in systemd's order, whether the first is encrypted, and its size in bytes, None where that is not known.
-    """
-
-    id: str
-    name: str
-    paths: tuple[str, ...]
-    encrypted: bool
-    size: int | None
-
-
-def _places(unit: Unit, request: Request, systemd: int | None) -> tuple[str, ...]:
-    """Where a name or pattern is looked for, in order."""
-    if unit.state == CONFIGURED:
-        return SEARCH_PATH  # `apply` decrypts nothing
-    if request.setting == IMPORT:
-        # load_credential_glob() in exec-credential.c: first what is taken as it is, then what is decrypted
-        return (*SEARCH_PATH, *ENCRYPTED_PATH)
-    return search_path(request.encrypted, systemd)
-
-
-def _sources(tree: Tree, request: Request, outside: dict[str, int | None], places: tuple[str, ...]) -> list[_Source]:
-    """All credentials that one request stands for."""
-    source = request.source
-    if request.setting in (SET, SET_ENCRYPTED):
-        return [_Source(request.id, request.id, (), request.encrypted, request.size)]
-    if request.setting == IMPORT:
-        front = len(source.removesuffix("*"))
-        names = [name for name in imported_names(tree, source, places) if _valid(name)]
-        found = [_imported(tree, request.id + name[front:] if request.id else name, name, places) for name in names]
-        return found or [_Source(request.id or source, source, (), False, None)]
-    if source[:1] != "/":
-        return [_stored(tree, request.id, source, places if _valid(source) else ())]
-    if f"{source}/" in outside:
-        # load_cred_recurse_dir_cb() in exec-credential.c: every file of a folder, "_" for each "/" on its way
-        inside = [path for path in outside if path.startswith(f"{source}/") and path[-1] != "/"]
-        return [
-            _Source(
-                request.id + path[len(source) :].replace("/", "_"), path, (path[1:],), request.encrypted, outside[path]
-            )
-            for path in inside
-        ]
-    paths = (source[1:],) if source in outside else ()
-    return [_Source(request.id, source, paths, request.encrypted, outside.get(source))]
-
-
-def _valid(name: str) -> bool:
-    return name_is_valid(name.encode("utf-8", "surrogateescape"))
-
-
-def _stored(tree: Tree, identifier: str, name: str, places: tuple[str, ...]) -> _Source:
-    paths = candidates(tree, name, places)
-    seen = tree.status(tree.follow(paths[0])) if paths else None
-    encrypted = bool(paths) and paths[0].rpartition("/")[0] in ENCRYPTED_PATH
-    return _Source(identifier, name, paths, encrypted, seen and seen.st_size)
-
-
-def _imported(tree: Tree, identifier: str, name: str, places: tuple[str, ...]) -> _Source:
-    """What a pattern found; the name is whatever was offered, and so it may be a secret."""
-    one = _stored(tree, identifier, name, places)
-    shown = name if one.size is None else shown_file(name, one.size)
-    if shown == name:
+def _shown(one: Source) -> Source:
+    """A source whose name may be told: what a pattern found is named by whatever was offered, and so it may be a secret."""
+    shown = one.name if one.size is None or one.name[:1] == "/" else shown_file(one.name, one.size)
+    if shown == one.name:
         return one
-    paths = tuple(f"{path.removesuffix(name)}{shown}" for path in one.paths)
-    return _Source(f"{identifier.removesuffix(name)}{shown}", shown, paths, one.encrypted, one.size)
+    return one.replace(
+        id=f"{one.id.removesuffix(one.name)}{shown}",
+        name=shown,
+        paths=tuple(f"{path.removesuffix(one.name)}{shown}" for path in one.paths),
+    )
 
 
-def _outcome(tree: Tree, request: Request | None, one: _Source, running: bool, given: Delivered | None) -> Outcome:
+def _outcome(tree: Tree, request: Request | None, one: Source, running: bool, given: Delivered | None) -> Outcome:
     default = request is not None and request.setting in (SET, SET_ENCRYPTED)
     required = request is not None and request.required
     encrypted = one.encrypted or (request is not None and request.encrypted)
+    state: State
     if given is not None:
         state = "unreadable" if given.readable is False else "delivered"
     elif one.paths or default:

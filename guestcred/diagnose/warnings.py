@@ -55,7 +55,7 @@ def trailing_warning(table: Table) -> Finding:
 
 def suspicions(one: Accepted, after: Verdict | None) -> list[Finding]:
     """What looks wrong about a value that was taken as it is; `after` is the OEM string behind it."""
-    at = f"{one.shown} (handle {one.handle:#06x}, string {one.index})"
+    at = f"{one.shown} ({one.place})"
     found = []
     if one.shown != one.name:
         message = f"{at} has no value: NAME= is missing, and this name may be the secret itself"
@@ -65,8 +65,13 @@ def suspicions(one: Accepted, after: Verdict | None) -> list[Finding]:
     elif one.value.find(b"\n") == len(one.value) - 1:
         hint = "if a password fails for it, write the secret's file on the host with 'printf %s', not 'echo'"
         found.append(Finding("trailing-newline", f"{at} ends in a newline, and programs get that too", hint))
-    if isinstance(after, Unrelated) and after.instance == one.instance and _may_be_cut(one) and _may_be_rest(after):
-        message = f"{at} is followed by string {after.index}, which has no prefix and may be the rest of it"
+    if (
+        isinstance(after, Unrelated)
+        and after.place.instance == one.place.instance
+        and _may_be_cut(one)
+        and _may_be_rest(after)
+    ):
+        message = f"{at} is followed by string {after.place.index}, which has no prefix and may be the rest of it"
         found.append(Finding("fragment", message, COMMA))
     return found
 

@@ -8,6 +8,7 @@ import stat
 from guestcred.errors import USAGE, GuestcredError
 from guestcred.guest.rootfs import Tree
 from guestcred.record import Record
+from guestcred.systemd.requests import IMPORT, LOAD, SET, Request
 from guestcred.systemd.rules import name_is_valid
 from guestcred.systemd.search_path import glob_matches, split_load
 
@@ -38,6 +39,19 @@ class Service(Record):
     imports: tuple[str, ...]
     defaults: tuple[tuple[str, bytes], ...]
     required: tuple[str, ...]
+
+    @property
+    def requests(self) -> tuple[Request, ...]:
+        """Its settings as systemd would have them, in the order in which they count."""
+        required = self.required
+        # one that only a pattern may give: with nothing that matches, the pattern would ask for none of them
+        asked = {*dict(self.load), *dict(self.defaults), *self.imports}
+        return (
+            *(Request(setting=LOAD, id=one, source=path, required=one in required) for one, path in self.load),
+            *(Request(setting=IMPORT, source=one, required=one in required) for one in self.imports),
+            *(Request(setting=IMPORT, source=one, required=True) for one in required if one not in asked),
+            *(Request(setting=SET, id=one, size=len(value)) for one, value in self.defaults),
+        )
 
 
 def read_services(tree: Tree) -> tuple[Service, ...]:

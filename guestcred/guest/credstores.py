@@ -8,26 +8,12 @@ import stat
 
 from guestcred.c_modules import compare_digest
 from guestcred.guest.rootfs import NotAFileError, Tree
-from guestcred.systemd.search_path import CREDSTORES, RESCUE, SEARCH_PATH, glob_matches
+from guestcred.systemd.search_path import CREDSTORES, RESCUE
 
 # A rescued credential is known by its time of change: a second in 2001 that no clock shows again, and in it
 # the nanosecond that its name hashes to. Whoever writes into it or copies it under another name makes it theirs.
 RESCUED_SECOND = 1_000_000_000
 NEXT_RESCUE = ".guestcred-next-"  # and a number: a rescued credential on its way over an older one of its name
-
-
-def candidates(tree: Tree, name: str, places: tuple[str, ...] = SEARCH_PATH) -> tuple[str, ...]:
-    """Every path below the root where `name` stands, in the order of `places`: the first wins, the rest are shadowed.
-
-    A path may lead through links, as `@system` does in a container.
-    """
-    return tuple(path for folder in places if tree.exists(tree.follow(path := f"{folder}/{name}")))
-
-
-def imported_names(tree: Tree, pattern: str, places: tuple[str, ...] = SEARCH_PATH) -> tuple[str, ...]:
-    """The names that `ImportCredential=pattern` finds in any of the places, sorted."""
-    names = {name for folder in places for name in tree.names(tree.resolve(folder)) or ()}
-    return tuple(sorted(name for name in names if glob_matches(pattern, name)))
 
 
 def rescue_mark(name: str) -> int:

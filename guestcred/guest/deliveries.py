@@ -5,12 +5,12 @@ from __future__ import annotations
 import stat
 
 from guestcred.errors import GuestcredError
-from guestcred.guest.config import Service, read_services
+from guestcred.guest.config import read_services
 from guestcred.guest.rootfs import Tree
 from guestcred.guest.users import READ, SEARCH, Access, User, find_user, may
 from guestcred.record import Record, from_json, to_json
 from guestcred.systemd.offered import shown_file
-from guestcred.systemd.requests import IMPORT, LOAD, SET, Request, Unit
+from guestcred.systemd.requests import Request, Unit
 from guestcred.systemd.rules import name_is_valid
 
 TYPE_CHECKING = False
@@ -78,21 +78,10 @@ def configured(tree: Tree) -> tuple[Unit, ...]:
             uid=None,
             folder=f"{OWN}/{service.unit}",
             only_stops=False,
-            requests=(
-                *(Request(LOAD, one, path, one in service.required, None) for one, path in service.load),
-                *(Request(IMPORT, "", pattern, pattern in service.required, None) for pattern in service.imports),
-                *(Request(IMPORT, "", one, True, None) for one in _required_imports(service)),
-                *(Request(SET, one, "", False, len(value)) for one, value in service.defaults),
-            ),
+            requests=service.requests,
         )
         for service in read_services(tree)
     )
-
-
-def _required_imports(service: Service) -> tuple[str, ...]:
-    """The required ids that only a pattern may give: with nothing that matches, it would ask for none of them."""
-    asked = {*(one for one, _ in service.load), *(one for one, _ in service.defaults), *service.imports}
-    return tuple(one for one in service.required if one not in asked)
 
 
 def _look(tree: Tree, units: tuple[Unit, ...], others: tuple[str, ...]) -> Look:
@@ -132,7 +121,7 @@ def _delivered(tree: Tree, unit: Unit) -> tuple[Delivered, ...] | None:
         if seen is not None and name_is_valid(name.encode("utf-8", "surrogateescape")):
             readable = None if user is None else bool(enters) and may(user, _access(tree, path), READ)
             mode = stat.S_IMODE(seen.st_mode)
-            found.append(Delivered(name, seen.st_size, mode, seen.st_uid, readable))
+            found.append(Delivered(name=name, size=seen.st_size, mode=mode, owner=seen.st_uid, readable=readable))
     return tuple(found)
 
 
@@ -140,14 +129,14 @@ def _user(tree: Tree, unit: Unit) -> User | None:
     if unit.uid is None:
         return find_user(tree, unit.user or "root")
     # a dynamic user is in no file, and the number that PID 1 gave it is all that counts
-    return find_user(tree, str(unit.uid)) or User(unit.user, unit.uid, unit.uid, (unit.uid,))
+    return find_user(tree, str(unit.uid)) or User(name=unit.user, uid=unit.uid, gid=unit.uid, groups=(unit.uid,))
 
 
 def _access(tree: Tree, path: str) -> Access:
     seen = tree.status(path)
     if seen is None:
-        return Access(0, 0, 0, None)
-    return Access(stat.S_IMODE(seen.st_mode), seen.st_uid, seen.st_gid, tree.acl(path))
+        return Access(mode=0, uid=0, gid=0, acl=None)
+    return Access(mode=stat.S_IMODE(seen.st_mode), uid=seen.st_uid, gid=seen.st_gid, acl=tree.acl(path))
 
 
 def consumers_json(look: Look) -> dict[str, object]:

@@ -8,10 +8,28 @@ from guestcred.errors import GuestcredError
 from guestcred.guest.rootfs import Tree
 from guestcred.record import Record
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from guestcred.systemd.bus import Manager
+
 CAPTURE = "capture.json"
 
-# Debian's and NixOS's folder; never $PATH, for what is asked decides whether a refusal of systemd's is overruled
-PROGRAMS = ("/usr/bin", "/run/current-system/sw/bin")
+# what a container manager is called by PID 1: virtualization_table of systemd src/basic/virt.c
+CONTAINERS = frozenset(
+    [
+        "systemd-nspawn",
+        "lxc-libvirt",
+        "lxc",
+        "openvz",
+        "docker",
+        "podman",
+        "rkt",
+        "wsl",
+        "proot",
+        "pouch",
+        "container-other",
+    ]
+)
 
 
 class Facts(Record):
@@ -20,24 +38,23 @@ class Facts(Record):
     `unasked` has the fields, "container" and "confidential", that are None because nobody could be asked.
     """
 
-    container: str | None
-    confidential: str | None
-    virtualization: str | None
-    kernel: str | None
-    earlier_stage: bool
-    unasked: frozenset[str]
+    container: str | None = None
+    confidential: str | None = None
+    virtualization: str | None = None
+    kernel: str | None = None
+    earlier_stage: bool = False
+    unasked: frozenset[str] = frozenset()
 
 
 def read_systemd(tree: Tree) -> int | None:
     """The major version of the guest's systemd, None where it cannot be seen."""
-    return _live_systemd(tree) if tree.live else _captured_systemd(tree)
+    return _live_systemd(tree) if tree.live else _major(str(read_capture(tree).get("systemd", "")))
 
 
-def _captured_systemd(tree: Tree) -> int | None:
-    captured = read_capture(tree)
-    words = str(captured.get("systemd", "")).split()
-    for word in words:
-        digits = word.split(".", 1)[0].split("~", 1)[0]
+def _major(version: str) -> int | None:
+    """257 of "257", "257.13-1", "257~rc2" or "systemd 257 (257.13-1)"; None where there is no such number."""
+    for word in version.split():
+        digits = word.split(".", 1)[0].split("~", 1)[0].split("-", 1)[0]
         if digits.isdecimal() and len(digits) <= 4:
             return int(digits)
     return None
@@ -66,41 +83,24 @@ def _live_systemd(tree: Tree) -> int | None:
     except GuestcredError:
         maps = b""
     _, found, rest = maps.partition(b"/libsystemd-shared-")
-    digits = rest[:8].split(b".", 1)[0].split(b"-", 1)[0]
-    if found and digits.isdigit():
-        return int(digits)
-    answer = (_ask("systemctl", "--version") or "").split()
-    return int(answer[1]) if len(answer) > 1 and answer[0] == "systemd" and answer[1].isdecimal() else None
+    if found:
+        return _major(rest[:8].decode("ascii", "replace"))
+    manager = _manager()
+    return None if manager is None else _major(manager.version)
 
 
-def _ask(program: str, *arguments: str) -> str | None:
-    """What a program of systemd's prints, one line; None where it is absent, hangs or fails, which says nothing."""
-    import subprocess
+def _manager() -> Manager | None:
+    """What PID 1 says over D-Bus; None where it cannot be asked, which says nothing."""
+    from guestcred.systemd.bus import read_manager
 
-    paths = (f"{folder}/{program}" for folder in PROGRAMS)
-    path = next((path for path in paths if os.access(path, os.X_OK)), None)
-    if path is None:
-        return None
     try:
-        done = subprocess.run(
-            (path, *arguments),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            stdin=subprocess.DEVNULL,
-            timeout=10,
-            check=False,
-            # none of it shall speak to PID 1 in our name
-            env={name: value for name, value in os.environ.items() if name != "NOTIFY_SOCKET"},
-        )
-    except (OSError, subprocess.TimeoutExpired):
+        return read_manager()
+    except GuestcredError:
         return None
-    answer = done.stdout.decode("utf-8", "replace").strip()
-    # systemd-detect-virt says no with the word and status 1, which alone may be any failure (run() in detect-virt.c)
-    return answer if done.returncode == 0 or answer == "none" else None
 
 
 def read_facts(root: str = "/") -> Facts:
-    """The facts behind a refusal. Asks other programs when live, so it is called only when something is missing."""
+    """The facts behind a refusal. PID 1 is asked when live, so it is called only when something is missing."""
     tree = Tree(root)
     if not tree.live:
         captured = read_capture(tree)
@@ -125,26 +125,17 @@ def read_facts(root: str = "/") -> Facts:
     # there, it was handed over by the PID 1 of the initrd (systemd src/core/import-creds.c)
     earlier = any(entry.startswith(b"CREDENTIALS_DIRECTORY=") for entry in environment.split(b"\0"))
 
-    container = _ask("systemd-detect-virt", "--container")
-    # what PID 1 itself found (from v254) goes first: a sandbox hides the device by which AMD's SEV is detected.
-    # It says no by an empty line. So does 252, which knows neither the property nor --cvm, and imports in any VM
-    by_pid1 = confidential = _ask("systemctl", "show", "--property=ConfidentialVirtualization", "--value")
-    if confidential in (None, "", "none"):
-        confidential = _ask("systemd-detect-virt", "--cvm")
-    unasked = {"container"} if not container else set()
-    if by_pid1 is None and not confidential:
-        unasked.add("confidential")
-
-    def named(answer: str | None) -> str | None:
-        return None if answer in ("", "none") else answer
-
+    manager = _manager()
+    if manager is None:
+        unasked = frozenset({"container", "confidential"})
+        return Facts(kernel=os.uname().release, earlier_stage=earlier, unasked=unasked)
+    name = manager.virtualization
     return Facts(
-        named(container),
-        named(confidential),
-        named(_ask("systemd-detect-virt", "--vm")),
-        os.uname().release,
-        earlier,
-        frozenset(unasked),
+        container=name if name in CONTAINERS else None,
+        confidential=manager.confidential or None,
+        virtualization=name if name and name not in CONTAINERS else None,
+        kernel=os.uname().release,
+        earlier_stage=earlier,
     )
 
 

@@ -9,6 +9,12 @@ from guestcred.guest.rootfs import Tree
 from guestcred.record import Record
 from guestcred.systemd.search_path import SYSTEM
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Literal
+
+    Origin = Literal["fw-cfg", "cmdline", "initrd"]  # what else than SMBIOS offers credentials
+
 TABLE = "sys/firmware/dmi/tables/DMI"
 ENTRY_POINT = "sys/firmware/dmi/tables/smbios_entry_point"
 ENTRIES = "sys/firmware/dmi/entries"
@@ -43,8 +49,8 @@ class Guest(Record):
     unreadable: dict[str, str]
 
 
-def other_sources(guest: Guest) -> tuple[tuple[str, dict[str, bytes]], ...]:
-    """What else than SMBIOS holds credentials, in systemd's order: the key of each source, and name to bytes."""
+def other_sources(guest: Guest) -> tuple[tuple[Origin, dict[str, bytes]], ...]:
+    """What else than SMBIOS holds credentials, in systemd's order: the key of each, and name to bytes."""
     on_cmdline = {name: value for name, (_, value) in guest.parameters.credentials.items()}
     return ("fw-cfg", guest.fw_cfg or {}), ("cmdline", on_cmdline), ("initrd", guest.initrd or {})
 

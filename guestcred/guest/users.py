@@ -32,7 +32,8 @@ def _live(name: str) -> User | None:
         entry = pwd.getpwuid(int(name)) if _is_id(name) else pwd.getpwnam(name)
     except (KeyError, OverflowError, ValueError):
         return None
-    return User(entry.pw_name, entry.pw_uid, entry.pw_gid, tuple(os.getgrouplist(entry.pw_name, entry.pw_gid)))
+    groups = tuple(os.getgrouplist(entry.pw_name, entry.pw_gid))
+    return User(name=entry.pw_name, uid=entry.pw_uid, gid=entry.pw_gid, groups=groups)
 
 
 def _captured(tree: Tree, name: str) -> User | None:
@@ -40,7 +41,7 @@ def _captured(tree: Tree, name: str) -> User | None:
         if name == (uid if _is_id(name) else login):
             groups = _lines(tree, GROUP, 3)
             listed = {int(number) for members, number, _ in groups if login in members.split(",")}
-            return User(login, int(uid), int(gid), tuple(sorted(listed | {int(gid)})))
+            return User(name=login, uid=int(uid), gid=int(gid), groups=tuple(sorted(listed | {int(gid)})))
     return None
 
 

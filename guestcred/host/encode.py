@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import binascii
 from collections.abc import Iterable
+from typing import Literal
 
 from guestcred.errors import FINDINGS, USAGE, GuestcredError
 from guestcred.host.secret import Secret
@@ -30,13 +31,13 @@ class Encoded(Record):
 
 
 class Limit(Record):
-    """What is `used` of one limit of `maximum`, in `unit` "bytes", "strings" or "pages"; `source` says whose it is."""
+    """What is `used` of one limit of `maximum`, both in `unit`; `source` says whose limit it is."""
 
     name: str
     used: int
     maximum: int
-    unit: str
     source: str
+    unit: Literal["bytes", "strings", "pages"] = "bytes"
 
 
 def oem_string(name: str, value: bytes) -> tuple[str, bytes]:
@@ -59,7 +60,7 @@ def encode(secrets: Iterable[Secret], others: Iterable[bytes] = ()) -> tuple[Enc
                 status=USAGE,
             )
         encoding, text = oem_string(one.name, one.value)
-        encoded.append(Encoded(one.name, encoding, len(one.value), text))
+        encoded.append(Encoded(name=one.name, encoding=encoding, size=len(one.value), text=text))
     return tuple(encoded)
 
 
@@ -84,18 +85,20 @@ def limits(
     if hypervisor in ("cloud-hypervisor", "crosvm"):
         table_max = 0x10000 - ENTRY_POINT_64
         table_source = f"{hypervisor} has 64 KiB at 0xF0000 for its entry point and table"
+    counted = "a Type 11 structure counts its strings in one byte"
+    kept = "systemd 257 and later keep credentials in 256 pages of 4 KiB"
     found = [
-        Limit("strings", len(texts), STRINGS_MAX, "strings", "a Type 11 structure counts its strings in one byte"),
-        Limit("table", structure + reserve, table_max, "bytes", f"{table_source}; {reserve} are for other structures"),
-        Limit("store", pages, STORE_PAGES, "pages", "systemd 257 and later keep credentials in 256 pages of 4 KiB"),
-        Limit("total", sum(one.size for one in encoded), TOTAL_SIZE_MAX, "bytes", "systemd takes 1 MiB in all"),
+        Limit("strings", len(texts), STRINGS_MAX, unit="strings", source=counted),
+        Limit("table", structure + reserve, table_max, source=f"{table_source}; {reserve} are for other structures"),
+        Limit("store", pages, STORE_PAGES, unit="pages", source=kept),
+        Limit("total", sum(one.size for one in encoded), TOTAL_SIZE_MAX, source="systemd takes 1 MiB in all"),
     ]
     if guest_systemd == IMPORTS_SMBIOS_SINCE:
         source = "systemd 252 reads the first 4096 bytes of a Type 11 structure"
-        found.insert(0, Limit("structure", structure, READ_CUT, "bytes", source))
+        found.insert(0, Limit("structure", structure, READ_CUT, source=source))
     if body is not None:
         source = "cloud-hypervisor before mid-2026 takes no larger request"
-        found.insert(0, Limit("request", body, API_BODY_MAX, "bytes", source))
+        found.insert(0, Limit("request", body, API_BODY_MAX, source=source))
     return tuple(found)
 
 

@@ -32,8 +32,8 @@ def report_json(plan: Plan) -> dict[str, object]:
                 "names": list(one.names),
                 "status": one.status,
                 "cause": one.cause,
-                "message": one.finding.message,
-                "hint": one.finding.hint,
+                "message": one.message,
+                "hint": one.fix,
             }
             for one in plan.left
         ],
@@ -83,7 +83,7 @@ def plan_text(plan: Plan, did: str, root: str, colour: bool) -> str:
         lines += [f"    given    {_row(one, width, at)}" for one in directory.files]
         lines += [f"    skipped  {name:<{width}}  no source has it" for name in directory.skipped]
     for left in plan.left:
-        lines += ["", *report.finding_lines(left.finding, colour)]
+        lines += ["", *report.finding_lines(left, colour)]
     return "\n".join(lines) + "\n"
 
 

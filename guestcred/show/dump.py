@@ -82,14 +82,15 @@ def dump_json(dump: Dump) -> dict[str, object]:
         else {"offset": dump.table.ended.offset, "reason": dump.table.ended.reason},
         "structures": structures,
         "oem_strings": [
-            _oem_json(verdict, shown[verdict.instance][verdict.index - 1], dump.reveal) for verdict in dump.verdicts
+            _oem_json(verdict, shown[verdict.place.instance][verdict.place.index - 1], dump.reveal)
+            for verdict in dump.verdicts
         ],
         "warnings": [{"code": one.code, "message": one.message} for one in dump.warnings],
     }
 
 
 def _oem_json(verdict: Verdict, shown: str, reveal: bool) -> dict[str, object]:
-    place: dict[str, object] = {"handle": verdict.handle, "index": verdict.index}
+    place: dict[str, object] = {"handle": verdict.place.handle, "index": verdict.place.index}
     if not isinstance(verdict, Accepted):
         return {**place, "text": shown}
     told = {
@@ -129,7 +130,7 @@ def dump_text(dump: Dump) -> str:
     table = dump.table
     version = f"SMBIOS {dump.version}" if dump.version else "SMBIOS version unknown"
     lines = [f"{version}, {size(table.size)}, {count(len(table.structures), 'structure')}"]
-    by_place = {(one.instance, one.index): one for one in dump.verdicts}
+    by_place = {(one.place.instance, one.place.index): one for one in dump.verdicts}
     instances = {id(one): n for n, one in enumerate(one for one in table.structures if one.type == OEM_STRINGS)}
     for one in dump.structures():
         lines += [

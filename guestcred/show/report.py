@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from guestcred.diagnose.compare import Comparison
+from guestcred.diagnose.compare import Comparison, Credential
 from guestcred.diagnose.findings import Finding
-from guestcred.systemd.offered import REASONS
+from guestcred.systemd.offered import REASONS, Place
 from guestcred.text import count, size
 
 TYPE_CHECKING = False
@@ -29,8 +29,13 @@ def _colour(text: str, colour: str, use: bool) -> str:
     return f"{colour}{text}{PLAIN}" if use else text
 
 
-def _place(handle: int | None, index: int | None) -> str:
-    return "" if handle is None else f"handle {handle:#06x} string {index}"
+def _place(place: Place | None) -> str:
+    return "" if place is None else f"handle {place.handle:#06x} string {place.index}"
+
+
+def _cause(one: Credential) -> str | None:
+    """The cause of a loss, or where a foreign one is from."""
+    return one.cause if one.place else one.origin or "unknown"
 
 
 def check_json(comparison: Comparison) -> dict[str, object]:
@@ -44,14 +49,14 @@ def check_json(comparison: Comparison) -> dict[str, object]:
                 "name": one.shown,
                 "status": one.status,
                 "size": one.size,
-                "handle": one.handle,
-                "index": one.index,
-                "cause": one.cause,
+                "handle": one.place and one.place.handle,
+                "index": one.place and one.place.index,
+                "cause": _cause(one),
             }
             for one in comparison.credentials
         ],
         "rejected": [
-            {"name": one.name, "handle": one.handle, "index": one.index, "reason": one.reason}
+            {"name": one.name, "handle": one.place.handle, "index": one.place.index, "reason": one.reason}
             for one in comparison.rejected
         ],
         "findings": [_finding_json(one) for one in comparison.findings],
@@ -60,18 +65,15 @@ def check_json(comparison: Comparison) -> dict[str, object]:
 
 
 def _finding_json(finding: Finding) -> dict[str, object]:
-    return {"code": finding.code, "message": finding.message, "hint": finding.hint}
+    return {"code": finding.code, "message": finding.message, "hint": finding.fix}
 
 
 def check_text(comparison: Comparison, colour: bool) -> str:
     """One line a credential, the verdict first; then for each problem its cause and its mend."""
-    rows = [
-        (one.status, one.shown, size(one.size), _place(one.handle, one.index), one.cause or "")
-        for one in comparison.credentials
+    rows: list[tuple[str, ...]] = [
+        (one.status, one.shown, size(one.size), _place(one.place), _cause(one) or "") for one in comparison.credentials
     ]
-    rows += [
-        ("rejected", one.name or "-", "", _place(one.handle, one.index), one.reason) for one in comparison.rejected
-    ]
+    rows += [("rejected", one.name or "-", "", _place(one.place), one.reason) for one in comparison.rejected]
     # a name has up to 255 bytes, and one such shall not push all others' columns away
     names = min(max((len(row[1]) for row in rows), default=0), NAME_COLUMN)
     width = max((len(row[2]) for row in rows), default=0)
@@ -88,12 +90,12 @@ def check_text(comparison: Comparison, colour: bool) -> str:
 
 def finding_lines(finding: Finding, colour: bool) -> list[str]:
     """The cause in one sentence and the mend in the next."""
-    return [f"{_colour(finding.code, BOLD, colour)}: {finding.message}.", f"  mend: {finding.hint}."]
+    return [f"{_colour(finding.code, BOLD, colour)}: {finding.message}.", f"  mend: {finding.fix}."]
 
 
 def warning_lines(warning: Finding, colour: bool) -> list[str]:
     """What looks wrong, and what to do if it is."""
-    return [f"{_colour('warning', YELLOW, colour)}: {warning.message}.", f"  hint: {warning.hint}."]
+    return [f"{_colour('warning', YELLOW, colour)}: {warning.message}.", f"  hint: {warning.fix}."]
 
 
 def _headline(comparison: Comparison, colour: bool) -> str:
@@ -114,9 +116,7 @@ def why_text(trace: Trace, colour: bool) -> str:
     for stage in trace.stages:
         mark = _colour("ok  ", GREEN, colour) if stage.passed else _colour("LOST", RED, colour)
         lines.append(f"{mark}  {stage.name:<8}  {stage.evidence}")
-    for one in trace.also:
-        named = f"handle {one.handle:#06x}, string {one.index}"
-        lines.append(f"also  at {named}: refused: {one.reason}: {REASONS[one.reason]}")
+    lines += [f"also  at {one.place}: refused: {one.reason}: {REASONS[one.reason]}" for one in trace.also]
     if trace.finding is not None:
         lines += ["", *finding_lines(trace.finding, colour)]
     for warning in trace.warnings:
@@ -132,7 +132,7 @@ def why_json(trace: Trace) -> dict[str, object]:
         "status": trace.status,
         "cause": trace.cause,
         "stages": [{"stage": one.name, "passed": one.passed, "evidence": one.evidence} for one in trace.stages],
-        "also": [{"handle": one.handle, "index": one.index, "reason": one.reason} for one in trace.also],
+        "also": [{"handle": one.place.handle, "index": one.place.index, "reason": one.reason} for one in trace.also],
         "finding": None if trace.finding is None else _finding_json(trace.finding),
         "warnings": [_finding_json(one) for one in trace.warnings],
     }

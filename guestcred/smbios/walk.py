@@ -8,7 +8,13 @@ OEM_STRINGS = 11
 END_OF_TABLE = 127
 HEADER_SIZE = 4  # type u8, length u8, handle u16; DSP0134 6.1.2
 
-REASONS = {
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Literal
+
+    Ending = Literal["no-end-of-table", "cut-header", "bad-length", "cut-formatted-area", "cut-strings", "empty"]
+
+REASONS: dict[Ending, str] = {
     "no-end-of-table": "the table stops without its End-of-Table structure (type 127)",
     "cut-header": "the table stops inside a structure's header",
     "bad-length": "a structure claims a formatted area shorter than its own header",
@@ -22,7 +28,7 @@ class Ended(Record):
     """Where (byte offset in the table) and why the walk had to stop; `reason` is a key of `REASONS`."""
 
     offset: int
-    reason: str
+    reason: Ending
 
 
 class Structure(Record):
@@ -76,7 +82,7 @@ def parse(data: bytes) -> Table:
     structures: list[Structure] = []
     offset, size = 0, len(data)
 
-    def table(reason: str | None) -> Table:
+    def table(reason: Ending | None) -> Table:
         ended = Ended(offset, reason) if reason else None
         return Table(tuple(structures), ended, size, size - offset if ended is None else 0)
 

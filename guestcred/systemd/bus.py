@@ -1,23 +1,26 @@
-"""Asks PID 1 over D-Bus for its units; the only module that knows jeepney."""
+"""Asks PID 1 over D-Bus, for its units and for what it is; the only module that knows jeepney."""
 
 from __future__ import annotations
 
 import socket
 import struct
 import time
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from jeepney import DBusAddress, HeaderFields, Message, MessageType, Parser, new_method_call
 from jeepney.auth import BEGIN, make_auth_external
 from jeepney.bus_messages import message_bus
 
 from guestcred.errors import GuestcredError, reason
+from guestcred.record import Record
 from guestcred.systemd.requests import INTERFACES, Unit, parse_unit
 
 # PID 1 listens on the first itself, also early in boot; behind the second there is a bus daemon
 PRIVATE, SYSTEM_BUS = "/run/systemd/private", "/run/dbus/system_bus_socket"
 TIMEOUT = 10.0  # seconds for one answer
 
+_T = TypeVar("_T")
 _NAME = "org.freedesktop.systemd1"
 _MANAGER = DBusAddress("/org/freedesktop/systemd1", bus_name=_NAME, interface=f"{_NAME}.Manager")
 # what jeepney raises for bytes that are no D-Bus, and parse_unit() for properties of other types
@@ -90,18 +93,48 @@ class _Peer:
         return {name: value for name, (_, value) in found.items()}
 
 
+class Manager(Record):
+    """What PID 1 says of itself and of the machine.
+
+    `version` is the text of `systemctl --version`; `virtualization` names the container or VM, "" for neither;
+    `confidential` the technology of a confidential VM, "" for none and None from a systemd that does not say (before 254).
+    """
+
+    version: str
+    virtualization: str
+    confidential: str | None
+
+
+def read_manager() -> Manager:
+    """PID 1's own properties (org.freedesktop.systemd1(5)). Raises GuestcredError (exit status 3) where it cannot be asked."""
+
+    def ask(peer: _Peer) -> Manager:
+        found = peer.properties(_MANAGER.object_path, "Manager")
+        told = {name: found.get(name) for name in ("Version", "Virtualization", "ConfidentialVirtualization")}
+        if not all(isinstance(one, str | None) for one in told.values()) or told["Version"] is None:
+            raise TypeError
+        return Manager(told["Version"], told["Virtualization"] or "", told["ConfidentialVirtualization"])
+
+    return _ask("what it is", ask)
+
+
 def read_units(name: str | None = None) -> tuple[Unit, ...]:
     """The loaded units that could request credentials, by name; `name` is loaded for it where it is not yet.
 
     Raises GuestcredError (exit status 3) where PID 1 cannot be asked or does not answer.
     """
+    return _ask("for its units", lambda peer: _units(peer, name))
+
+
+def _ask(what: str, question: Callable[[_Peer], _T]) -> _T:
+    """The answer of PID 1 itself, or by the bus where its own socket does not let us."""
     reasons = []
     for path in (PRIVATE, SYSTEM_BUS):
         try:
             with _Peer(path) as peer:
                 if path == SYSTEM_BUS:
                     peer.ask(message_bus.Hello())
-                return _units(peer, name)
+                return question(peer)
         except TimeoutError:
             reasons.append(f"{path}: no answer within {TIMEOUT:.0f} seconds")
         except OSError as error:
@@ -111,7 +144,7 @@ def read_units(name: str | None = None) -> tuple[Unit, ...]:
         except _GARBAGE:
             reasons.append(f"{path}: an answer that is no D-Bus or not systemd's")
     raise GuestcredError(
-        f"cannot ask PID 1 for its units ({'; '.join(reasons)})",
+        f"cannot ask PID 1 {what} ({'; '.join(reasons)})",
         "run it as root, on a system that systemd has booted; a captured tree is looked at with --root",
     )
 

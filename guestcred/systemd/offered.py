@@ -11,7 +11,15 @@ BINARY_PREFIX = b"io.systemd.credential.binary:"
 SHOWN_FRONT = 4  # characters of a name that may be a secret
 FORMATTED_SIZE = 5  # header and count byte: offsetof(struct dmi_field_header, contents) in systemd
 
-REASONS = {
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Literal
+
+    Reason = Literal[
+        "no-equals", "invalid-name", "bad-base64", "too-large", "total-too-large", "duplicate", "type11-length"
+    ]
+
+REASONS: dict[Reason, str] = {
     "no-equals": "there is no '=' between name and value",
     "invalid-name": "a name is 1 to 255 printable ASCII characters without '/' and ':', and not '.' or '..'",
     "bad-base64": "the value is not base64 that this systemd decodes",
@@ -22,18 +30,25 @@ REASONS = {
 }
 
 
-class Accepted(Record):
-    """An OEM string that is a credential; `value` decoded, `encoding` "text" or "binary".
+class Place(Record):
+    """Where an OEM string stands: `index` counts the strings of a structure from 1, `instance` Type 11 structures from 0,
+    as the N of `entries/11-N` does."""
 
-    `index` counts strings from 1, `instance` Type 11 structures from 0: the N of `entries/11-N`.
-    """
+    handle: int
+    index: int
+    instance: int
+
+    def __str__(self) -> str:
+        return f"handle {self.handle:#06x}, string {self.index}"
+
+
+class Accepted(Record):
+    """An OEM string that is a credential; `value` decoded, `encoding` "text" or "binary"."""
 
     name: str
     encoding: str
     value: bytes
-    handle: int
-    index: int
-    instance: int
+    place: Place
 
     @property
     def shown(self) -> str:
@@ -48,11 +63,9 @@ class Rejected(Record):
     """
 
     name: str | None
-    handle: int
-    index: int
-    instance: int
-    reason: str
-    hint: str | None
+    place: Place
+    reason: Reason
+    hint: str
     raw_name: bytes
 
 
@@ -60,9 +73,7 @@ class Unrelated(Record):
     """Another OEM string; `text` is raw, `hint` says which near miss it looks like, if any."""
 
     text: bytes
-    handle: int
-    index: int
-    instance: int
+    place: Place
     hint: str | None
 
 
@@ -130,7 +141,7 @@ def near_name(text: bytes) -> bytes | None:
     return name if equals else None
 
 
-def _rejection_hint(reason: str, name: bytes | None, value: bytes) -> str:
+def _rejection_hint(reason: Reason, name: bytes | None, value: bytes) -> str:
     match reason:
         case "no-equals":
             return "write NAME=VALUE behind the prefix"
@@ -153,62 +164,66 @@ def _rejection_hint(reason: str, name: bytes | None, value: bytes) -> str:
     return "make it smaller, or hand it over on a disk or over vsock"
 
 
-def judge(structures: tuple[Structure, ...], systemd: int | None) -> tuple[Verdict, ...]:
-    """Judge every string of every Type 11 structure in table order, as import_credentials_smbios() does.
+class Importer:
+    """PID 1's import from SMBIOS, string by string, as import_credentials_smbios() does it.
 
-    `systemd` is the major version, None for unknown (the newest rules). Empty strings are skipped, as there.
+    `systemd` is the major version, None for unknown (the newest rules).
     """
-    verdicts: list[Verdict] = []
-    taken: set[str] = set()
-    total, ended = 0, False
-    for instance, structure in enumerate(one for one in structures if one.type == OEM_STRINGS):
-        ended = ended or structure.length != FORMATTED_SIZE
-        for index, text in enumerate(structure.strings, 1):
-            if not text:
-                continue
-            verdict = _judge_string(text, structure.handle, index, instance, systemd, ended, taken, total)
-            if isinstance(verdict, Accepted):
-                taken.add(verdict.name)
-                total += len(verdict.value)
-            verdicts.append(verdict)
-    return tuple(verdicts)
+
+    def __init__(self, systemd: int | None) -> None:
+        self._systemd = systemd
+        self._taken: set[str] = set()
+        self._total = 0  # bytes of all values taken
+        self._ended = False
+
+    def take(self, structure: Structure, instance: int) -> list[Verdict]:
+        """What becomes of the strings of the Type 11 structure of that number; empty ones are skipped, as there."""
+        self._ended = self._ended or structure.length != FORMATTED_SIZE
+        return [
+            self._judge(text, Place(structure.handle, index, instance))
+            for index, text in enumerate(structure.strings, 1)
+            if text
+        ]
+
+    def _judge(self, text: bytes, place: Place) -> Verdict:
+        split = split_prefix(text)
+        if split is None:
+            return Unrelated(text, place, near_miss(text))
+        encoding, rest = split
+        raw_name, equals, raw_value = rest.partition(b"=")
+        # parse_smbios_strings() of systemd: name, then base64, then sizes, then the file that may exist already
+        name = raw_name.decode("ascii") if equals and name_is_valid(raw_name) else None
+        value = raw_value if encoding == "text" else base64_decode(raw_value, self._systemd)
+        reason: Reason
+        if self._ended:
+            reason = "type11-length"
+        elif not equals:
+            reason = "no-equals"
+        elif name is None:
+            reason = "invalid-name"
+        elif value is None:
+            reason = "bad-base64"
+        elif len(value) > SIZE_MAX:
+            reason = "too-large"
+        elif len(value) > TOTAL_SIZE_MAX - self._total:
+            reason = "total-too-large"
+        elif name in self._taken:
+            reason = "duplicate"
+        else:
+            self._taken.add(name)
+            self._total += len(value)
+            return Accepted(name=name, encoding=encoding, value=value, place=place)
+        return Rejected(
+            name=shortened(name) if name is not None and is_bare_secret(raw_name, raw_value) else name,
+            place=place,
+            reason=reason,
+            hint=_rejection_hint(reason, raw_name if equals else None, raw_value),
+            raw_name=raw_name,
+        )
 
 
-def _judge_string(
-    text: bytes,
-    handle: int,
-    index: int,
-    instance: int,
-    systemd: int | None,
-    ended: bool,
-    taken: set[str],
-    total: int,
-) -> Verdict:
-    split = split_prefix(text)
-    if split is None:
-        return Unrelated(text, handle, index, instance, near_miss(text))
-    encoding, rest = split
-    raw_name, equals, raw_value = rest.partition(b"=")
-    # parse_smbios_strings() of systemd: name, then base64, then sizes, then the file that may exist already
-    valid = name_is_valid(raw_name)
-    name = raw_name.decode("ascii") if equals and valid else None
-    shown = shortened(name) if name is not None and is_bare_secret(raw_name, raw_value) else name
-    value = raw_value if encoding == "text" else base64_decode(raw_value, systemd)
-    if ended:
-        reason = "type11-length"
-    elif not equals:
-        reason = "no-equals"
-    elif name is None:
-        reason = "invalid-name"
-    elif value is None:
-        reason = "bad-base64"
-    elif len(value) > SIZE_MAX:
-        reason = "too-large"
-    elif len(value) > TOTAL_SIZE_MAX - total:
-        reason = "total-too-large"
-    elif name in taken:
-        reason = "duplicate"
-    else:
-        return Accepted(name, encoding, value, handle, index, instance)
-    hint = _rejection_hint(reason, raw_name if equals else None, raw_value)
-    return Rejected(shown, handle, index, instance, reason, hint, raw_name)
+def judge(structures: tuple[Structure, ...], systemd: int | None) -> tuple[Verdict, ...]:
+    """Judge every string of every Type 11 structure in table order; `systemd` is as `Importer` has it."""
+    importer = Importer(systemd)
+    instances = enumerate(one for one in structures if one.type == OEM_STRINGS)
+    return tuple([verdict for number, structure in instances for verdict in importer.take(structure, number)])

@@ -7,11 +7,17 @@ from guestcred.record import Record
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from typing import Any
+    from typing import Any, Literal
 
-LOAD, LOAD_ENCRYPTED = "LoadCredential", "LoadCredentialEncrypted"
-IMPORT = "ImportCredential"
-SET, SET_ENCRYPTED = "SetCredential", "SetCredentialEncrypted"
+    Setting = Literal[
+        "LoadCredential", "LoadCredentialEncrypted", "ImportCredential", "SetCredential", "SetCredentialEncrypted"
+    ]
+
+LOAD: Setting = "LoadCredential"
+LOAD_ENCRYPTED: Setting = "LoadCredentialEncrypted"
+IMPORT: Setting = "ImportCredential"
+SET: Setting = "SetCredential"
+SET_ENCRYPTED: Setting = "SetCredentialEncrypted"
 
 # the types of units with an execution context, and so with credentials, and their D-Bus interfaces; systemd.exec(5)
 INTERFACES = {"service": "Service", "socket": "Socket", "mount": "Mount", "swap": "Swap"}
@@ -26,11 +32,11 @@ class Request(Record):
     `required` says that the unit fails where there is no source; `size` is of a SetCredential= value, in bytes.
     """
 
-    setting: str
-    id: str
-    source: str
-    required: bool
-    size: int | None
+    setting: Setting
+    id: str = ""
+    source: str = ""
+    required: bool = False
+    size: int | None = None
 
     @property
     def encrypted(self) -> bool:
@@ -68,16 +74,16 @@ def parse_unit(name: str, state: str, properties: Mapping[str, Any]) -> Unit:
     # acquire_credentials() in systemd src/core/exec-credential.c: loaded ones, imported ones, then defaults;
     # the first and the last come out of hash tables, in another order at every boot
     requests = [
-        Request(key, one, path, path[:1] == "/", None)
+        Request(setting=key, id=one, source=path, required=path[:1] == "/")
         for key in (LOAD, LOAD_ENCRYPTED)
         for one, path in sorted(many(key))
     ]
     # systemd 257 gives renames in a property of its own, with the patterns that rename nothing too
     renamed = properties.get("ImportCredentialEx")
     patterns = [(pattern, "") for pattern in many(IMPORT)] if renamed is None else renamed
-    requests += [Request(IMPORT, prefix, pattern, False, None) for pattern, prefix in patterns]
+    requests += [Request(setting=IMPORT, id=prefix, source=pattern) for pattern, prefix in patterns]
     defaults = [(key, one, len(value)) for key in (SET, SET_ENCRYPTED) for one, value in many(key)]
-    requests += [Request(key, one, "", False, size) for key, one, size in sorted(defaults)]
+    requests += [Request(setting=key, id=one, size=size) for key, one, size in sorted(defaults)]
     uid = properties.get("UID", _NO_UID)
     return Unit(
         name=name,

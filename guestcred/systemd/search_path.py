@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from guestcred.systemd.requests import IMPORT, Request
+
 SYSTEM = "run/credentials/@system"
 CREDSTORES = ("etc/credstore", "run/credstore", "usr/local/lib/credstore", "usr/lib/credstore")
 RESCUE = CREDSTORES[1]  # where guestcred puts what PID 1 missed
@@ -12,12 +14,13 @@ ENCRYPTED_PATH = ("run/credentials/@encrypted", *(f"{store}.encrypted" for store
 _SEARCHES_ALL_SINCE = 254  # load_credential() looks into the encrypted places too since then, and there first
 
 
-def search_path(encrypted: bool, systemd: int | None) -> tuple[str, ...]:
-    """Where `LoadCredential=` (or `LoadCredentialEncrypted=`) looks for a relative name, in order.
-
-    Since 254 the unencrypted setting too looks into the encrypted places first, and hands over what it finds as it is.
-    """
-    everywhere = encrypted or systemd is None or systemd >= _SEARCHES_ALL_SINCE
+def search_path(request: Request, systemd: int | None) -> tuple[str, ...]:
+    """Where systemd looks for the name or pattern of a request, in order; None is the newest systemd."""
+    if request.setting == IMPORT:
+        # load_credential_glob() in exec-credential.c: first what is taken as it is, then what is decrypted
+        return (*SEARCH_PATH, *ENCRYPTED_PATH)
+    # since 254 the unencrypted setting looks into the encrypted places too, and hands over what it finds as it is
+    everywhere = request.encrypted or systemd is None or systemd >= _SEARCHES_ALL_SINCE
     return (*ENCRYPTED_PATH, *SEARCH_PATH) if everywhere else SEARCH_PATH
 
 

@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from guestcred.cli import commands
+from guestcred.cli.view import View
 from guestcred.errors import GuestcredError
 from guestcred.smbios import layout
 from vm import aarch64
@@ -70,7 +71,7 @@ def from_guest(image: Image, scenario: Scenario) -> str:
 def capture(guest: Path, scratch: Path) -> Path:
     """A raw tree as `guestcred capture` saves it."""
     with contextlib.redirect_stdout(io.StringIO()):
-        commands.capture(str(scratch / "capture"), root=str(guest))
+        commands.capture(View(root=str(guest)), str(scratch / "capture"))
     return scratch / "capture"
 
 

@@ -1,0 +1,97 @@
+"""A guest and its configuration -> the plan, and the values that it names by place; reads, and writes nothing."""
+
+from __future__ import annotations
+
+from guestcred.apply.plan import Delivery, Plan, plan_directories, plan_rescues, unknown_user
+from guestcred.diagnose.survey import survey
+from guestcred.errors import FINDINGS, GuestcredError
+from guestcred.guest.config import Service, read_services
+from guestcred.guest.credstores import find_other, rescued_names
+from guestcred.guest.rootfs import NotAFileError, Tree
+from guestcred.guest.snapshot import Guest, read_guest
+from guestcred.guest.sources import Source, Sources
+from guestcred.guest.users import find_user
+from guestcred.record import Record
+from guestcred.systemd.offered import Accepted, is_secret_file
+from guestcred.systemd.requests import IMPORT, Request
+from guestcred.systemd.search_path import RESCUE, SEARCH_PATH
+
+
+class Wanted(Record):
+    """The plan, the values that it names by place, and the report that stays."""
+
+    plan: Plan
+    values: dict[str, bytes]
+    report: bytes = b""
+
+
+def want(tree: Tree, systemd: int | None) -> Wanted:
+    """What `apply` shall write. Raises GuestcredError for what cannot be looked at, and for what is required and missing."""
+    services = read_services(tree)
+    looked = survey(_look(tree, systemd, services))
+    missing = {one.name for one in looked.comparison.credentials if one.loss == "missing"}
+    accepted = {one.name: one for one in looked.offered if isinstance(one, Accepted) and one.name in missing}
+    others = {name: other for name, one in accepted.items() if (other := find_other(tree, name, one.value))}
+    rescues = plan_rescues(looked.comparison, others, looked.evidence.undecided)
+    rescued = {one.name: accepted[one.name].value for one in rescues.made}
+    sources = Sources(tree, planned=dict.fromkeys(rescued_names(tree)) | rescued)
+    values = {f"{RESCUE}/{name}": value for name, value in rescued.items()}
+    deliveries = []
+    for service in services:
+        user = find_user(tree, service.user)
+        if user is None:
+            raise unknown_user(service, tree.shown(service.path))
+        found = _find(tree, service, sources)
+        values |= dict(found.values())
+        sizes = {identifier: (place, len(value)) for identifier, (place, value) in found.items()}
+        deliveries.append(Delivery(service, user, sizes))
+    plan = Plan(
+        comparison=looked.comparison,
+        rescues=rescues.made,
+        present=rescues.present,
+        directories=plan_directories(deliveries, tree.shown),
+        left=rescues.left,
+    )
+    return Wanted(plan, values)
+
+
+def _look(tree: Tree, systemd: int | None, services: tuple[Service, ...]) -> Guest:
+    """The guest; where it has no table, the services that now go without are named."""
+    try:
+        return read_guest(tree.root, systemd)
+    except GuestcredError as error:
+        units = ", ".join(service.unit for service in services)
+        told = (f"so the directories of {units} stay as they were",) if units else ()
+        raise GuestcredError(error.problem, *told, *error.hints, status=error.status) from None
+
+
+def _find(tree: Tree, service: Service, sources: Sources) -> dict[str, tuple[str, bytes]]:
+    """Id to (place, value) for each that has a source, in the order load, import, set; the first wins (systemd.exec(5))."""
+    found: dict[str, tuple[str, bytes]] = {}
+    defaults = dict(service.defaults)
+    for request in service.requests:
+        for one in sources.resolve(request, SEARCH_PATH, only_files=True):
+            if one.id in found:
+                continue
+            value = _value(tree, service, request, one, sources)
+            if value is None and one.id in defaults and not request.source:
+                value = f"{service.path} ({service.unit}, set {one.id})", defaults[one.id]
+            # a name that may be the secret itself helps no service, and would be told of in the report
+            if value is None or (request.setting == IMPORT and is_secret_file(one.name, len(value[1]))):
+                continue
+            found[one.id] = value
+    return found
+
+
+def _value(
+    tree: Tree, service: Service, request: Request, source: Source, sources: Sources
+) -> tuple[str, bytes] | None:
+    try:
+        return sources.value(source)
+    except NotAFileError as error:
+        raise GuestcredError(
+            f"{tree.shown(service.path)}: services.{service.unit.removesuffix('.service')}.load: "
+            f"{request.id!r}: {error.problem}",
+            "put a regular file there, or name another source",
+            status=FINDINGS,
+        ) from None

@@ -1,0 +1,149 @@
+"""Changes -> files, whole or not at all; the writing edge of `apply`.
+
+A new generation is written whole beside the current one, one rename of `.current` switches, and only then the
+old one goes. What is rescued gets its name in run/credstore when it is whole.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+
+from guestcred.apply.diff import (
+    CURRENT,
+    FILE_MODE,
+    FOLDER_MODE,
+    GENERATION_MODE,
+    GENERATIONS,
+    NEXT,
+    REPORT,
+    REPORT_MODE,
+    Changes,
+)
+from guestcred.apply.dirfd import Folder
+from guestcred.apply.wanted import Wanted
+from guestcred.errors import GuestcredError
+from guestcred.guest.credstores import NEXT_RESCUE, is_rescued, rescue_mark
+from guestcred.systemd.rules import TOTAL_SIZE_MAX
+
+
+class Writing:
+    """One run's writing below the folders run/guestcred and run/credstore; the second may be None where nothing goes there."""
+
+    def __init__(self, home: Folder, store: Folder | None, changes: Changes, wanted: Wanted) -> None:
+        self._home = home
+        self._store = store
+        self._changes = changes
+        self._wanted = wanted
+        self._made: list[tuple[Folder, str]] = []  # what a failing run has to take back
+
+    def run(self) -> None:
+        """Make all changes; where one fails, the old state is intact. Raises GuestcredError."""
+        self._clear()
+        try:
+            self._write()
+        except BaseException:
+            for folder, name in reversed(self._made):
+                _take_back(folder, name, folder is self._store)
+            raise
+        self._remove_old()
+
+    def _rescues(self) -> Folder:
+        assert self._store is not None
+        return self._store
+
+    def _clear(self) -> None:
+        """Remove what a killed run left, and what may leave no room."""
+        for name in self._changes.leftovers:
+            self._home.remove(name) if name == NEXT else self._home.remove_folder(name)
+        for name in self._changes.retract:
+            if name.startswith(NEXT_RESCUE):
+                self._rescues().remove(name)
+        if self._changes.generation is not None:
+            self._clear_strangers()
+
+    def _clear_strangers(self) -> None:
+        """Remove what services' users put into their folders.
+
+        What guestcred wrote there has group 0, which they cannot give, one name, and a limit on its size.
+        """
+        current = self._home.target(CURRENT)
+        if current is None or self._home.status(current) is None:
+            return
+        with self._home.open(current) as generation:
+            for unit in generation.names():
+                if unit == REPORT:
+                    continue
+                with generation.open(unit) as folder:
+                    found = {name: status for name in folder.names() if (status := folder.status(name)) is not None}
+                    ours = {name: one.st_size for name, one in found.items() if _is_ours(one)}
+                    keep = ours.keys() if sum(ours.values()) <= TOTAL_SIZE_MAX else ()
+                    for name in found.keys() - keep:
+                        _take_back(folder, name, False)
+
+    def _write(self) -> None:
+        """Write all that is new, then switch to it by renames only."""
+        changes = self._changes
+        for name in changes.rescue:
+            self._publish(name, name)
+        if changes.generation is not None:
+            self._made.append((self._home, changes.generation))
+            self._write_generation(changes.generation)
+        for name in changes.links:
+            self._home.link(name, f"{CURRENT}/{name}")
+            self._made.append((self._home, name))
+        for number, name in enumerate(changes.renew):
+            self._publish(f"{NEXT_RESCUE}{number}", name)
+        if changes.generation is not None:
+            self._home.link(NEXT, changes.generation)
+            self._made.append((self._home, NEXT))
+        for number, name in enumerate(changes.renew):
+            self._rescues().rename(f"{NEXT_RESCUE}{number}", name)
+        if changes.generation is not None:
+            self._home.rename(NEXT, CURRENT)
+
+    def _publish(self, entry: str, name: str) -> None:
+        """The rescued credential of that name, under the name `entry`."""
+        (place,) = [file.place for file in self._wanted.plan.rescues if file.name == name]
+        self._made.append((self._rescues(), entry))
+        uid, gid = os.geteuid(), os.getegid()
+        self._rescues().publish(entry, self._wanted.values[place], uid, gid, FILE_MODE, rescue_mark(name))
+
+    def _write_generation(self, name: str) -> None:
+        uid, gid = os.geteuid(), os.getegid()
+        with self._home.make(name) as generation:
+            for directory in self._wanted.plan.directories:
+                with generation.make(directory.unit) as below:
+                    for file in directory.files:
+                        below.write(file.name, self._wanted.values[file.place], directory.uid, 0, FILE_MODE)
+                    below.own(directory.uid, 0, FOLDER_MODE)
+            generation.write(REPORT, self._wanted.report, uid, gid, REPORT_MODE)
+            generation.own(uid, gid, GENERATION_MODE)
+
+    def _remove_old(self) -> None:
+        """Remove what nobody reads any more; what of it a killed run leaves, the next one finds and removes."""
+        changes = self._changes
+        for name in changes.dropped:
+            self._home.remove(name)
+        if changes.generation is not None:
+            for name in GENERATIONS:
+                if name != changes.generation and self._home.status(name) is not None:
+                    self._home.remove_folder(name)
+        for name in changes.retract:
+            if not name.startswith(NEXT_RESCUE):
+                self._rescues().remove(name)
+
+
+def _is_ours(status: os.stat_result) -> bool:
+    return stat.S_ISREG(status.st_mode) and status.st_gid == 0 and status.st_nlink == 1
+
+
+def _take_back(folder: Folder, name: str, rescue: bool) -> None:
+    """Remove what a failing run made, and nothing that another put there in its place."""
+    try:
+        status = folder.status(name)
+        if status is None or (rescue and not is_rescued(name, status)):
+            return
+        folder.remove_folder(name) if stat.S_ISDIR(status.st_mode) else folder.remove(name)
+    except GuestcredError:
+        pass  # the failure to write is what must be told, and the next run clears what is left

@@ -1,0 +1,155 @@
+"""The command line: options, help and exit statuses of every command in the guest."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from guestcred import __version__
+from guestcred.cli import commands, host_command_line
+from guestcred.cli.options import SystemdVersion, format_option
+from guestcred.cli.view import View
+from guestcred.smbios.walk import OEM_STRINGS
+
+if TYPE_CHECKING:
+    from guestcred.cli.view import Form
+
+
+def _credential_name(_context: click.Context, _param: click.Parameter, value: Any) -> Any:
+    if value == "" or (isinstance(value, tuple) and "" in value):
+        raise click.BadParameter("a credential's name is not empty")
+    return value
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]}, invoke_without_command=True)
+@click.version_option(__version__, prog_name="guestcred")
+@click.option(
+    "--root", default="/", metavar="DIR", help="Look at a captured tree below DIR in place of the live system."
+)
+@click.option(
+    "--systemd",
+    type=SystemdVersion(),
+    metavar="VERSION",
+    help="Use the rules of this systemd, such as 252, where it cannot be seen.",
+)
+@click.pass_context
+def main(context: click.Context, root: str, systemd: int | None) -> None:
+    """See where a credential got lost between the hypervisor and the guest.
+
+    A hypervisor offers credentials as SMBIOS Type 11 OEM strings, and systemd imports them into
+    /run/credentials/@system. guestcred compares the two, says why they differ, and tells what each unit gets of them.
+    It prints no values.
+
+    Exit status: 0 agrees, 1 findings, 2 usage, 3 could not look (no table, no permission).
+    """
+    if context.invoked_subcommand is None:
+        click.echo(context.get_help(), err=True)
+        context.exit(2)
+    context.obj = View(root=root, systemd=systemd)
+
+
+@main.command()
+@click.option(
+    "--require",
+    multiple=True,
+    metavar="NAME",
+    callback=_credential_name,
+    help="A finding if NAME did not arrive; may be given again.",
+)
+@format_option
+@click.pass_obj
+def check(view: View, require: tuple[str, ...], form: Form) -> int:
+    """Compare what was offered with what was imported."""
+    return commands.check(view.replace(form=form), require=require)
+
+
+@main.command()
+@click.option("--dry-run", is_flag=True, help="Show what would stand where, and write nothing.")
+@format_option
+@click.pass_obj
+def apply(view: View, dry_run: bool, form: Form) -> int:
+    """Write what is missing: credentials that PID 1 did not import, and the directories of services.
+
+    What was offered and not imported goes to /run/credstore, where systemd finds it for LoadCredential=. The
+    services of /etc/guestcred/*.toml get their credentials in /run/guestcred. Exit status: 0 nothing left to mend.
+    """
+    return commands.apply(view.replace(form=form), dry_run=dry_run)
+
+
+@main.command()
+@click.argument("name", callback=_credential_name)
+@format_option
+@click.pass_obj
+def why(view: View, name: str, form: Form) -> int:
+    """Tell one credential's whole way, and where it was lost."""
+    return commands.why(view.replace(form=form), name)
+
+
+@main.command()
+@click.argument("unit", required=False)
+@format_option
+@click.pass_obj
+def services(view: View, unit: str | None, form: Form) -> int:
+    """Tell which credentials each unit requests, where they come from, and whether its user can read them.
+
+    UNIT is the name of one unit, such as nginx or nginx.service; without it, all units that systemd has loaded.
+    """
+    return commands.services(view.replace(form=form), unit)
+
+
+@main.command()
+@click.argument("path", metavar="DIR")
+@format_option
+@click.pass_obj
+def capture(view: View, path: str, form: Form) -> int:
+    """Save this guest below the new folder DIR, for a bug report.
+
+    What is written can be looked at with --root, and says the same. Every secret in it is noise of the same length.
+    """
+    return commands.capture(view.replace(form=form), path)
+
+
+@main.command()
+@click.argument("path", required=False, metavar="[FILE or DIR]")
+@click.option(
+    "--type", "kind", type=click.IntRange(0, 255), help=f"Only structures of this type.  [default: {OEM_STRINGS}]"
+)
+@click.option("--all", "everything", is_flag=True, help="All structures, with their fields by name.")
+@click.option("--reveal", is_flag=True, help="Print the values of credentials too.")
+@format_option
+@click.pass_obj
+def dump(view: View, path: str | None, kind: int | None, everything: bool, reveal: bool, form: Form) -> int:
+    """Decode a DMI table: the live one, a raw table, a `dmidecode --dump-bin` file or a folder like sysfs.
+
+    FILE may be a link or a pipe, and is standard input for `-`.
+    """
+    if everything and kind is not None:
+        raise click.UsageError("--all and --type exclude each other")
+    shown = None if everything else OEM_STRINGS if kind is None else kind
+    from guestcred.cli.dump import dump
+
+    return dump(view.replace(form=form), path, kind=shown, typed=everything or kind is not None, reveal=reveal)
+
+
+main.add_command(host_command_line.encode)
+main.add_command(host_command_line.launch)
+
+
+def run(arguments: list[str]) -> int:
+    """Parse `arguments` and run the command; returns the exit status, printing usage errors in the house's form."""
+    try:
+        return int(main.main(arguments, prog_name="guestcred", standalone_mode=False) or 0)
+    except click.UsageError as error:
+        print(
+            f"guestcred: error: {error.format_message()[:1].lower()}{error.format_message()[1:].rstrip('.')}",
+            file=sys.stderr,
+        )
+        path = error.ctx.command_path if error.ctx else "guestcred"
+        print(f"guestcred: hint: see '{path} --help'", file=sys.stderr)
+        return 2
+    except click.exceptions.Exit as error:
+        return error.exit_code
+    except click.Abort:
+        return 130

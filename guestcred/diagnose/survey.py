@@ -1,0 +1,56 @@
+"""One look at a guest, judged: what was offered, the evidence, and the comparison with what was imported."""
+
+from __future__ import annotations
+
+from guestcred.diagnose.compare import Comparison, compare, needs_facts
+from guestcred.diagnose.evidence import Evidence
+from guestcred.errors import GuestcredError
+from guestcred.guest.facts import Facts, read_facts
+from guestcred.guest.rootfs import Tree
+from guestcred.guest.snapshot import TABLE, Guest
+from guestcred.record import Record
+from guestcred.smbios.walk import Table, parse
+from guestcred.systemd.offered import Accepted, Verdict, judge
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from guestcred.smbios.layout import EntryPoint
+
+
+class Survey(Record):
+    """Everything worked out from one look at a guest."""
+
+    guest: Guest
+    offered: tuple[Verdict, ...]
+    evidence: Evidence
+    comparison: Comparison
+
+
+def survey(guest: Guest, facts: Facts | None = None, require: tuple[str, ...] = ()) -> Survey:
+    """Judge a guest; facts are asked for where they matter and were not given. `require` names what must arrive.
+
+    Raises GuestcredError (exit status 3) where there is no structure in the table.
+    """
+    table = parse(guest.table)
+    if not table.holds_anything:
+        raise no_structure(Tree(guest.root).shown(TABLE))
+    offered = judge(table.structures, guest.systemd)
+    if facts is None and needs_facts(offered, guest):
+        facts = read_facts(guest.root)
+    evidence = Evidence(guest, facts, tuple(one for one in offered if isinstance(one, Accepted)))
+    comparison = compare(guest, table, offered, evidence, _point(guest, table), require)
+    return Survey(guest=guest, offered=offered, evidence=evidence, comparison=comparison)
+
+
+def _point(guest: Guest, table: Table) -> EntryPoint | None:
+    """The entry point; looked at only for a table that ended badly, since construct is dear to import."""
+    if table.ended is None or guest.entry_point is None:
+        return None
+    from guestcred.smbios.layout import parse_entry_point
+
+    return parse_entry_point(guest.entry_point)
+
+
+def no_structure(path: str) -> GuestcredError:
+    """The error for what is no table at all."""
+    return GuestcredError(f"no structure could be read from {path}", "is this a DMI table, from its first byte on?")

@@ -1,0 +1,128 @@
+"""cloud-hypervisor's HTTP API over its unix socket: what may be asked, and what its answers mean."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import socket
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from guestcred.errors import reason
+
+API = "/api/v1/"
+ANSWER_MAX = 1024 * 1024  # bytes; vm.info repeats the whole config
+# VmError::VmNotCreated in cloud-hypervisor's vmm/src/vm.rs, as its versions print it; it came with 500 until mid-2026
+NO_VM = (b"VM is not created", b"VmNotCreated")
+
+
+class ApiError(Exception):
+    """The call of `action` failed; the text says why and repeats nothing of an answer, which may quote the config."""
+
+    def __init__(self, action: str, why: str) -> None:
+        super().__init__(why)
+        self.action = action
+
+
+class Refused(ApiError):
+    """The API answered, with this status and no success."""
+
+    def __init__(self, action: str, status: int, body: bytes) -> None:
+        super().__init__(action, f"it answered {status} {http.client.responses.get(status, '')}".rstrip())
+        self.is_no_vm = status == 404 or (status == 500 and any(text in body for text in NO_VM))
+
+
+class _Socket(socket.socket):
+    """A socket whose deadline is one for all that it does, however slowly the other side drips."""
+
+    def __init__(self, timeout: float) -> None:
+        super().__init__(socket.AF_UNIX, socket.SOCK_STREAM)
+        self._deadline = time.monotonic() + timeout
+
+    def hurry(self) -> None:
+        """Leave what remains of the time to the next call."""
+        left = self._deadline - time.monotonic()
+        if left <= 0:
+            raise TimeoutError
+        self.settimeout(left)
+
+    def recv_into(self, *arguments: Any) -> int:
+        self.hurry()
+        return super().recv_into(*arguments)
+
+    def sendall(self, *arguments: Any) -> None:
+        self.hurry()
+        super().sendall(*arguments)
+
+
+class _UnixConnection(http.client.HTTPConnection):
+    def __init__(self, path: str, timeout: float) -> None:
+        super().__init__("localhost")
+        self._path = path
+        self._seconds = timeout
+
+    def connect(self) -> None:
+        self.sock = made = _Socket(self._seconds)
+        made.hurry()
+        made.connect(self._path)
+
+
+class Vmm:
+    """A running cloud-hypervisor by its API socket. Each call may take `timeout` seconds, and raises ApiError."""
+
+    def __init__(self, path: str, timeout: float) -> None:
+        self.path = path
+        self._timeout = timeout
+
+    def info(self) -> bytes | None:
+        """What it says of its VM in JSON; None where it has none."""
+        try:
+            return self._call("GET", "vm.info")
+        except Refused as refused:
+            if refused.is_no_vm:
+                return None
+            raise
+
+    def create(self, config: bytes, sending: Callable[[], object]) -> None:
+        """Make the VM of that JSON config; `sending` is called when it may come to be from now on."""
+        with self._connected("vm.create") as connection:
+            sending()
+            self._ask(connection, "PUT", "vm.create", config)
+
+    def boot(self) -> None:
+        """Start the VM that was made."""
+        self._call("PUT", "vm.boot")
+
+    def delete(self) -> None:
+        """End the VM and forget its config."""
+        self._call("PUT", "vm.delete")
+
+    def _call(self, method: str, action: str) -> bytes:
+        with self._connected(action) as connection:
+            return self._ask(connection, method, action, None)
+
+    @contextlib.contextmanager
+    def _connected(self, action: str) -> Iterator[_UnixConnection]:
+        connection = _UnixConnection(self.path, self._timeout)
+        try:
+            connection.connect()
+            yield connection
+        except TimeoutError:
+            raise ApiError(action, f"no answer within {self._timeout:g} seconds") from None
+        except OSError as error:
+            raise ApiError(action, reason(error)) from None
+        # http.client lets the last two through, for a chunk of size -1
+        except (http.client.HTTPException, ValueError, OverflowError):
+            raise ApiError(action, "the answer is not HTTP") from None
+        finally:
+            connection.close()
+
+    def _ask(self, connection: _UnixConnection, method: str, action: str, body: bytes | None) -> bytes:
+        headers = {"Accept": "*/*"} | ({"Content-Type": "application/json"} if body is not None else {})
+        connection.request(method, API + action, body, headers)
+        answer = connection.getresponse()
+        said = answer.read(ANSWER_MAX)
+        if not 200 <= answer.status < 300:
+            raise Refused(action, answer.status, said)
+        return said
