@@ -116,7 +116,7 @@ def services(view: View, unit: str | None = None) -> int:
     from guestcred.diagnose.services import judge_services, offered_names, only
     from guestcred.guest.deliveries import read_consumers
     from guestcred.guest.facts import read_systemd
-    from guestcred.show import report
+    from guestcred.show.services import services_json, services_text
     from guestcred.systemd.requests import full_name
 
     tree = Tree(view.root)
@@ -129,7 +129,7 @@ def services(view: View, unit: str | None = None) -> int:
         offered = offered_names(tree, systemd)
     judged = judge_services(tree, look, offered, systemd)
     if view.form == "json":
-        print_json(report.services_json(judged))
+        print_json(services_json(judged))
     else:
-        sys.stdout.write(report.services_text(judged, in_colour()))
+        sys.stdout.write(services_text(judged, in_colour()))
     return FINDINGS if judged.findings else 0

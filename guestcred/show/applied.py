@@ -5,6 +5,7 @@ from __future__ import annotations
 from guestcred.apply.plan import File, Plan
 from guestcred.c_modules import quoted
 from guestcred.show import report
+from guestcred.show.lines import LEFT, Column, columns, finding_lines
 from guestcred.text import count, size, visible
 
 
@@ -69,23 +70,26 @@ def headline(plan: Plan) -> str:
 
 
 def plan_text(plan: Plan, did: str, root: str, colour: bool) -> str:
-    """The verdict, then a line for each credential that is to stand somewhere, then what is left to mend."""
+    """The verdict, then a line for each credential that is to stand somewhere, then what is left to fix."""
     at = visible(root.rstrip("/") + "/")
-    names = [one.name for one in (*plan.rescues, *plan.present)]
+    rows = [_row("rescued", one, at) for one in plan.rescues]
+    rows += [
+        (*_row("there", one, at)[:-1], f"{at}{visible(one.place)}  which guestcred did not write")
+        for one in plan.present
+    ]
+    below = []
     for directory in plan.directories:
-        names += [*(one.name for one in directory.files), *directory.skipped]
-    width = max(map(len, names), default=0)
-    lines = [f"{headline(plan)}; {did}"]
-    lines += [f"  rescued    {_row(one, width, at)}" for one in plan.rescues]
-    lines += [f"  there      {_row(one, width, at)}  by another hand" for one in plan.present]
-    for directory in plan.directories:
-        lines.append(f"  {at}run/guestcred/{directory.unit} for {visible(directory.user)}:")
-        lines += [f"    given    {_row(one, width, at)}" for one in directory.files]
-        lines += [f"    skipped  {name:<{width}}  no source has it" for name in directory.skipped]
+        below.append(len(rows))
+        rows += [_row("  given", one, at) for one in directory.files]
+        rows += [("  skipped", name, "no source has it") for name in directory.skipped]
+    lines = columns(rows, Column(least=9), LEFT, Column(least=10, right=True))
+    for number, directory in zip(reversed(below), reversed(plan.directories)):
+        lines.insert(number, f"  {at}run/guestcred/{directory.unit} for {visible(directory.user)}:")
+    lines.insert(0, f"{headline(plan)}; {did}")
     for left in plan.left:
-        lines += ["", *report.finding_lines(left, colour)]
+        lines += finding_lines(left, colour)
     return "\n".join(lines) + "\n"
 
 
-def _row(one: File, width: int, at: str) -> str:
-    return f"{one.name:<{width}}  {size(one.size):>10}  {at}{visible(one.place)}"
+def _row(word: str, one: File, at: str) -> tuple[str, ...]:
+    return word, one.name, size(one.size), f"{at}{visible(one.place)}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from guestcred.host.encode import Encoded, Limit, fits
+from guestcred.show.lines import LEFT, Column, columns
 from guestcred.text import count
 
 
@@ -25,14 +26,24 @@ def capacity_json(hypervisor: str, encoded: tuple[Encoded, ...], found: tuple[Li
 
 def capacity_text(hypervisor: str, encoded: tuple[Encoded, ...], found: tuple[Limit, ...]) -> str:
     """The same for people."""
-    width = max((len(one.name) for one in encoded), default=0)
     lines = [f"{'fits' if fits(found) else 'does not fit'}: {count(len(encoded), 'credential')} for {hypervisor}"]
-    lines += [
-        f"  {one.name:<{width}}  {one.encoding:<6}  {one.size:>5} bytes, {len(one.text):>5} as a string"
-        for one in encoded
-    ]
-    lines += [
-        f"  {'OVER' if one.used > one.maximum else 'ok  '}  {one.name:<9}  {one.used:>6} of {one.maximum:>7} {one.unit:<7}  {one.source}"
-        for one in found
-    ]
+    lines += columns(
+        [(one.name, one.encoding, f"{one.size:>5} bytes, {len(one.text):>5} as a string") for one in encoded],
+        LEFT,
+        Column(least=6),
+    )
+    lines += columns(
+        [
+            (
+                "OVER" if one.used > one.maximum else "ok",
+                one.name,
+                f"{one.used:>6} of {one.maximum:>7} {one.unit:<7}",
+                one.source,
+            )
+            for one in found
+        ],
+        Column(least=4),
+        Column(least=9),
+        LEFT,
+    )
     return "\n".join(lines) + "\n"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from guestcred.diagnose.findings import Finding
 from guestcred.record import Record
-from guestcred.show.report import warning_lines
+from guestcred.show.lines import Column, columns, warning_lines
 from guestcred.smbios.layout import StringNumber, Uuid, fields_of, type_name
 from guestcred.smbios.walk import OEM_STRINGS, Structure, Table
 from guestcred.systemd.offered import (
@@ -141,19 +141,20 @@ def dump_text(dump: Dump) -> str:
             lines += [f"  {name}: {_field_text(value)}" for name, value in _fields(one, dump)]
         strings = dump.strings(one)
         if one.type == OEM_STRINGS:
-            lines += [
-                f"  {index:>3}  {_oem_text(by_place.get((instances[id(one)], index)), text, dump.reveal)}"
+            rows = [
+                (str(index), _oem_text(by_place.get((instances[id(one)], index)), text, dump.reveal))
                 for index, text in enumerate(strings, 1)
             ]
         else:
             named = (
                 {value for value in fields_of(one).values() if isinstance(value, StringNumber)} if dump.typed else set()
             )
-            lines += [f"  {index:>3}  {text}" for index, text in enumerate(strings, 1) if index not in named]
+            rows = [(str(index), text) for index, text in enumerate(strings, 1) if index not in named]
+        lines += columns(rows, Column(least=3, right=True))
     if not dump.structures():
         lines += ["", "no structure" + (f" of type {dump.kind}" if dump.kind is not None else "") + " in this table"]
     for warning in dump.warnings:
-        lines += ["", *warning_lines(warning, colour=False)]
+        lines += warning_lines(warning, colour=False)
     return "\n".join(lines) + "\n"
 
 

@@ -1,0 +1,69 @@
+"""Lines for people: aligned columns, a verdict, findings with their fixes; in colour where that is wanted."""
+
+from __future__ import annotations
+
+from guestcred.record import Record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from guestcred.diagnose.findings import Finding
+
+GREEN, YELLOW, RED, BOLD, PLAIN = "\033[32m", "\033[33m", "\033[31m", "\033[1m", "\033[0m"
+# what a row begins with, and every other word is bad news
+COLOURS = {
+    **dict.fromkeys(("imported", "delivered", "ready", "ok", "agrees"), GREEN),
+    **dict.fromkeys(("foreign", "nothing", "warning"), YELLOW),
+}
+
+
+class Column(Record):
+    """How wide a column is: `least` characters, and as many more as its cells need up to `most`."""
+
+    least: int = 0
+    most: int = 255
+    right: bool = False
+
+
+LEFT, RIGHT = Column(), Column(right=True)
+
+
+def columns(rows: Sequence[Sequence[str]], *layout: Column, colour: bool = False, indent: str = "  ") -> list[str]:
+    """Rows as lines, each cell but the last of its row padded to its column; with `colour` the first cell has one."""
+    widths = [
+        min(max([one.least, *(len(row[number]) for row in rows if number < len(row) - 1)]), one.most)
+        for number, one in enumerate(layout)
+    ]
+    lines = []
+    for row in rows:
+        cells = [
+            f"{cell:>{width}}" if one.right else f"{cell:<{width}}"
+            for cell, one, width in zip(row[:-1], layout, widths)
+        ]
+        if cells:
+            cells[0] = painted(cells[0], COLOURS.get(row[0].strip(), RED), colour)
+        lines.append(indent + "  ".join([*cells, row[-1]]).rstrip())
+    return lines
+
+
+def painted(text: str, colour: str, use: bool) -> str:
+    """The text in that colour where colours are used."""
+    return f"{colour}{text}{PLAIN}" if use else text
+
+
+def verdict(agrees: bool, told: str, systemd: int | None, colour: bool) -> str:
+    """The first line: whether all is well, what was counted, and by whose rules."""
+    word = "agrees" if agrees else "findings"
+    version = f"systemd {systemd}" if systemd is not None else "systemd version unknown"
+    return f"{painted(word, COLOURS.get(word, RED), colour)}: {told} ({version})"
+
+
+def finding_lines(finding: Finding, colour: bool) -> list[str]:
+    """What happened in one sentence, and its fix in the next."""
+    return ["", f"{painted(finding.code, BOLD, colour)}: {finding.message}.", f"  fix: {finding.fix}."]
+
+
+def warning_lines(warning: Finding, colour: bool) -> list[str]:
+    """What looks wrong, and what to do if it is."""
+    return ["", f"{painted('warning', YELLOW, colour)}: {warning.message}.", f"  hint: {warning.fix}."]

@@ -1,0 +1,56 @@
+"""What units request and get -> text or JSON."""
+
+from __future__ import annotations
+
+from itertools import islice
+
+from guestcred.diagnose.services import Outcome, Services
+from guestcred.record import to_json
+from guestcred.show.lines import BOLD, LEFT, RIGHT, Column, columns, finding_lines, painted, verdict
+from guestcred.show.report import finding_json
+from guestcred.text import count, size
+
+WITHOUT_SOURCE = {
+    "skipped": "no source has {}",
+    "fatal": "{} does not exist",
+    "nothing": "nothing matches {}",
+    "delivered": "its source is gone",
+    "unreadable": "its source is gone",
+}
+
+
+def services_text(services: Services, colour: bool) -> str:
+    """A line a unit and one for each credential it requests, the verdict first; then for each problem cause and fix."""
+    rows = [
+        (one.state, one.id, "" if one.size is None else size(one.size), _origin(one))
+        for service in services.services
+        for one in service.credentials
+    ]
+    told = f"{count(len(services.services), 'unit')} with {count(len(rows), 'credential')}"
+    if not rows:
+        told = "no credentials are requested"
+    lines = [verdict(not services.findings, told, services.systemd, colour)]
+    aligned = iter(columns(rows, Column(least=11), LEFT, RIGHT, colour=colour))
+    for service in services.services:
+        lines += ["", f"{painted(service.unit, BOLD, colour)}  {service.state}, user {service.user}"]
+        lines += islice(aligned, len(service.credentials))
+    for finding in services.findings:
+        lines += finding_lines(finding, colour)
+    return "\n".join(lines) + "\n"
+
+
+def _origin(one: Outcome) -> str:
+    if one.source is None:
+        return WITHOUT_SOURCE[one.state].format(one.name)
+    return f"{one.source}  shadows {', '.join(one.shadowed)}" if one.shadowed else one.source
+
+
+def services_json(services: Services) -> dict[str, object]:
+    """The document `guestcred.services/1`."""
+    return {
+        "schema": "guestcred.services/1",
+        "verdict": "findings" if services.findings else "agrees",
+        "systemd": services.systemd,
+        "services": [to_json(one) for one in services.services],
+        "findings": [finding_json(one) for one in services.findings],
+    }
