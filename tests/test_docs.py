@@ -23,6 +23,8 @@ from pkgutil import resolve_name
 import pytest
 
 import guestcred
+from guestcred.causes import CAUSES
+from guestcred.offered import REASONS
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -226,6 +228,15 @@ def test_the_library_is_as_told() -> None:
     assert named
     for name in named:
         resolve_name(name)
+
+
+def test_causes_and_reasons_are_those_of_the_program() -> None:
+    text = PAGES[0].read_text()
+    (table,) = re.findall(r"^\| cause of a loss .*\n((?:\|.*\n)+)", text, re.MULTILINE)
+    causes = {cause for row in table.splitlines()[1:] for cause in SPAN.findall(row.split("|")[1])}
+    assert causes == set(CAUSES)
+    (reasons,) = re.findall(r"is `rejected`, with one of\n?(.+?)\. ", text, re.DOTALL)
+    assert set(SPAN.findall(reasons)) == set(REASONS)
 
 
 def test_the_schemas_are_there() -> None:
