@@ -79,6 +79,8 @@ def print_of(guest: str, without: str | None, command: str) -> str:
     with tempfile.TemporaryDirectory(dir="/dev/shm", prefix="guestcred-") as folder:
         root = Path(folder) / guest
         shutil.copytree(ROOT / "fixtures/dmi" / guest, root)
+        # whatever umask the clone was made with
+        subprocess.run(["chmod", "-R", "go-w", str(root)], check=True)
         if without:
             shutil.rmtree(root / without)
         command_line = [sys.executable, "-m", "guestcred", "--root", str(root), *arguments]
