@@ -122,7 +122,7 @@ def scenarios(seed: int, chance: int = 400) -> list[Scenario]:
     dice = random.Random(seed)
     five = reference(dice)
     # strings of one Type 11 that lie before, across and behind byte 4096 of its entry
-    across = (text("BEFORE", b"b" * 2000), text("ACROSS", b"a" * 3000), text("BEHIND", b"c" * 10))
+    across = (text("CACERT", b"b" * 2000), text("TLSKEY", b"a" * 3000), text("APIKEY", b"c" * 10))
     large = tuple(text(f"L{number:02}", dice.randbytes(2900).replace(b"\0", b"x")) for number in range(20))
     short = build_structure(11, 0x0E81, [text("BEHIND", b"x")])
     wrong = build_structure(11, 0x0E80, [text("WRONG", b"x")])

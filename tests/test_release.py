@@ -1,0 +1,91 @@
+"""What is given to others: one version everywhere, a Debian package without complaints, an sdist that tests itself."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from fnmatch import fnmatch
+from pathlib import Path
+
+import pytest
+
+from guestcred import __version__
+
+ROOT = Path(__file__).parent.parent
+# what the build adds to the project's own files
+ADDED = ("PKG-INFO", "setup.cfg", "guestcred.egg-info/")
+# of the suite, what takes seconds and wants fixtures, pages and the program
+QUICK = ("test_offered.py", "test_layers.py", "test_docs.py", "test_cli.py::test_fixtures_say_what_they_hold")
+
+
+def project_files() -> set[str]:
+    """The project's files below ROOT: all but git's own and what .gitignore names."""
+    ignored = (ROOT / ".gitignore").read_text().split()
+    found: set[str] = set()
+    for folder, folders, files in os.walk(ROOT):
+        folders[:] = [
+            one for one in folders if one != ".git" and not any(fnmatch(f"{one}/", pattern) for pattern in ignored)
+        ]
+        found |= {str((Path(folder) / one).relative_to(ROOT)) for one in files if one != ".git"}
+    return found
+
+
+@pytest.fixture(scope="module")
+def sdist(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The sdist, unpacked; built from a copy, since setuptools also takes what an older SOURCES.txt names."""
+    copy, out = tmp_path_factory.mktemp("project"), tmp_path_factory.mktemp("sdist")
+    for path in project_files():
+        (copy / path).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(ROOT / path, copy / path)
+    command = [sys.executable, "-m", "build", "--sdist", "--no-isolation", "--outdir", str(out), str(copy)]
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+    subprocess.run(["tar", "-xf", str(out / f"guestcred-{__version__}.tar.gz"), "-C", str(out)], check=True)
+    return out / f"guestcred-{__version__}"
+
+
+def test_there_is_one_version() -> None:
+    debian = re.match(r"guestcred \(([^)]+)\) ", (ROOT / "packaging/debian/changelog").read_text())
+    changes = re.search(r"^## (\S+)", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
+    assert debian and changes
+    assert (debian[1], changes[1]) == (__version__, __version__)
+
+
+def test_the_package_has_no_complaints() -> None:
+    built = sorted((ROOT / "dist").glob("guestcred_*_all.deb"))
+    package = ROOT / f"dist/guestcred_{__version__}_all.deb"
+    assert built == [package], "dist/ has no package of this version, or another beside it: run make deb"
+    command = ["lintian", "--allow-root", "--fail-on", "error,warning", str(package)]
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+
+
+def test_the_sdist_holds_the_project(sdist: Path) -> None:
+    ours = project_files()
+    packed = {str(path.relative_to(sdist)) for path in sdist.rglob("*") if path.is_file()}
+    assert ours - packed == set(), "MANIFEST.in says what goes into the sdist"
+    assert {path for path in packed - ours if not path.startswith(ADDED)} == set()
+    for path in ours - {"PKG-INFO", "setup.cfg"}:
+        assert (sdist / path).read_bytes() == (ROOT / path).read_bytes(), path
+        assert os.access(sdist / path, os.X_OK) == os.access(ROOT / path, os.X_OK), path
+
+
+def test_the_sdist_passes_its_own_tests(sdist: Path) -> None:
+    def python(*arguments: str) -> str:
+        done = subprocess.run(
+            [sys.executable, *arguments],
+            cwd=sdist,
+            env={**os.environ, "PYTHONPATH": str(sdist)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout
+        return done.stdout
+
+    assert python("-c", "import guestcred; print(guestcred.__file__)").strip() == f"{sdist}/guestcred/__init__.py"
+    python("-m", "pytest", "-p", "no:cacheprovider", *(f"tests/{one}" for one in QUICK))
