@@ -23,8 +23,8 @@ from pkgutil import resolve_name
 import pytest
 
 import guestcred
-from guestcred.causes import CAUSES
-from guestcred.offered import REASONS
+from guestcred.diagnose.causes import CAUSES
+from guestcred.systemd.offered import REASONS
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
