@@ -57,7 +57,7 @@ def test_what_a_page_names_is_there(page: Path) -> None:
     for file, name in sorted(found):
         paths = places(file)
         if not paths:
-            stale.append(file)
+            stale += [] if file in stale else [file]
         elif name and not any(name in names_in(path) for path in paths):
             stale.append(f"{file}::{name}")
     assert not stale, f"{page.name} names what is not there (any more): {', '.join(stale)}"
@@ -81,4 +81,4 @@ def test_before_a_commit_runs_what_make_lint_runs() -> None:
     (recipe,) = re.findall(r"^lint:.*\n((?:\t.*\n)+)", (ROOT / "Makefile").read_text(), re.MULTILINE)
     linted = [line.strip().removeprefix("@").replace("$(BIN)", ".venv/bin") for line in recipe.splitlines()]
     hooks = re.findall(r"^ +entry: (.+)$", (ROOT / ".pre-commit-config.yaml").read_text(), re.MULTILINE)
-    assert linted and hooks == linted
+    assert linted and hooks == linted, ".pre-commit-config.yaml and make lint run different commands"
