@@ -18,8 +18,11 @@ DEMO_NAME := BEHIND
 
 VM := PYTHONPATH=tests $(BIN)/python -m
 
+# what of the package the tests run in their own process; commands that they start are not counted
+COVERAGE := --cov --cov-report=term:skip-covered
+
 .NOTPARALLEL:
-.PHONY: demo test test-fast test-fresh test-vm test-vm-full test-flow fixtures bench damage lint deb clean
+.PHONY: demo test test-fast coverage test-fresh test-vm test-vm-full test-flow fixtures bench damage lint deb clean
 .PHONY: run-packages test-packages vm-packages all-packages
 
 # exit status 1 says that there are findings, and here there are
@@ -32,7 +35,7 @@ demo: .venv/runtime
 
 # everything; the real guests are Debian 12, 13 and 14 under QEMU's software emulation, the host is Debian 13
 test: all-packages lint deb
-	$(BIN)/pytest
+	$(BIN)/pytest $(COVERAGE)
 	$(VM) vm.run
 	$(VM) vm.flow
 	$(MAKE) --no-print-directory test-fresh
@@ -40,6 +43,10 @@ test: all-packages lint deb
 # the same without QEMU
 test-fast: test-packages lint deb
 	$(BIN)/pytest -m "not qemu"
+
+# the same tests, and which lines and branches they did not reach
+coverage: test-packages deb .venv/dev
+	$(BIN)/pytest -m "not qemu" $(COVERAGE) --cov-report=term-missing:skip-covered
 
 # both commands in a minimal Debian of that release, as root and as an ordinary user
 test-fresh: vm-packages

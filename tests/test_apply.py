@@ -17,7 +17,7 @@ from applying import ENVIRONMENT, PROGRAM, SECRET, apply, delivered, need, offer
 from conftest import table_of
 
 from guestcred.apply import install, notify
-from guestcred.cli.options import commands
+from guestcred.cli import commands
 from guestcred.cli.view import View
 from guestcred.errors import GuestcredError
 from guestcred.guest.credstores import rescue_mark

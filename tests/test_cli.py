@@ -15,7 +15,7 @@ from conftest import CAPTURES, REFERENCE, Build, table_of
 from vm.fixtures import expected
 
 from guestcred.__main__ import plain_form
-from guestcred.cli.options import commands
+from guestcred.cli import commands
 from guestcred.cli.command_line import run as run_click
 from guestcred.cli.view import View
 from guestcred.smbios.layout import build_structure

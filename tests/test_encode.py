@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from guestcred.errors import GuestcredError
-from guestcred.host.prepare import hypervisors
+from guestcred.host import hypervisors
 from guestcred.host.encode import (
     API_BODY_MAX,
     TABLE_MAX,

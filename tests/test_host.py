@@ -19,7 +19,7 @@ from qemu import Machine, machine
 
 from guestcred import descriptor
 from guestcred.errors import GuestcredError
-from guestcred.host.prepare import encode, prepare, secret
+from guestcred.host import encode, prepare, secret
 from guestcred.host.tmpfs import private_folder
 from guestcred.record import Record
 from guestcred.smbios.walk import parse

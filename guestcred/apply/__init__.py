@@ -1,1 +1,1 @@
-"""Findings and configuration -> a plan without values -> files, whole or not at all: the edge out."""
+"""The edge out: findings and configuration -> a plan without values -> files; nothing here judges a loss."""

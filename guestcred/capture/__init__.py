@@ -1,1 +1,1 @@
-"""A guest -> a tree that `--root` reads, with noise for every secret."""
+"""A guest -> a tree for `--root`, with noise for every secret; nothing is written but into that new folder."""

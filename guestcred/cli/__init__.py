@@ -1,1 +1,1 @@
-"""Commands, options and exit statuses; the wiring of the rooms, and no logic of its own."""
+"""Commands, options and exit statuses, wired from the rooms; nothing that another room could do."""

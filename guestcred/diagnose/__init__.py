@@ -1,1 +1,1 @@
-"""Offered against imported against delivered, with the facts: findings with their causes. Pure, but for what it looks up in the tree."""
+"""Offered, imported, delivered and the facts -> findings with causes; nothing here asks other programs or writes."""

@@ -1,1 +1,1 @@
-"""The edge in: all that is read of a guest, live or below a root directory. Nothing here judges, prints or writes."""
+"""The edge in: all that is read of a guest, live or below a root; nothing here judges a loss, prints or writes."""

@@ -1,1 +1,1 @@
-"""The host's half: secrets -> OEM strings that arrive whole -> a running VM."""
+"""Secrets on the host -> OEM strings that arrive whole -> a running VM; nothing here looks at a guest."""

@@ -1,1 +1,1 @@
-"""Findings, plans and tables -> text and JSON. Pure; it is given no value that it could leak."""
+"""Findings, plans, tables -> text and JSON; nothing here reads or writes files, and only `dump` can show a value."""

@@ -1,1 +1,1 @@
-"""The SMBIOS parser: bytes, structures, typed fields. Usable alone; nothing of systemd or credentials may live here."""
+"""The SMBIOS parser: bytes, structures, typed fields; usable alone, and nothing of systemd or credentials in it."""

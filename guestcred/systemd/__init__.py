@@ -1,1 +1,1 @@
-"""The rules of systemd as facts of its versions, and the bus by which PID 1 is asked; nothing here reads a guest's files."""
+"""The rules of systemd as facts of its versions, and the bus to PID 1; nothing here opens a guest's files."""

@@ -11,10 +11,10 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from guestcred.cli.options import commands
+from guestcred.cli import commands
 from guestcred.cli.view import View
 from guestcred.errors import GuestcredError
-from guestcred.smbios.walk import layout
+from guestcred.smbios import layout
 from vm import aarch64
 from vm.boot import boot
 from vm.images import RELEASES, CannotRun, Image, build_image
