@@ -14,7 +14,7 @@ FIXTURE_PACKAGES := qemu-system-arm qemu-efi-aarch64 cpio
 
 # a captured Debian 12 guest, whose systemd reads only the first 4096 bytes of a Type 11 structure
 DEMO := $(BIN)/guestcred --root fixtures/dmi/debian12-across-4096
-DEMO_NAME := BEHIND
+DEMO_NAME := APIKEY
 
 VM := PYTHONPATH=tests $(BIN)/python -m
 

@@ -48,7 +48,7 @@ def test_a_missing_credential_is_rescued(root: Path) -> None:
     done = apply(root)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == (
-        f"mended: 1 credential rescued; written\n  rescued    KEY    {len(SECRET)} bytes  {root}/run/credstore/KEY\n"
+        f"fixed: 1 credential rescued; written\n  rescued    KEY    {len(SECRET)} bytes  {root}/run/credstore/KEY\n"
     )
     mode, uid, gid, links, value = standing(root)["run/credstore/KEY"]
     assert (mode, uid, gid, links, value) == (0o100400, 0, 0, 1, SECRET.encode())
@@ -121,13 +121,13 @@ def test_the_same_bytes_by_another_hand_are_fine(root: Path) -> None:
     done = apply(root)
     assert done.returncode == 0 and (root / "run/credstore/KEY").stat().st_ino == inode
     assert done.stdout == (
-        "mended: 1 credential there already; written\n"
+        "fixed: 1 credential there already; written\n"
         f"  there      KEY    {len(SECRET)} bytes  {root}/run/credstore/KEY  by another hand\n"
     )
     assert report(root)["rescued"] == [] and report(root)["present"][0]["name"] == "KEY"
 
 
-def test_mode_and_owner_of_a_rescued_file_are_mended(root: Path) -> None:
+def test_mode_and_owner_of_a_rescued_file_are_fixed(root: Path) -> None:
     apply(root)
     (root / "run/credstore/KEY").chmod(0o644)
     os.chown(root / "run/credstore/KEY", 901, 901)
@@ -671,7 +671,7 @@ def test_the_journal_is_told_names_and_causes(root: Path, monkeypatch: pytest.Mo
                 ],
                 [
                     "MESSAGE=OTHER was imported with other bytes than were offered: nothing that can be seen from here explains it; "
-                    "not rescued: what was imported is not written over; mend: read PID 1's own words: journalctl -b _PID=1 | grep -i credential",
+                    "not rescued: what was imported is not written over; fix: read PID 1's own words: journalctl -b _PID=1 | grep -i credential",
                     f"MESSAGE_ID={notify.LEFT}",
                     "PRIORITY=4",
                     "SYSLOG_IDENTIFIER=guestcred",
@@ -681,7 +681,7 @@ def test_the_journal_is_told_names_and_causes(root: Path, monkeypatch: pytest.Mo
                 ],
                 [
                     "MESSAGE=a string (handle 0x0e00, string 3) is refused: a name is 1 to 255 printable ASCII characters without '/' and ':', and not '.' or '..'; "
-                    "mend: '/' cannot stand in a name: use '.', '-' or '_'",
+                    "fix: '/' cannot stand in a name: use '.', '-' or '_'",
                     f"MESSAGE_ID={notify.LEFT}",
                     "PRIORITY=4",
                     "SYSLOG_IDENTIFIER=guestcred",
@@ -689,7 +689,7 @@ def test_the_journal_is_told_names_and_causes(root: Path, monkeypatch: pytest.Mo
                     "GUESTCRED_CAUSE=invalid-name",
                 ],
             ],
-            "findings: 1 credential rescued, 2 findings left to mend",
+            "findings: 1 credential rescued, 2 findings left to fix",
         )
     ]
 
@@ -708,7 +708,7 @@ def test_systemd_is_told_by_its_own_socket(root: Path) -> None:
         command = [*PROGRAM, "--root", str(root), "apply"]
         environment = {**ENVIRONMENT, "NOTIFY_SOCKET": str(root / "notify")}
         subprocess.run(command, env=environment, check=True, stdout=subprocess.DEVNULL)
-        assert notify.recv(4096) == b"READY=1\nSTATUS=mended: 1 credential rescued"
+        assert notify.recv(4096) == b"READY=1\nSTATUS=fixed: 1 credential rescued"
 
 
 def test_without_pythons_systemd_module_it_says_so(root: Path, tmp_path: Path) -> None:

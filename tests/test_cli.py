@@ -89,7 +89,7 @@ def test_missing_without_dmi_sysfs(tree: Build) -> None:
         "  missing    KEY  14 bytes  handle 0x0e00 string 1   dmi-sysfs-absent\n"
         "\n"
         "missing: KEY was offered but not imported: PID 1 reads SMBIOS through /sys/firmware/dmi/entries, and the kernel has no dmi-sysfs there.\n"
-        "  mend: build the kernel with CONFIG_DMI_SYSFS=y, or put the module dmi-sysfs into the initrd and load it before systemd.\n"
+        "  fix: build the kernel with CONFIG_DMI_SYSFS=y, or put the module dmi-sysfs into the initrd and load it before systemd.\n"
     )
 
 
@@ -462,7 +462,7 @@ def test_what_is_no_file_in_system_is_one_finding_and_the_rest_is_compared(tree:
         ("imported", None),
     ]
     printed = run("--root", root, "check", status=1)
-    assert printed.count("mend: see who put it there") == 3
+    assert printed.count("fix: see who put it there") == 3
     assert "f\\x1b[31m cannot be read: not a regular file" in printed and "\x1b" not in printed
     assert "not a regular file" in run("--root", root, "why", "KEY", status=1)
     run("--root", root, "capture", root.parent / "out")

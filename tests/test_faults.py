@@ -80,7 +80,7 @@ class Scene:
         assert all(value in allowed[name] for name, value in store.items()), told
         return all(delivered(root, unit) == self.old[unit] for unit in UNITS)
 
-    def assert_mends(self, root: Path, told: str) -> None:
+    def assert_fixes(self, root: Path, told: str) -> None:
         """The next run ends as an undisturbed one does; it need not be run where this one changed nothing."""
         if standing(root) == self.before:
             self._unchanged.put(root)
@@ -118,7 +118,7 @@ def test_killed_at_every_system_call(scene: Scene, record_count: dict[str, str])
         done = inject(root, point[0], "signal=KILL", point[1])
         assert done.returncode == -9, (point, done)
         is_old = scene.assert_whole(root, str(point))
-        scene.assert_mends(root, str(point))
+        scene.assert_fixes(root, str(point))
         return is_old
 
     with ThreadPoolExecutor(WORKERS) as pool:
@@ -157,7 +157,7 @@ def test_every_call_of_the_writing_edge_fails_once(scene: Scene, record_count: d
         if is_old:
             temporary = {path for path in standing(root) if re.search(r"/\.(next|guestcred-next|generation-b)", path)}
             assert not temporary or call in ("unlinkat", "close", "newfstatat"), (point, temporary)
-        scene.assert_mends(root, str(point))
+        scene.assert_fixes(root, str(point))
         return "all old" if is_old else "all new"
 
     with ThreadPoolExecutor(WORKERS) as pool:

@@ -91,7 +91,7 @@ def test_nothing_has_it_and_systemd_says_nothing(tree: Build) -> None:
         "  skipped      key    no source has KEY\n"
         "\n"
         "no-source: demo.service requests KEY, no source has it, and systemd skips it in silence.\n"
-        "  mend: offer it on the host as 'io.systemd.credential:KEY=...'; to make its absence fatal, "
+        "  fix: offer it on the host as 'io.systemd.credential:KEY=...'; to make its absence fatal, "
         "type 'systemctl edit demo.service' and write [Service] ExecStartPre=/usr/bin/test -e %d/key.\n"
     )
     assert told(root, status=1)["services"] == [

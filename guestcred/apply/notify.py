@@ -21,7 +21,7 @@ def entries(plan: Plan) -> list[list[str]]:
         message = f"{one.name} was not imported, and is in /{one.place} now"
         told.append(_entry(RESCUED, INFO, message, (one.name,), "rescued", causes[one.name]))
     for left in plan.left:
-        message = f"{left.message}; mend: {left.fix}"
+        message = f"{left.message}; fix: {left.fix}"
         told.append(_entry(LEFT, WARNING, message, left.names, left.status, left.cause))
     return told
 

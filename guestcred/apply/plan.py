@@ -49,7 +49,7 @@ class Delivery(Record):
 
 
 class Plan(Record):
-    """All that shall stand when `apply` is done, and what is left to mend for somebody else.
+    """All that shall stand when `apply` is done, and what is left to fix for somebody else.
 
     `present` was missing, and others put it where a rescue would go or before it.
     """
@@ -62,8 +62,8 @@ class Plan(Record):
 
     @property
     def verdict(self) -> str:
-        """One of "findings" where something is left, "mended" and "agrees"."""
-        return "findings" if self.left else "mended" if self.rescues or self.present else "agrees"
+        """One of "findings" where something is left, "fixed" and "agrees"."""
+        return "findings" if self.left else "fixed" if self.rescues or self.present else "agrees"
 
 
 class Rescues(Record):

@@ -73,7 +73,7 @@ def apply(view: View, dry_run: bool, form: Form) -> int:
     """Write what is missing: credentials that PID 1 did not import, and the directories of services.
 
     What was offered and not imported goes to /run/credstore, where systemd finds it for LoadCredential=. The
-    services of /etc/guestcred/*.toml get their credentials in /run/guestcred. Exit status: 0 nothing left to mend.
+    services of /etc/guestcred/*.toml get their credentials in /run/guestcred. Exit status: 0 nothing left to fix.
     """
     return commands.apply(view.replace(form=form), dry_run=dry_run)
 

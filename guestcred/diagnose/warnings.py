@@ -21,9 +21,9 @@ COMMA = (
 
 
 def length_cut_finding(table: Table, point: EntryPoint) -> Finding:
-    sentence, mend = CAUSES["cut-by-kernel"]
+    sentence, fix = CAUSES["cut-by-kernel"]
     message = f"the table is {point.table_length} bytes long and {table.size} of them are here: {sentence}"
-    return Finding("cut-by-kernel", message, mend)
+    return Finding("cut-by-kernel", message, fix)
 
 
 def table_warnings(table: Table, point: EntryPoint | None) -> list[Finding]:

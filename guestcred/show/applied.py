@@ -65,8 +65,8 @@ def headline(plan: Plan) -> str:
     if plan.directories:
         counts.append(f"{len(plan.directories)} service {'directory' if len(plan.directories) == 1 else 'directories'}")
     if plan.left:
-        counts.append(f"{count(len(plan.left), 'finding')} left to mend")
-    return f"{plan.verdict}: {', '.join(counts) or 'nothing to mend'}"
+        counts.append(f"{count(len(plan.left), 'finding')} left to fix")
+    return f"{plan.verdict}: {', '.join(counts) or 'nothing to fix'}"
 
 
 def plan_text(plan: Plan, did: str, root: str, colour: bool) -> str:
