@@ -6,11 +6,11 @@ import ast
 import shutil
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 
 import pytest
 from conftest import REFERENCE
+from needs import memory
 
 import guestcred
 
@@ -63,8 +63,8 @@ def test_imports_run_one_way() -> None:
 
 @pytest.mark.parametrize("command", ["check", "apply"])
 def test_the_boot_path_imports_nothing_dear(command: str) -> None:
-    with tempfile.TemporaryDirectory(dir="/dev/shm", prefix="guestcred-") as folder:
-        root = Path(folder) / "debian13"
+    with memory() as folder:
+        root = folder / "debian13"
         shutil.copytree(REFERENCE, root)
         code = (
             "import sys; sys.argv = ['guestcred', '--root', *sys.argv[1:]]\n"
