@@ -10,26 +10,18 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from conftest import table_of
+from needs import PATH, PYTHON, sites
 
 from guestcred.smbios.layout import build_structure
 
 PACKAGE = Path(__file__).parent.parent
-PYTHON = "/usr/bin/python3"
 USERS = "root:x:0:0::/:/bin/sh\ndemo-svc-user:x:901:901::/:/bin/sh\nother:x:902:902::/:/bin/sh\n"
 SECRET = "hunter2-hunter2-hunter2"
 
 # as the boot path starts it, without what a virtual environment adds; one seed, so that two runs make the same calls
-SITE = next((PACKAGE / ".venv/lib").glob("python3*/site-packages"))
-CODE = f"import sys; sys.path[:1] = [{str(PACKAGE)!r}]; sys.path.append({str(SITE)!r}); from guestcred.__main__ import main; sys.exit(main())"
+CODE = f"import sys; sys.path[:1] = [{str(PACKAGE)!r}]; sys.path += {sites()!r}; from guestcred.__main__ import main; sys.exit(main())"
 PROGRAM = [PYTHON, "-S", "-s", "-c", CODE]
-ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "PYTHONHASHSEED": "0"}
-
-
-def need(*programs: str) -> None:
-    """Fail with what to type where the tests cannot run."""
-    assert os.geteuid() == 0, "these tests give files to other users: run them as root"
-    for program in programs:
-        assert shutil.which(program, path=ENVIRONMENT["PATH"]), f"{program} is missing: type: make test-packages"
+ENVIRONMENT = {"PATH": PATH, "PYTHONHASHSEED": "0"}
 
 
 def offer(root: Path, credentials: dict[str, str], imported: Sequence[str] = ()) -> None:

@@ -7,10 +7,12 @@ import pwd
 import shutil
 import statistics
 import subprocess
-import tempfile
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+
+from needs import PYTHON, memory, sites
 
 from guestcred.smbios.layout import build_entry_point, build_structure
 from guestcred.smbios.walk import parse
@@ -18,14 +20,12 @@ from guestcred.systemd.offered import judge
 
 ROOT = Path(__file__).parent.parent
 CAPTURE = ROOT / "fixtures/dmi/debian13-reference"
-PYTHON = "/usr/bin/python3"
-SITE = next((ROOT / ".venv/lib").glob("python3*/site-packages"))
 ROUNDS = 25
 
 
 def start(code: str) -> list[str]:
     """A bare isolated interpreter that finds the packages, without a virtual environment's own start-up."""
-    return [PYTHON, "-I", "-c", f"import sys; sys.path[1:1] = [{str(ROOT)!r}, {str(SITE)!r}]; {code}"]
+    return [PYTHON, "-I", "-c", f"import sys; sys.path[1:1] = {[str(ROOT), *sites()]!r}; {code}"]
 
 
 # Runs a command and prints its seconds and its peak KiB. A process of its own and small, since the
@@ -93,8 +93,8 @@ def applying(folder: Path, command: Callable[..., list[str]]) -> dict[str, list[
 
 
 def main() -> None:
-    with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
-        dump_bin = Path(folder) / "reference.bin"
+    with memory() as folder:
+        dump_bin = folder / "reference.bin"
         table = (CAPTURE / "sys/firmware/dmi/tables/DMI").read_bytes()
         dump_bin.write_bytes(build_entry_point(len(table)).ljust(32, b"\0") + table)
         run = "from guestcred.__main__ import main; sys.argv = ['guestcred', *{!r}]; sys.exit(main())"
@@ -107,7 +107,7 @@ def main() -> None:
             "import click, construct, systemd.daemon": start("import click, construct, systemd.daemon"),
             "guestcred --root debian13 check": start(run.format(["--root", str(CAPTURE), "check"])),
             "guestcred --root debian13 check, as installed": [
-                str(ROOT / ".venv/bin/guestcred"),
+                str(Path(sys.prefix) / "bin/guestcred"),
                 "--root",
                 str(CAPTURE),
                 "check",
@@ -115,7 +115,7 @@ def main() -> None:
             "guestcred --root debian13 why API_KEY": start(run.format(["--root", str(CAPTURE), "why", "API_KEY"])),
             "guestcred dump FILE": start(run.format(["dump", str(dump_bin)])),
         }
-        commands |= applying(Path(folder), lambda *words: start(run.format(list(words))))
+        commands |= applying(folder, lambda *words: start(run.format(list(words))))
         dmidecode = shutil.which("dmidecode", path=os.environ.get("PATH", "") + ":/usr/sbin")
         if dmidecode:
             commands["dmidecode --from-dump FILE -t 11"] = [dmidecode, "--from-dump", str(dump_bin), "-t", "11"]

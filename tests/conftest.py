@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import json
-import tempfile
-from collections.abc import Callable, Iterator, Sequence
+import os
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
+from needs import may_mount, memory
 
 from guestcred.guest.deliveries import UNITS, Consumer, Look, consumers_json
 from guestcred.smbios.layout import build_entry_point, build_structure
 
 # how long an example takes says more of the machine's load than of the code
-settings.register_profile("guestcred", deadline=None)
+settings.register_profile("guestcred", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("guestcred")
 
 FIXTURES = Path(__file__).parent.parent / "fixtures" / "dmi"
@@ -22,6 +24,7 @@ REFERENCE = FIXTURES / "debian13-reference"
 CAPTURES = sorted(path for path in FIXTURES.iterdir() if path.is_dir())
 
 Build = Callable[..., Path]
+Count = Callable[[str, Mapping[str, int]], None]
 
 
 def table_of(*strings: bytes, handle: int = 0x0E00) -> bytes:
@@ -32,8 +35,8 @@ def table_of(*strings: bytes, handle: int = 0x0E00) -> bytes:
 @pytest.fixture
 def folder() -> Iterator[Path]:
     """A folder in memory, as a unit's RuntimeDirectory= is."""
-    with tempfile.TemporaryDirectory(dir="/dev/shm") as made:
-        yield Path(made)
+    with memory() as made:
+        yield made
 
 
 @pytest.fixture
@@ -91,15 +94,27 @@ def tree(tmp_path: Path) -> Build:
     return build
 
 
-_COUNTS: dict[str, str] = {}
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip before anything is set up, and from one line, so that the summary tells of all of them in one."""
+    wanted = {marker.name for marker in item.iter_markers()}
+    if os.geteuid() and wanted & {"root", "mounts"}:
+        pytest.skip("needs root: sudo make test-fast")
+    if "mounts" in wanted and not may_mount():
+        pytest.skip("needs the right to mount, which this container does not give: run make test-fast outside of it")
 
 
 @pytest.fixture
-def record_count() -> dict[str, str]:
-    """What a test wants to be quoted at the end of the run."""
-    return _COUNTS
+def record_count(record_property: Callable[[str, object], None]) -> Count:
+    """Count something by outcome; the end of the run quotes the sum over all tests, in whatever process they ran."""
+    return lambda name, outcomes: record_property(name, dict(outcomes))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    for name, told in _COUNTS.items():
-        terminalreporter.write_line(f"{name}: {told}")
+    sums: dict[str, Counter[str]] = {}
+    for report in terminalreporter.getreports("passed"):
+        for name, outcomes in report.user_properties:
+            sums.setdefault(name, Counter()).update(outcomes)
+    for name, counted in sums.items():
+        told = ", ".join(f"{many} {outcome}" for outcome, many in sorted(counted.items()))
+        terminalreporter.write_line(f"{name}: {counted.total()} ({told})")

@@ -5,9 +5,9 @@ from __future__ import annotations
 import random
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 
+from needs import memory
 from qemu import Machine, machine
 
 from guestcred.smbios.walk import parse
@@ -67,8 +67,7 @@ def _verdict(name: str, values: dict[str, bytes], started: bool) -> str:
 def main() -> None:
     """Print the table, measured now."""
     version = subprocess.run([machine(Path())[0], "--version"], capture_output=True, text=True, check=True)
-    with tempfile.TemporaryDirectory(dir="/dev/shm") as made:
-        folder = Path(made)
+    with memory() as folder:
         files = write(folder)
         with Machine(by_guestcred(files, folder), folder) as qemu:
             table = qemu.table()

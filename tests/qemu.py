@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import socket
 import subprocess
 import time
@@ -11,17 +10,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from needs import need
+
 from guestcred.smbios.layout import parse_entry_point
 from guestcred.smbios.walk import parse
 
 TIMEOUT = 60  # seconds; software emulation on a busy machine
-
-
-def need(program: str, package: str) -> str:
-    """The path of a program; its absence is a failure that says what to install, never a skip."""
-    found = shutil.which(program)
-    assert found, f"{program} is missing; type: sudo apt-get install --no-install-recommends {package}"
-    return found
 
 
 def machine(folder: Path) -> list[str]:

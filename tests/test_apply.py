@@ -7,14 +7,14 @@ import json
 import os
 import socket
 import subprocess
-import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from applying import ENVIRONMENT, PROGRAM, SECRET, apply, delivered, need, offer, put, standing
+from applying import ENVIRONMENT, PROGRAM, SECRET, apply, delivered, offer, put, standing
 from conftest import table_of
+from needs import mounted_tmpfs, need
 
 from guestcred.apply import install, notify
 from guestcred.cli import commands
@@ -26,13 +26,11 @@ DEMO = '[services.demo]\nuser = "demo-svc-user"\nload = ["key:KEY"]\n'
 
 
 @pytest.fixture
-def root() -> Iterator[Path]:
+def root(folder: Path) -> Path:
     """A guest in memory whose PID 1 missed the one credential that was offered."""
-    need()
-    with tempfile.TemporaryDirectory(dir="/dev/shm", prefix="guestcred-") as folder:
-        top = Path(folder) / "guest"
-        offer(top, {"KEY": SECRET})
-        yield top
+    top = folder / "guest"
+    offer(top, {"KEY": SECRET})
+    return top
 
 
 def facts(root: Path, **told: object) -> None:
@@ -51,11 +49,12 @@ def test_a_missing_credential_is_rescued(root: Path) -> None:
         f"fixed: 1 credential rescued; written\n  rescued    KEY    {len(SECRET)} bytes  {root}/run/credstore/KEY\n"
     )
     mode, uid, gid, links, value = standing(root)["run/credstore/KEY"]
-    assert (mode, uid, gid, links, value) == (0o100400, 0, 0, 1, SECRET.encode())
+    assert (mode, uid, gid, links, value) == (0o100400, os.geteuid(), os.getegid(), 1, SECRET.encode())
     assert (root / "run/credstore").stat().st_mode & 0o7777 == 0o700
     assert report(root)["rescued"] == [{"name": "KEY", "size": len(SECRET), "path": "run/credstore/KEY"}]
 
 
+@pytest.mark.root
 def test_a_second_run_writes_nothing(root: Path) -> None:
     put(root, "etc/guestcred/demo.toml", DEMO)
     assert apply(root).returncode == 0
@@ -65,6 +64,7 @@ def test_a_second_run_writes_nothing(root: Path) -> None:
     assert {path: untouched(path) for path in (root / "run").rglob("*")} == before
 
 
+@pytest.mark.root
 def test_the_clock_may_be_set_back(root: Path) -> None:
     put(root, "etc/guestcred/demo.toml", DEMO)
     apply(root)
@@ -76,6 +76,7 @@ def test_the_clock_may_be_set_back(root: Path) -> None:
     assert apply(root).returncode == 0 and delivered(root, "demo") == {"key": "other"}
 
 
+@pytest.mark.root
 def test_a_dry_run_shows_the_same_and_writes_nothing(root: Path) -> None:
     put(root, "etc/guestcred/demo.toml", DEMO)
     dry = apply(root, "--dry-run")
@@ -85,6 +86,7 @@ def test_a_dry_run_shows_the_same_and_writes_nothing(root: Path) -> None:
     assert (document["schema"], document["dry_run"], document["changed"]) == ("guestcred.apply/1", True, False)
 
 
+@pytest.mark.root
 def test_what_is_no_longer_wanted_is_removed(root: Path) -> None:
     put(root, "etc/guestcred/demo.toml", DEMO)
     mine = put(root, "run/credstore/MINE", "by hand")
@@ -100,6 +102,7 @@ def test_what_is_no_longer_wanted_is_removed(root: Path) -> None:
 
 def test_a_rescued_file_that_was_written_to_is_nobody_s_to_remove(root: Path) -> None:
     apply(root)
+    (root / "run/credstore/KEY").chmod(0o600)
     (root / "run/credstore/KEY").write_text("by hand")
     done = apply(root)
     assert done.returncode == 1 and "another credential is at run/credstore/KEY" in done.stdout
@@ -107,12 +110,12 @@ def test_a_rescued_file_that_was_written_to_is_nobody_s_to_remove(root: Path) ->
     assert apply(root).returncode == 0 and (root / "run/credstore/KEY").read_text() == "by hand"
 
 
-@pytest.mark.parametrize("folder", ["run/credstore", "etc/credstore"])
-def test_never_over_another_credential(root: Path, folder: str) -> None:
-    put(root, f"{folder}/KEY", "other")
+@pytest.mark.parametrize("place", ["run/credstore", "etc/credstore"])
+def test_never_over_another_credential(root: Path, place: str) -> None:
+    put(root, f"{place}/KEY", "other")
     done = apply(root)
-    assert done.returncode == 1 and f"not rescued: another credential is at {folder}/KEY" in done.stdout
-    assert (root / folder / "KEY").read_text() == "other" and report(root)["rescued"] == []
+    assert done.returncode == 1 and f"not rescued: another credential is at {place}/KEY" in done.stdout
+    assert (root / place / "KEY").read_text() == "other" and report(root)["rescued"] == []
 
 
 def test_the_same_bytes_by_another_hand_are_fine(root: Path) -> None:
@@ -127,12 +130,13 @@ def test_the_same_bytes_by_another_hand_are_fine(root: Path) -> None:
     assert report(root)["rescued"] == [] and report(root)["present"][0]["name"] == "KEY"
 
 
+@pytest.mark.root
 def test_mode_and_owner_of_a_rescued_file_are_fixed(root: Path) -> None:
     apply(root)
     (root / "run/credstore/KEY").chmod(0o644)
     os.chown(root / "run/credstore/KEY", 901, 901)
     assert apply(root).returncode == 0
-    assert standing(root)["run/credstore/KEY"] == (0o100400, 0, 0, 1, SECRET.encode())
+    assert standing(root)["run/credstore/KEY"] == (0o100400, os.geteuid(), os.getegid(), 1, SECRET.encode())
 
 
 def test_a_folder_with_the_mark_is_not_ours(root: Path) -> None:
@@ -143,12 +147,11 @@ def test_a_folder_with_the_mark_is_not_ours(root: Path) -> None:
 
 
 def test_of_two_replaced_rescues_none_or_both_are(root: Path) -> None:
-    need("strace")
     offer(root, {"A": "old", "B": "old"})
     apply(root)
     offer(root, {"A": "new", "B": "new"})
     command = [
-        "strace",
+        need("strace"),
         "-f",
         "-qq",
         "-o",
@@ -256,6 +259,7 @@ def test_what_lies_behind_systemd_252s_cut_is_whole_in_the_table(root: Path) -> 
     assert not (root / "run/credstore/LONG").exists()
 
 
+@pytest.mark.root
 def test_service_directories(root: Path) -> None:
     offer(root, {"KEY": SECRET, "TLS_KEY": "t", "B": "b"}, ["TLS_KEY"])
     put(root, "usr/lib/credstore/TLS_CERT", "cert")
@@ -283,6 +287,7 @@ def test_service_directories(root: Path) -> None:
     assert report(root)["services"][0]["skipped"] == ["n"]
 
 
+@pytest.mark.root
 def test_links_in_a_credstore_are_followed_as_systemd_does(root: Path) -> None:
     put(root, "etc/keys/tls", "tls")
     (root / "etc/credstore").mkdir()
@@ -291,6 +296,7 @@ def test_links_in_a_credstore_are_followed_as_systemd_does(root: Path) -> None:
     assert apply(root).returncode == 0 and delivered(root, "demo") == {"key": SECRET, "TLS": "tls"}
 
 
+@pytest.mark.root
 def test_an_import_passes_over_what_is_no_file(root: Path) -> None:
     put(root, "etc/credstore/FOLDER/file", "in a folder")
     put(root, "usr/lib/credstore/FOLDER", "behind it")
@@ -318,6 +324,7 @@ def test_an_absolute_source_that_is_required(root: Path) -> None:
     assert done.returncode == 1 and done.stderr.endswith(f"guestcred: hint: make the file {root}/etc/a\n")
 
 
+@pytest.mark.root
 def test_nothing_steers_a_terminal(root: Path) -> None:
     put(root, "etc/guestcred/\x1b[31m.toml", '[services.demo]\nuser = "demo-svc-user"\nset = ["a:b"]\n')
     assert "\x1b" not in apply(root).stdout and "\\x1b[31m.toml" in apply(root).stdout
@@ -326,6 +333,7 @@ def test_nothing_steers_a_terminal(root: Path) -> None:
     assert "\x1b" not in done.stderr and f"{root}/etc/guestcred/\\x1b[31m.toml" in done.stderr
 
 
+@pytest.mark.root
 def test_another_user_can_read_neither(root: Path) -> None:
     put(root, "etc/guestcred/demo.toml", DEMO)
     apply(root)
@@ -381,7 +389,6 @@ def test_without_run_there_is_nowhere_to_write(root: Path) -> None:
 
 
 def test_a_disk_is_refused(tmp_path: Path) -> None:
-    need()
     offer(tmp_path, {"KEY": SECRET})
     done = apply(tmp_path)
     assert done.returncode == 1 and f"refusing to write {tmp_path}/run" in done.stderr and "memory" in done.stderr
@@ -420,6 +427,7 @@ def as_open_folder(path: Path) -> None:
     path.chmod(0o777)
 
 
+FOR_ROOT = pytest.mark.root
 NO_FOLDER = [as_link, as_file, as_hard_link, os.mkfifo]
 PLANTED = [
     *(("run/guestcred", kind) for kind in [*NO_FOLDER, as_open_folder, as_folder_of_another]),
@@ -435,8 +443,12 @@ PLANTED = [
 
 @pytest.mark.parametrize(
     ("path", "plant"),
-    PLANTED,
-    ids=[f"{path}-{plant.__name__}" for path, plant in PLANTED],
+    [
+        pytest.param(
+            path, plant, id=f"{path}-{plant.__name__}", marks=FOR_ROOT if plant is as_folder_of_another else ()
+        )
+        for path, plant in PLANTED
+    ],
 )
 def test_what_others_planted_is_refused_and_left(root: Path, path: str, plant: Callable[[Path], None]) -> None:
     put(root, "etc/guestcred/demo.toml", DEMO)
@@ -460,14 +472,15 @@ def test_what_others_planted_in_the_credstore_is_a_finding(root: Path, plant: Ca
     assert untouched(root / "run/credstore/KEY") == before
 
 
-@pytest.mark.parametrize("folder", [".", "run"])
-def test_a_parent_that_others_may_write_is_refused(root: Path, folder: str) -> None:
-    (root / folder).chmod(0o777)
+@pytest.mark.parametrize("parent", [".", "run"])
+def test_a_parent_that_others_may_write_is_refused(root: Path, parent: str) -> None:
+    (root / parent).chmod(0o777)
     done = apply(root)
     assert done.returncode == 1 and "others than root may write to the folder" in done.stderr
     assert standing(root) == {}
 
 
+@pytest.mark.root
 def test_whatever_a_service_s_user_put_into_its_folder_goes(root: Path) -> None:
     put(root, "etc/guestcred/demo.toml", DEMO)
     apply(root)
@@ -490,6 +503,7 @@ def test_whatever_a_service_s_user_put_into_its_folder_goes(root: Path) -> None:
     assert outside.read_text() == "stays" and "nothing to change" in apply(root).stdout
 
 
+@pytest.mark.root
 def test_two_runs_at_once(root: Path) -> None:
     put(root, "etc/guestcred/demo.toml", DEMO)
     command = [*PROGRAM, "--root", str(root), "apply"]
@@ -498,6 +512,7 @@ def test_two_runs_at_once(root: Path) -> None:
     assert delivered(root, "demo") == {"key": SECRET} and "nothing to change" in apply(root).stdout
 
 
+@pytest.mark.root
 def test_a_run_that_waited_reads_what_it_waited_for(root: Path) -> None:
     put(root, "etc/guestcred/other.toml", '[services.other]\nuser = "other"\nset = ["a:old"]\n')
     apply(root)
@@ -530,12 +545,11 @@ def test_a_user_that_vanishes_between_plan_and_write(root: Path, monkeypatch: py
     assert caught.value.status == 1 and standing(root) == {}
 
 
+@pytest.mark.mounts
 def test_a_full_tmpfs(root: Path) -> None:
-    need("mount")
     home = root / "run/guestcred"
     home.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k,mode=711", "tmpfs", home], check=True)
-    try:
+    with mounted_tmpfs(home, "size=64k"):
         put(root, "etc/guestcred/demo.toml", DEMO)
         assert apply(root).returncode == 0
         before = standing(root)
@@ -548,8 +562,6 @@ def test_a_full_tmpfs(root: Path) -> None:
         assert standing(root) == before
         put(root, "etc/guestcred/demo.toml", DEMO + 'set = ["big:no"]\n')
         assert apply(root).returncode == 0 and delivered(root, "demo") == {"key": SECRET, "big": "no"}
-    finally:
-        subprocess.run(["umount", home], check=True)
 
 
 def fill_with_a_file(folder: Path) -> None:
@@ -573,14 +585,13 @@ def fill_what_is_ours(folder: Path) -> None:
     (folder / "key").write_bytes(b"x" * (1 << 20 | 20_000))
 
 
+@pytest.mark.mounts
 @pytest.mark.parametrize("fill", [fill_with_a_file, fill_with_folders, fill_with_names, fill_what_is_ours])
 def test_a_service_s_user_leaves_no_room(root: Path, fill: Callable[[Path], None]) -> None:
-    need("mount")
     home = root / "run/guestcred"
     home.mkdir()
     size = (1 << 20) + (1 << 16) if fill is fill_what_is_ours else 1 << 16
-    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size},nr_inodes=220,mode=711", "tmpfs", home], check=True)
-    try:
+    with mounted_tmpfs(home, f"size={size}", "nr_inodes=220"):
         put(root, "etc/guestcred/demo.toml", DEMO)
         put(root, "etc/guestcred/other.toml", '[services.other]\nuser = "other"\nset = ["a:b"]\n')
         assert apply(root).returncode == 0
@@ -589,10 +600,9 @@ def test_a_service_s_user_leaves_no_room(root: Path, fill: Callable[[Path], None
         done = apply(root)
         assert done.returncode == 0, done
         assert delivered(root, "demo") == {"key": SECRET} and "nothing to change" in apply(root).stdout
-    finally:
-        subprocess.run(["umount", home], check=True)
 
 
+@pytest.mark.root
 def test_a_lease_on_a_file_stops_nothing(root: Path) -> None:
     put(root, "etc/guestcred/demo.toml", DEMO)
     apply(root)
@@ -610,6 +620,7 @@ def test_a_lease_on_a_file_stops_nothing(root: Path) -> None:
     assert done.returncode == 0 and delivered(root, "demo") == {"key": SECRET}, done
 
 
+@pytest.mark.root
 def test_no_value_is_told_anywhere(root: Path) -> None:
     put(root, "etc/guestcred/demo.toml", DEMO + f'set = ["set:{SECRET}"]\n')
     told = [apply(root, *options) for options in (["--dry-run"], ["--format", "json"], [], ["--format", "json"])]
@@ -631,6 +642,7 @@ def test_no_value_is_told_anywhere(root: Path) -> None:
 BARE = "aHVudGVyMi1odW50ZXIyLWh1bnRlcjI"  # base64 without its padding: what PID 1 takes for a name
 
 
+@pytest.mark.root
 @pytest.mark.parametrize("imported", [False, True], ids=["missing", "imported"])
 def test_a_secret_whose_name_was_forgotten_is_told_nowhere(root: Path, imported: bool) -> None:
     offer(root, {"KEY": SECRET, BARE: ""}, [BARE] if imported else [])

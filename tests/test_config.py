@@ -129,6 +129,7 @@ def test_a_folder_that_others_may_write(tmp_path: Path) -> None:
     assert refused(tmp_path) == "/etc/guestcred: may be written by others than its owner"
 
 
+@pytest.mark.root
 def test_a_file_of_another_user(tmp_path: Path) -> None:
     os.chown(put(tmp_path, "etc/guestcred/a.toml", DEMO), 901, 0)
     assert refused(tmp_path) == "/etc/guestcred/a.toml: not owned by root"

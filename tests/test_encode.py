@@ -196,7 +196,7 @@ def test_a_configs_own_strings_are_bytes() -> None:
     ("config", "reason"),
     [
         (b"", "not JSON"),
-        (b'{"a": "hunter2", }', "not JSON (line 1, column 18)"),
+        (b'{"a": "hunter2", 1}', "not JSON (line 1, column 18)"),
         (b"\xff\xfe", "not JSON"),
         (b"[" * 100_000, "not JSON"),
         (b'"hunter2"', "not a JSON object"),

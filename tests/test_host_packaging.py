@@ -14,16 +14,19 @@ from pathlib import Path
 
 import pytest
 from difficult import arrived
-from qemu import Machine, machine, need
+from needs import analyze, need
+from qemu import Machine, machine
 
 HOST = Path(__file__).parent.parent / "packaging" / "host"
+# since systemd 256 systemd-creds hands an ordinary user's wish on to a running systemd, and never reads its own key
+BOTH = ["age", pytest.param("systemd-creds", marks=pytest.mark.root)]
 SIZES = {"host-api-key": 44, "host-db-password": 44, "host-jwt-secret": 88}
 
 
 def test_scripts_are_clean() -> None:
     scripts = [path for path in HOST.iterdir() if path.is_file() and path.read_bytes().startswith(b"#!")]
     assert {path.name for path in scripts} == {"microvm-run", "host-secrets"}
-    command = [need("shellcheck", "shellcheck"), *map(str, scripts)]
+    command = [need("shellcheck"), *map(str, scripts)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
 
@@ -34,9 +37,7 @@ def test_systemd_takes_the_units(tmp_path: Path) -> None:
         copy.parent.mkdir(exist_ok=True)
         copy.write_text(path.read_text().replace("/usr/libexec/guestcred", str(HOST)))
     units = [tmp_path / "host-secrets.service", tmp_path / "microvm@test-vm.service"]
-    command = [need("systemd-analyze", "systemd"), "verify", "--man=no", *map(str, units)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stderr) == (0, "")
+    assert analyze("verify", "--man=no", *units) == ""
 
 
 @pytest.fixture
@@ -60,7 +61,7 @@ def host_secrets(action: str, environment: dict[str, str], status: int = 0) -> s
     return done.stderr.decode()
 
 
-@pytest.mark.parametrize("by", ["age", "systemd-creds"])
+@pytest.mark.parametrize("by", BOTH)
 def test_secrets_are_made_encrypted_and_opened(secrets: dict[str, str], by: str) -> None:
     secrets["HOST_SECRETS_BY"] = by
     store, opened = Path(secrets["HOST_SECRETS"]), Path(secrets["HOST_SECRETS_RUN"])
@@ -89,7 +90,7 @@ def stand_in(secrets: dict[str, str], tmp_path: Path, program: str, script: str)
     secrets["PATH"] = f"{made.parent}:{os.environ['PATH']}"
 
 
-@pytest.mark.parametrize("by", ["age", "systemd-creds"])
+@pytest.mark.parametrize("by", BOTH)
 @pytest.mark.parametrize("program", ["head", "base64"])
 def test_no_empty_secret_is_kept(secrets: dict[str, str], tmp_path: Path, program: str, by: str) -> None:
     secrets["HOST_SECRETS_BY"] = by
@@ -145,7 +146,8 @@ def test_a_secret_that_cannot_be_decrypted_is_told_and_the_others_are_opened(sec
     host_secrets("make", secrets)
     broken = Path(secrets["HOST_SECRETS"]) / "host-api-key.age"
     broken.chmod(0o600)
-    broken.write_bytes(broken.read_bytes()[:-1] + b"x")
+    *front, last = broken.read_bytes()
+    broken.write_bytes(bytes([*front, last ^ 1]))
     assert f"cannot decrypt {broken}" in host_secrets("open", secrets, status=1)
     opened = {path.name for path in Path(secrets["HOST_SECRETS_RUN"]).iterdir()}
     assert opened == {"host-db-password", "host-jwt-secret"}
@@ -199,6 +201,7 @@ def expected(unit: dict[str, str]) -> dict[str, bytes]:
     return found | {"ENVIRONMENT": b"test", "CLUSTER": b"britton-desktop"}
 
 
+@pytest.mark.qemu
 def test_microvm_run_becomes_qemu(unit: dict[str, str], folder: Path) -> None:
     command = [*machine(folder), "-name", "a name with spaces"]
     (Path(unit["MICROVM_CONFIG"]) / "test-vm" / "qemu").write_text("# QEMU\n" + "\n".join(command) + "\n")

@@ -6,13 +6,12 @@ import ast
 import re
 import shutil
 import subprocess
-import sys
-import tempfile
 from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
 from conftest import REFERENCE
+from needs import PYTHON, memory
 
 import guestcred
 
@@ -86,16 +85,17 @@ def test_the_picture_has_every_room() -> None:
 
 @pytest.mark.parametrize("command", ["check", "apply"])
 def test_the_boot_path_imports_nothing_dear(command: str) -> None:
-    with tempfile.TemporaryDirectory(dir="/dev/shm", prefix="guestcred-") as folder:
-        root = Path(folder) / "debian13"
+    with memory() as folder:
+        root = folder / "debian13"
         shutil.copytree(REFERENCE, root)
         code = (
-            "import sys; sys.argv = ['guestcred', '--root', *sys.argv[1:]]\n"
+            f"import sys; sys.path[:0] = [{str(PACKAGE.parent)!r}]; sys.argv = ['guestcred', '--root', *sys.argv[1:]]\n"
             "from guestcred.__main__ import main\n"
             "status = main()\n"
             "print(*sorted(sys.modules), file=sys.stderr); sys.exit(status)"
         )
-        command_line = [sys.executable, "-c", code, str(root), command]
+        # without site, by which a package of the machine's may import anything
+        command_line = [PYTHON, "-I", "-S", "-c", code, str(root), command]
         done = subprocess.run(command_line, capture_output=True, text=True, check=True)
     dear = {"construct", "click", "dataclasses", "typing", "inspect", "subprocess", "argparse", "systemd"}
     if command == "apply":

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 import zipfile
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
-from applying import need
 from conftest import REFERENCE
+from needs import analyze, mounted_tmpfs
 
 from guestcred.apply import notify
 from guestcred.guest.credstores import RESCUED_SECOND
@@ -22,8 +24,12 @@ OLDEST = Path(sys.prefix) / "oldest"  # construct, click and jeepney as Debian 1
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("wheel")
-    build = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(out), str(ROOT)]
+    # in a folder of its own, since a build writes beside what it builds; and without the network
+    source, out = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("wheel")
+    shutil.copytree(ROOT / "guestcred", source / "guestcred", ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, source)
+    build = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(out), str(source)]
     done = subprocess.run(build, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     (found,) = out.glob("*.whl")
@@ -73,16 +79,7 @@ def test_debian_12s_jeepney_does() -> None:
 SYSTEMD = ROOT / "packaging/systemd"
 
 
-def analyze(*arguments: object) -> str:
-    """What systemd-analyze prints of our units, in a tree where the program that they start exists."""
-    command = ["systemd-analyze", *map(str, arguments)]
-    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
-    assert done.returncode == 0, done.stdout
-    return done.stdout
-
-
 def test_the_units_are_well_formed(tmp_path: Path) -> None:
-    need("systemd-analyze")
     for unit in ("guestcred.service", "run-guestcred.mount"):
         text = (SYSTEMD / unit).read_text().replace("/usr/bin/guestcred", "/bin/true")
         (tmp_path / unit).write_text(text)
@@ -90,7 +87,6 @@ def test_the_units_are_well_formed(tmp_path: Path) -> None:
 
 
 def test_the_unit_is_sandboxed() -> None:
-    need("systemd-analyze")
     told = analyze("security", "--offline=true", "--threshold=20", SYSTEMD / "guestcred.service")
     exposure = re.search(r"exposure level for guestcred.service: ([0-9.]+)", told)
     assert exposure is not None and float(exposure[1]) <= 2.0
@@ -101,22 +97,23 @@ def test_the_catalog_explains_every_entry() -> None:
     assert sorted(told) == sorted([notify.RESCUED, notify.LEFT])
 
 
-def purged(home: str) -> str:
-    """What is left of a /run of its own after a purge; `home` prepares /run/guestcred, in memory of its own."""
-    script = (
-        f"set -e; mount -t tmpfs tmpfs /run; mkdir /run/guestcred; mount -t tmpfs tmpfs /run/guestcred; {home}\n"
-        "cd /run/guestcred; mkdir .generation-a; ln -s .generation-a .current; ln -s .current/report.json report.json\n"
-        f"cd /; sh {ROOT}/packaging/debian/postrm purge; test ! -e /run/guestcred || find /run/guestcred; mountpoint -q /run/guestcred && echo mounted"
-    )
-    command = ["unshare", "--mount", "sh", "-c", f"{script} || true"]
-    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
-
-
-def test_a_purge_leaves_what_others_put_there() -> None:
-    need("unshare", "mount")
-    assert purged("") == ""
-    left = purged("mkdir /run/guestcred/theirs; touch /run/guestcred/theirs/file")
-    assert left.split() == ["/run/guestcred", "/run/guestcred/theirs", "/run/guestcred/theirs/file", "mounted"]
+@pytest.mark.parametrize("theirs", [[], ["theirs", "theirs/file"]], ids=["nothing", "something"])
+@pytest.mark.parametrize("mounted", [False, pytest.param(True, marks=pytest.mark.mounts)], ids=["folder", "mount"])
+def test_a_purge_leaves_what_others_put_there(folder: Path, mounted: bool, theirs: list[str]) -> None:
+    # what stands for /run here
+    home = folder / "guestcred"
+    home.mkdir()
+    with mounted_tmpfs(home) if mounted else nullcontext():
+        (home / ".generation-a").mkdir()
+        (home / ".current").symlink_to(".generation-a")
+        (home / "report.json").symlink_to(".current/report.json")
+        for name in theirs:
+            (home / name).mkdir()
+        script = (ROOT / "packaging/debian/postrm").read_text().replace("/run/", f"{folder}/")
+        subprocess.run(["sh", "-c", script, "postrm", "purge"], check=True)
+        left = {str(path.relative_to(folder)) for path in folder.rglob("*")}
+        assert left == ({"guestcred", *(f"guestcred/{name}" for name in theirs)} if theirs else set())
+        assert home.is_mount() == (mounted and bool(theirs))
 
 
 def test_the_mount_hides_nothing() -> None:

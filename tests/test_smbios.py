@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import random
 import time
+from pathlib import Path
 
 import pytest
 from conftest import CAPTURES, table_of
@@ -69,16 +70,16 @@ def test_the_offered_set_is_what_was_put_in(wanted: dict[str, bytes]) -> None:
     assert {one.name: one.value for one in found if isinstance(one, Accepted)} == wanted
 
 
-def test_mutated_real_tables() -> None:
-    chance = random.Random(11)
-    for capture in CAPTURES:
-        original = (capture / "sys/firmware/dmi/tables/DMI").read_bytes()
-        for _ in range(1500):
-            data = bytearray(original)
-            for _ in range(chance.randint(1, 8)):
-                data[chance.randrange(len(data))] = chance.choice((0, 1, 4, 11, 127, 255, chance.randrange(256)))
-            cut = bytes(data[: chance.randrange(len(data) + 1)]) if chance.random() < 0.3 else bytes(data)
-            _covers(cut, parse(cut))
+@pytest.mark.parametrize("capture", CAPTURES, ids=lambda path: path.name)
+def test_mutated_real_tables(capture: Path) -> None:
+    chance = random.Random(capture.name)
+    original = (capture / "sys/firmware/dmi/tables/DMI").read_bytes()
+    for _ in range(1500):
+        data = bytearray(original)
+        for _ in range(chance.randint(1, 8)):
+            data[chance.randrange(len(data))] = chance.choice((0, 1, 4, 11, 127, 255, chance.randrange(256)))
+        cut = bytes(data[: chance.randrange(len(data) + 1)]) if chance.random() < 0.3 else bytes(data)
+        _covers(cut, parse(cut))
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,83 @@
+"""What the tests need of a machine, each in one place: programs, memory, the interpreter and its packages."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
+
+# the interpreter itself, without what a virtual environment adds
+PYTHON = os.path.realpath(sys.executable)
+
+
+def need(program: str, package: str | None = None) -> str:
+    """The path of a program; its absence is a failure that says what to install, never a skip."""
+    found = shutil.which(program, path=f"{os.environ.get('PATH', '')}:{PATH}")
+    assert found, f"{program} is missing; type: sudo apt-get install --no-install-recommends {package or program}"
+    return found
+
+
+def analyze(*arguments: object) -> str:
+    """What systemd-analyze prints, after checking that it is content; it makes the folders of a systemd that never ran."""
+    if os.geteuid() and not Path("/run/systemd").exists():
+        pytest.skip("needs a running systemd, or root: sudo make test-fast")
+    command = [need("systemd-analyze", "systemd"), *map(str, arguments)]
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+    return done.stdout
+
+
+@contextmanager
+def memory() -> Iterator[Path]:
+    """A folder in memory, as a unit's RuntimeDirectory= is."""
+    kind = _file_system("/dev/shm")
+    assert kind == "tmpfs", f"/dev/shm is no memory ({kind}); type: sudo mount -t tmpfs -o mode=1777 tmpfs /dev/shm"
+    with tempfile.TemporaryDirectory(dir="/dev/shm", prefix="guestcred-") as made:
+        yield Path(made)
+
+
+@contextmanager
+def mounted_tmpfs(folder: Path, *options: str) -> Iterator[None]:
+    """A tmpfs of its own in place of a folder; for tests that are marked `mounts`."""
+    command = [need("mount"), "-t", "tmpfs", "-o", ",".join(["mode=711", *options]), "tmpfs", str(folder)]
+    subprocess.run(command, check=True)
+    try:
+        yield
+    finally:
+        if folder.is_mount():
+            subprocess.run([need("umount", "mount"), folder], check=True)
+
+
+def may_mount() -> bool:
+    """Whether this process has CAP_SYS_ADMIN, which root lacks in many a container."""
+    (effective,) = re.findall(r"^CapEff:\s*(\w+)$", Path("/proc/self/status").read_text(), re.MULTILINE)
+    return bool(int(effective, 16) & 1 << 21)
+
+
+@cache
+def _file_system(path: str) -> str:
+    return subprocess.run(["stat", "-f", "-c", "%T", path], capture_output=True, text=True, check=True).stdout.strip()
+
+
+@cache
+def sites() -> list[str]:
+    """The folders of the packages that guestcred imports, which need not all be in one: the system has some of them."""
+    return list(dict.fromkeys(_site(package) for package in ("click", "construct", "jeepney", "systemd")))
+
+
+def _site(package: str) -> str:
+    found = find_spec(package)
+    assert found and found.origin, f"Python's package {package} is missing; type: make .venv/dev"
+    return str(Path(found.origin).parent.parent)
