@@ -10,6 +10,7 @@ TEST_PACKAGES := dmidecode dpkg-dev debhelper dh-python pybuild-plugin-pyproject
 VM_PACKAGES := qemu-system-x86 ovmf debootstrap e2fsprogs debian-archive-keyring systemd-container
 
 VM := PYTHONPATH=tests $(BIN)/python -m
+GUESTS := $(BIN)/pytest -m vm -n 2 --dist worksteal -vv
 
 .PHONY: demo test test-fast test-vm test-vm-full test-flow fixtures bench damage lint deb clean build-packages test-packages vm-packages fixture-packages
 
@@ -18,23 +19,22 @@ demo: .venv/runtime
 
 # everything; the real guests are Debian 12, 13 and 14 under QEMU's software emulation, the host is Debian 13
 test: lint deb vm-packages
-	$(BIN)/pytest
-	$(VM) vm.run
-	$(VM) vm.flow
+	$(BIN)/pytest -m "not vm"
+	$(GUESTS)
 
 # the same without QEMU
 test-fast: lint deb
-	$(BIN)/pytest -m "not qemu"
+	$(BIN)/pytest -m "not vm and not qemu"
 
 test-vm: .venv/dev deb vm-packages
-	$(VM) vm.run $(VM_ARGUMENTS)
+	$(GUESTS) $(VM_ARGUMENTS)
 
 test-vm-full: .venv/dev deb vm-packages
-	$(VM) vm.run --full
+	$(GUESTS) --vm-full $(VM_ARGUMENTS)
 
 # from a secret on a host with its own PID 1 to the services in its guests
 test-flow: .venv/dev deb vm-packages
-	$(VM) vm.flow
+	$(BIN)/pytest -m vm -k whole_flow -s
 
 # fixtures/dmi from freshly booted guests
 fixtures: .venv/dev deb vm-packages fixture-packages

@@ -13,6 +13,8 @@ from hypothesis import settings
 from guestcred.consumers import UNITS, Consumer, Look, consumers_json
 from guestcred.layout import build_entry_point, build_structure
 
+pytest_plugins = ["vm.plugin"]
+
 # how long an example takes says more of the machine's load than of the code
 settings.register_profile("guestcred", deadline=None)
 settings.load_profile("guestcred")

@@ -11,7 +11,7 @@ import pytest
 from conftest import CAPTURES, REFERENCE
 from vm import boot as booting
 from vm.predict import predict
-from vm.run import hold_verdict
+from vm.verify import hold_verdict
 
 from guestcred import credential
 from guestcred.guest import read_guest

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from guestcred.layout import build_structure
@@ -30,7 +30,7 @@ class Scenario:
     """One boot. `counts` maps systemd's version to how often `check` must say each `STATUS[ CAUSE]`.
 
     Where `counts` is None, only PID 1's own doing is the measure. `exit` None means 0 or 1 as it comes.
-    `only` and `fixture` name releases: where it runs, and where `make fixtures` keeps what it captured.
+    `fixture` names the releases of which `make fixtures` keeps what it captured.
     """
 
     name: str
@@ -47,7 +47,6 @@ class Scenario:
     findings: frozenset[str] | None = None
     exit: int | None = None
     core: bool = False
-    only: tuple[str, ...] = ALL
     fixture: tuple[str, ...] = ()
     mend: Mend | None = None
     verify: Callable[[Booted], None] | None = None
@@ -170,9 +169,3 @@ def scenarios(seed: int, chance: int = 400) -> list[Scenario]:
         Scenario("hidden-entries", five, cmdline="vm.hide-entries", counts=_all("missing dmi-sysfs-absent", 5),
                  exit=1, core=True, fixture=NEWEST, mend=Mend(delivered=True, rescued=5, status=0)),
     ]  # fmt: skip
-
-
-def named(names: Sequence[str], known: list[Scenario]) -> list[Scenario]:
-    """The scenarios of those names; raises KeyError with the first that is unknown."""
-    by_name = {one.name: one for one in known}
-    return [by_name[name] for name in names]

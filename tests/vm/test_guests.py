@@ -1,0 +1,86 @@
+"""Real guests: each scenario on each release, and the whole flow from a secret on a host to services in guests."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+
+import pytest
+
+from vm import flow
+from vm.boot import boot
+from vm.images import (
+    HOST,
+    NEEDS_ROOT,
+    OUT,
+    RELEASES,
+    CannotRun,
+    Image,
+    Release,
+    build_base,
+    build_image,
+    package,
+    ready,
+)
+from vm.mend import verify_mend
+from vm.scenarios import Scenario, scenarios
+from vm.verify import verify
+
+Record = Callable[[str, object], None]
+DEBIAN13 = next(one for one in RELEASES if one.name == "debian13")
+
+pytestmark = pytest.mark.vm
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "scenario" in metafunc.fixturenames:
+        known = scenarios(metafunc.config.option.vm_seed)
+        marked = [pytest.param(one, id=one.name, marks=() if one.core else pytest.mark.vm_full) for one in known]
+        metafunc.parametrize("scenario", marked)
+        metafunc.parametrize("image", RELEASES, indirect=True, ids=lambda one: one.name)
+
+
+def make_image(release: Release) -> Image:
+    """The release's image, built where there is none; fails or skips with one line that says what is missing."""
+    if os.geteuid() != 0:
+        pytest.skip(NEEDS_ROOT)
+    try:
+        ready()
+        return build_image(release, package(), OUT / "images")
+    except CannotRun as error:
+        pytest.fail(f"real guests cannot run here: {error}", pytrace=False)
+
+
+@pytest.fixture(scope="session")
+def image(request: pytest.FixtureRequest) -> Image:
+    return make_image(request.param)
+
+
+@pytest.mark.parametrize("image", [DEBIAN13], indirect=True, ids=lambda one: one.name)
+def test_whole_flow(image: Image, record_property: Record) -> None:
+    try:
+        build_base(HOST)
+        results = flow.run(image)
+    except CannotRun as error:
+        pytest.fail(f"the whole flow cannot run here: {error}", pytrace=False)
+    broken = [claim for claim, holds in results["checks"] if not holds]
+    record_property("stages", flow.stage_table(results["stages"]))
+    record_property("damage", flow.damage_table(results["damage"]))
+    record_property("claims", len(results["checks"]))
+    record_property("hold", len(results["checks"]) - len(broken))
+    assert not broken
+
+
+def test_guest(scenario: Scenario, image: Image, record_property: Record) -> None:
+    record_property("scenario", scenario.name)
+    record_property("release", image.release.name)
+    record_property("machine", scenario.shown)
+    booted = boot(image, scenario, OUT / "runs" / f"{scenario.name}-{image.release.name}")
+    for name, count in zip(("offered", "predicted", "imported"), verify(booted, scenario, image.release)):
+        record_property(name, count)
+    if scenario.mend:
+        cost = verify_mend(booted, scenario.mend)
+        record_property("unit_ms", cost.own)
+        record_property("exposure", cost.exposure)
+        record_property("critical", cost.critical)
+        record_property("boot", cost.boot)
