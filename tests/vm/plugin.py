@@ -1,7 +1,8 @@
-"""pytest's part of the real guests: their options, the seed of all workers, and the tables at the end."""
+"""pytest's part of the real guests: their options, the seed of all workers, the images, and the tables at the end."""
 
 from __future__ import annotations
 
+import os
 import random
 import signal
 from collections.abc import Iterator
@@ -9,7 +10,9 @@ from typing import Any
 
 import pytest
 
-SEED = "guestcred/vm-seed"  # in pytest's cache: of the last run
+from vm.images import NEEDS_ROOT, OUT, CannotRun, Image, Release, build_image, package, ready
+
+SEED = "guestcred/vm-seed"  # in pytest's cache that of the last run, and in what a worker is given
 Row = dict[str, Any]  # what a test gave to `record_property`, with "seconds" and "verdict"
 
 
@@ -22,10 +25,18 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     # what ends pytest must end guests, mounts and scratch folders too, as ^C does
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    # workers of pytest-xdist get this process's options as they are here, and so the same seed
-    if config.option.vm_seed is None:
-        last = config.cache.get(SEED, None) if config.cache and config.getoption("lf") else None
+    if hasattr(config, "workerinput"):
+        config.option.vm_seed = config.workerinput[SEED]
+    elif config.option.vm_seed is None:
+        cache = getattr(config, "cache", None)
+        last = cache.get(SEED, None) if cache and config.getoption("lf") else None  # what failed fails again
         config.option.vm_seed = random.SystemRandom().randrange(1 << 32) if last is None else last
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Each worker of pytest-xdist gets this process's seed."""
+    node.workerinput[SEED] = node.config.option.vm_seed
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -33,6 +44,22 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if beyond:
         config.hook.pytest_deselected(items=beyond)
         items[:] = [one for one in items if one not in beyond]
+
+
+def make_image(release: Release) -> Image:
+    """The release's image, built where there is none; fails or skips with one line that says what is missing."""
+    if os.geteuid() != 0:
+        pytest.skip(NEEDS_ROOT)
+    try:
+        ready()
+        return build_image(release, package(), OUT / "images")
+    except CannotRun as error:
+        raise pytest.fail.Exception(f"real guests cannot run here: {error}", pytrace=False) from None
+
+
+@pytest.fixture(scope="session")
+def image(request: pytest.FixtureRequest) -> Image:
+    return make_image(request.param)
 
 
 def rows(reports: list[pytest.TestReport]) -> Iterator[Row]:
@@ -80,8 +107,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
         for line in [*guest_table(guests), "", *cost_table(guests)]:
             terminalreporter.write_line(line)
         terminalreporter.write_line(f"\n{strings} random strings compared; again: --vm-seed={config.option.vm_seed}")
-        if config.cache:
-            config.cache.set(SEED, config.option.vm_seed)
+        if cache := getattr(config, "cache", None):
+            cache.set(SEED, config.option.vm_seed)
     for one in found:
         if "stages" in one:
             terminalreporter.section("whole flow")
