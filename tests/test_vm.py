@@ -93,7 +93,7 @@ def wait_until(done: Callable[[], bool], what: str) -> None:
 def run_pytest(folder: Path, test: str, *arguments: str) -> subprocess.Popen[str]:
     """pytest with the harness's plugin, on one file that holds `test`."""
     (folder / "test_it.py").write_text(test)
-    command = [sys.executable, "-m", "pytest", "-p", "vm.plugin", "-p", "no:cacheprovider", *arguments, "test_it.py"]
+    command = [sys.executable, "-m", "pytest", "-p", "vm.plugin", *arguments, "test_it.py"]
     environment = {**os.environ, "PYTHONPATH": str(TESTS)}
     return subprocess.Popen(command, cwd=folder, env=environment, stdout=subprocess.PIPE, text=True)
 
@@ -136,11 +136,24 @@ def test_it(pytestconfig):
 """
     for given in ((), ("--vm-seed=7",)):
         (tmp_path / "seeds").unlink(missing_ok=True)
-        assert run_pytest(tmp_path, test, "-n", "2", "--dist=each", *given).wait() == 0
+        assert run_pytest(tmp_path, test, "-p", "no:cacheprovider", "-n", "2", "--dist=each", *given).wait() == 0
         seeds = dict(line.split() for line in (tmp_path / "seeds").read_text().splitlines())
         assert seeds.keys() == {"gw0", "gw1"}
         assert seeds["gw0"] == seeds["gw1"]
         assert not given or seeds["gw0"] == "7"
+
+
+def test_what_failed_is_tried_again_with_its_seed(tmp_path: Path) -> None:
+    test = """
+def test_it(record_property):
+    for name in ("scenario", "release", "machine"):
+        record_property(name, "random")
+    assert False
+"""
+    first, again = (run_pytest(tmp_path, test, *more).communicate()[0] for more in ((), ("--lf",)))
+    seeds = [re.findall(r"--vm-seed=\d+", said) for said in (first, again)]
+    assert len(seeds[0]) == 1
+    assert seeds[0] == seeds[1]
 
 
 @pytest.mark.parametrize("full", [False, True], ids=["core", "full"])

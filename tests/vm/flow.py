@@ -75,12 +75,8 @@ def booted(root: Path, binds: dict[Path, tuple[str, bool]], console: Path) -> It
     try:
         yield process
     finally:
-        process.terminate()
-        try:
-            process.wait(10)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        process.kill()  # where it has not ended by itself, there is nothing in it to wait for
+        process.wait()
         reader.join(10)
         os.close(ours)
 
