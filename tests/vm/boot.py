@@ -63,6 +63,11 @@ def _firmware(scenario: Scenario, folder: Path) -> list[str]:
     ]  # fmt: skip
 
 
+def children(pid: int) -> list[int]:
+    """The processes that the main thread of `pid` has started and that it has not waited for."""
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
 def run_qemu(command: list[str], log: Path) -> str:
     """Run QEMU to its end, to its limit or to ours; says which."""
     with (

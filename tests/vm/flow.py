@@ -7,6 +7,7 @@ import os
 import pty
 import re
 import shutil
+import signal
 import subprocess
 import tempfile
 import threading
@@ -17,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from vm import search
-from vm.boot import WITH_US
+from vm.boot import children
 from vm.images import HOST, OUT, ROOT, Image, build_base, chroot, overlay, package
 from vm.record import AT_REST
 
@@ -45,10 +46,28 @@ def install(root: Path, log: Path) -> None:
     chroot(root, "systemctl", "enable", "flow.service", log=log)
 
 
+def end(process: subprocess.Popen[bytes]) -> None:
+    """At once, where the container has not ended by itself: its PID 1 outlives a killed systemd-nspawn, not the reverse."""
+    if process.poll() is None:
+        for child in children(process.pid):
+            os.kill(child, signal.SIGKILL)
+        process.terminate()
+    process.wait()
+
+
 @contextmanager
 def booted(root: Path, binds: dict[Path, tuple[str, bool]], console: Path) -> Iterator[subprocess.Popen[bytes]]:
     """The root file system's own PID 1 in a container, on a terminal whose output goes to `console`; ended at last."""
-    command = [*WITH_US, "systemd-nspawn", "--quiet", "--boot", f"--directory={root}", "--machine=guestcred-flow"]
+    command = [
+        "setpriv",
+        "--pdeathsig",
+        "TERM",
+        "systemd-nspawn",
+        "--quiet",
+        "--boot",
+        f"--directory={root}",
+        "--machine=guestcred-flow",
+    ]
     command += ["--register=no", "--private-network", "--console=interactive"]
     if not Path("/run/systemd/system").is_dir():
         command.append("--keep-unit")  # nobody here to make a unit for it
@@ -75,8 +94,7 @@ def booted(root: Path, binds: dict[Path, tuple[str, bool]], console: Path) -> It
     try:
         yield process
     finally:
-        process.kill()  # where it has not ended by itself, there is nothing in it to wait for
-        process.wait()
+        end(process)
         reader.join(10)
         os.close(ours)
 

@@ -6,10 +6,11 @@ import os
 import random
 import signal
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 
+from vm.boot import children
 from vm.images import NEEDS_ROOT, OUT, CannotRun, Image, Release, build_image, package, ready
 
 SEED = "guestcred/vm-seed"  # in pytest's cache that of the last run, and in what a worker is given
@@ -22,10 +23,27 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--vm-seed", type=int, metavar="SEED", help="repeat the random strings of another run")
 
 
+def end(*_: object) -> NoReturn:
+    """Interrupts us as ^C does, so that guests, mounts and scratch folders end with us, and our workers first.
+
+    Only once: pytest-xdist interrupts its workers again after 5 s, when they may still be clearing away.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    raise KeyboardInterrupt
+
+
+def end_workers(*_: object) -> NoReturn:
+    """The same for the process whose children the workers are, which gives them 10 s to end."""
+    for child in children(os.getpid()):
+        os.kill(child, signal.SIGTERM)
+    end()
+
+
 def pytest_configure(config: pytest.Config) -> None:
-    # what ends pytest must end guests, mounts and scratch folders too, as ^C does
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, end)
     if hasattr(config, "workerinput"):
+        signal.signal(signal.SIGINT, end)
         config.option.vm_seed = config.workerinput[SEED]
     elif config.option.vm_seed is None:
         cache = getattr(config, "cache", None)
@@ -35,7 +53,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: Any) -> None:
-    """Each worker of pytest-xdist gets this process's seed."""
+    """Each worker of pytest-xdist gets our seed, and ends when we do."""
+    signal.signal(signal.SIGTERM, end_workers)
     node.workerinput[SEED] = node.config.option.vm_seed
 
 
@@ -84,15 +103,14 @@ def guest_table(guests: list[Row]) -> list[str]:
     return lines
 
 
-def cost_table(guests: list[Row]) -> list[str]:
+def cost_table(costs: list[Row]) -> list[str]:
     """What guestcred.service took where it ran."""
     return [
         f"{'guestcred.service in':<32} {'its ms':>7}  {'exposure':>8}  critical chain  boot",
         *(
             f"{one['scenario'] + ' on ' + one['release']:<32} {one['unit_ms']:>7.0f}  {one['exposure']:>8}  "
             f"{'on it' if one['critical'] else 'not on it':<14}  {one['boot']}"
-            for one in guests
-            if "unit_ms" in one
+            for one in costs
         ),
     ]
 
@@ -104,8 +122,12 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     if guests:
         strings = sum(one.get("offered", 0) for one in guests if one["scenario"] == "random")
         terminalreporter.section("real guests")
-        for line in [*guest_table(guests), "", *cost_table(guests)]:
+        for line in guest_table(guests):
             terminalreporter.write_line(line)
+        if costs := [one for one in guests if "unit_ms" in one]:
+            terminalreporter.write_line("")
+            for line in cost_table(costs):
+                terminalreporter.write_line(line)
         terminalreporter.write_line(f"\n{strings} random strings compared; again: --vm-seed={config.option.vm_seed}")
         if cache := getattr(config, "cache", None):
             cache.set(SEED, config.option.vm_seed)
