@@ -17,6 +17,8 @@ DEMO := $(BIN)/guestcred --root fixtures/dmi/debian12-across-4096
 DEMO_NAME := APIKEY
 
 VM := PYTHONPATH=tests $(BIN)/python -m
+TESTS := $(BIN)/pytest -n auto
+GUESTS := $(BIN)/pytest -m vm -n 2 --dist worksteal -vv
 
 # what of the package the tests run in their own process; commands that they start are not counted
 COVERAGE := --cov --cov-report=term:skip-covered
@@ -35,32 +37,31 @@ demo: .venv/runtime
 
 # everything; the real guests are Debian 12, 13 and 14 under QEMU's software emulation, the host is Debian 13
 test: all-packages lint deb
-	$(BIN)/pytest $(COVERAGE)
-	$(VM) vm.run
-	$(VM) vm.flow
+	$(TESTS) -m "not vm" $(COVERAGE)
+	$(GUESTS)
 	$(MAKE) --no-print-directory test-fresh
 
 # the same without QEMU
 test-fast: test-packages lint deb
-	$(BIN)/pytest -m "not qemu"
+	$(TESTS) -m "not vm and not qemu"
 
 # the same tests, and which lines and branches they did not reach
 coverage: test-packages deb .venv/dev
-	$(BIN)/pytest -m "not qemu" $(COVERAGE) --cov-report=term-missing:skip-covered
+	$(TESTS) -m "not vm and not qemu" $(COVERAGE) --cov-report=term-missing:skip-covered
 
 # both commands in a minimal Debian of that release, as root and as an ordinary user
 test-fresh: vm-packages
 	$(PYTHON) tests/fresh.py $(RELEASE)
 
 test-vm: all-packages .venv/dev deb
-	$(VM) vm.run $(VM_ARGUMENTS)
+	$(GUESTS) $(VM_ARGUMENTS)
 
 test-vm-full: all-packages .venv/dev deb
-	$(VM) vm.run --full
+	$(GUESTS) --vm-full $(VM_ARGUMENTS)
 
 # from a secret on a host with its own PID 1 to the services in its guests
 test-flow: all-packages .venv/dev deb
-	$(VM) vm.flow
+	$(BIN)/pytest -m vm -k whole_flow -s
 
 # fixtures/dmi from freshly booted guests
 fixtures: all-packages .venv/dev deb

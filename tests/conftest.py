@@ -15,6 +15,8 @@ from needs import may_mount, memory
 from guestcred.guest.deliveries import UNITS, Consumer, Look, consumers_json
 from guestcred.smbios.layout import build_entry_point, build_structure
 
+pytest_plugins = ["vm.plugin"]
+
 # how long an example takes says more of the machine's load than of the code
 settings.register_profile("guestcred", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("guestcred")

@@ -17,6 +17,7 @@ from vm.images import Image
 from vm.scenarios import Scenario
 
 LIMIT = 300  # seconds for one boot; 25 to 60 are usual
+WITH_US = ("setpriv", "--pdeathsig", "KILL")  # the kernel ends the command when we end, however that happens
 RESULTS_SIZE = 16 << 20  # bytes
 DRIVER = Path(__file__).parent / "driver.py"
 FIRMWARE = Path("/usr/share/OVMF")
@@ -62,38 +63,24 @@ def _firmware(scenario: Scenario, folder: Path) -> list[str]:
     ]  # fmt: skip
 
 
-class Guests:
-    """The QEMUs that run now, so that all of them end with us."""
+def children(pid: int) -> list[int]:
+    """The processes that the main thread of `pid` has started and that it has not waited for."""
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
-    def __init__(self) -> None:
-        self._running: set[subprocess.Popen[bytes]] = set()
-        self._stopped = False
 
-    def run(self, command: list[str], log: Path) -> str:
-        """Run QEMU to its end or its limit; says which."""
-        with log.open("wb") as out:
-            qemu = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=out)
-            self._running.add(qemu)
-            try:
-                if self._stopped:
-                    return "was not let run"
-                qemu.wait(LIMIT)
-                return f"ended with status {qemu.returncode}"
-            except subprocess.TimeoutExpired:
-                return f"was ended after {LIMIT} s"
-            finally:
-                qemu.kill()
-                qemu.wait()
-                self._running.discard(qemu)
-
-    def stop(self) -> None:
-        """End all of them and start no more."""
-        self._stopped = True
-        for qemu in tuple(self._running):
+def run_qemu(command: list[str], log: Path) -> str:
+    """Run QEMU to its end, to its limit or to ours; says which."""
+    with (
+        log.open("wb") as out,
+        subprocess.Popen([*WITH_US, *command], stdin=subprocess.DEVNULL, stdout=out, stderr=out) as qemu,
+    ):
+        try:
+            qemu.wait(LIMIT)
+            return f"ended with status {qemu.returncode}"
+        except subprocess.TimeoutExpired:
+            return f"was ended after {LIMIT} s"
+        finally:
             qemu.kill()
-
-
-GUESTS = Guests()
 
 
 def boot(image: Image, scenario: Scenario, out: Path) -> Booted:
@@ -120,7 +107,7 @@ def boot(image: Image, scenario: Scenario, out: Path) -> Booted:
             *_firmware(scenario, folder), *_smbios(scenario, folder),
         ]  # fmt: skip
         begin = time.monotonic()
-        ended = GUESTS.run(command, out / "qemu.log")
+        ended = run_qemu(command, out / "qemu.log")
         seconds = time.monotonic() - begin
         with contextlib.suppress(tarfile.TarError), tarfile.open(results) as archive:
             archive.extractall(out)

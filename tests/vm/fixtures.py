@@ -17,11 +17,12 @@ from guestcred.errors import GuestcredError
 from guestcred.smbios import layout
 from vm import aarch64
 from vm.boot import boot
-from vm.images import RELEASES, CannotRun, Image, build_image
-from vm.run import AT_ONCE, OUT, ROOT, package, ready, verify
+from vm.images import OUT, RELEASES, ROOT, CannotRun, Image, build_image, package, ready
 from vm.scenarios import Scenario, scenarios, text
+from vm.verify import verify
 
 FIXTURES = ROOT / "fixtures" / "dmi"
+AT_ONCE = 2
 SECRETS = "noise of the same length and kind"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 import shutil
@@ -12,6 +13,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+ROOT = Path(__file__).parent.parent.parent
+OUT = ROOT / "build" / "vm"
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "guestcred"
 OVERLAY = Path(__file__).parent / "guest"  # files that every guest has on top of Debian's
 PACKAGES = [
@@ -23,6 +26,7 @@ HOST_PACKAGES = [
     *("python3", "python3-construct", "python3-click", "python3-systemd", "python3-jeepney"),
 ]
 IMAGE_SIZE = "1400M"
+NEEDS_ROOT = "needs root: guests' file systems are made by mount and chroot; run it as root or with sudo"
 
 
 class CannotRun(Exception):
@@ -67,11 +71,12 @@ class Image:
 
 
 def missing_tools() -> list[str]:
-    """What stands in the way of real guests here, each as one line with its mend."""
+    """What stands in the way of real guests here, each as one line with its fix."""
     tools = {
         "qemu-system-x86_64": "qemu-system-x86",
         "debootstrap": "debootstrap",
         "mkfs.ext4": "e2fsprogs",
+        "systemd-nspawn": "systemd-container",
     }
     path = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
     lines = [
@@ -82,8 +87,32 @@ def missing_tools() -> list[str]:
     if not Path("/usr/share/OVMF/OVMF_CODE.fd").exists():
         lines.append("OVMF is missing: apt-get install ovmf")
     if os.geteuid() != 0:
-        lines.append("real guests need root, to make their file systems: run make as root or with sudo")
+        lines.append(NEEDS_ROOT)
     return lines
+
+
+def ready() -> None:
+    """Raises CannotRun, with all that is missing and how to get it."""
+    missing = missing_tools()
+    if missing:
+        raise CannotRun("; ".join(missing))
+
+
+def package() -> Path:
+    """The Debian package that `make deb` built."""
+    found = sorted((ROOT / "dist").glob("guestcred_*_all.deb"))
+    if not found:
+        raise CannotRun("there is no package in dist/: run make deb")
+    return found[-1]
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold a lock file, waiting for whoever has it: of several processes one builds, and the others find it built."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def _run(*command: str | Path, log: Path) -> None:
@@ -101,9 +130,13 @@ def chroot(root: Path, *command: str, log: Path) -> None:
 
 def build_base(release: Release) -> Path:
     """The release's root file system, made by debootstrap where the cache has none; it appears whole or not at all."""
-    if release.base.is_dir():
-        return release.base
-    CACHE.mkdir(parents=True, exist_ok=True)
+    with locked(CACHE / f"{release.name}.lock"):
+        if not release.base.is_dir():
+            _build_base(release)
+    return release.base
+
+
+def _build_base(release: Release) -> None:
     for old in CACHE.glob(f"{release.name}-*"):
         shutil.rmtree(old, ignore_errors=True)
     with tempfile.TemporaryDirectory(dir=CACHE, prefix=f".{release.name}-") as folder:
@@ -117,7 +150,6 @@ def build_base(release: Release) -> Path:
         for unneeded in ("usr/share/doc", "usr/share/locale", "var/lib/apt/lists"):
             shutil.rmtree(target / unneeded, ignore_errors=True)
         target.rename(release.base)
-    return release.base
 
 
 def _debootstrap_scripts(folder: Path, suite: str) -> Path:
@@ -159,13 +191,17 @@ def build_image(release: Release, package: Path, out: Path) -> Image:
             key.update(str(path.relative_to(OVERLAY)).encode() + path.read_bytes())
     folder = out / f"{release.name}-{key.hexdigest()[:12]}"
     image = Image(release, folder / "disk.ext4", folder / "vmlinuz", folder / "initrd")
-    if image.disk.exists():
-        return image
-    for old in out.glob(f"{release.name}-*"):
-        shutil.rmtree(old)
-    folder.mkdir(parents=True)
-    log = folder / "build.log"
-    made = folder / "disk.making"
+    with locked(out / f"{release.name}.lock"):
+        if not image.disk.exists():
+            for old in out.glob(f"{release.name}-*"):
+                shutil.rmtree(old)
+            folder.mkdir()
+            _build_image(base, package, image)
+    return image
+
+
+def _build_image(base: Path, package: Path, image: Image) -> None:
+    log, made = image.disk.with_name("build.log"), image.disk.with_name("disk.making")
     with overlay(base) as root:
         shutil.copytree(OVERLAY, root, dirs_exist_ok=True)
         shutil.copy(package, root / "tmp/guestcred.deb")
@@ -175,4 +211,3 @@ def build_image(release: Release, package: Path, out: Path) -> Image:
         shutil.copy(next((root / "boot").glob("initrd.img-*")), image.initrd)
         _run("mkfs.ext4", "-q", "-F", "-O", "^has_journal", "-d", root, made, IMAGE_SIZE, log=log)
     made.rename(image.disk)
-    return image

@@ -5,14 +5,14 @@ from __future__ import annotations
 import base64
 import json
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from guestcred.smbios.layout import build_structure
 from vm import strings
 from vm.booted import Booted
 from vm.images import RELEASES
-from vm.mend import COMMANDS, Mend
+from vm.rescue import COMMANDS, Rescue
 
 CHECK = ["guestcred", "check", "--format", "json"]
 ALWAYS: list[list[str]] = [
@@ -30,7 +30,7 @@ class Scenario:
     """One boot. `counts` maps systemd's version to how often `check` must say each `STATUS[ CAUSE]`.
 
     Where `counts` is None, only PID 1's own doing is the measure. `exit` None means 0 or 1 as it comes.
-    `only` and `fixture` name releases: where it runs, and where `make fixtures` keeps what it captured.
+    `fixture` names the releases of which `make fixtures` keeps what it captured.
     """
 
     name: str
@@ -47,9 +47,8 @@ class Scenario:
     findings: frozenset[str] | None = None
     exit: int | None = None
     core: bool = False
-    only: tuple[str, ...] = ALL
     fixture: tuple[str, ...] = ()
-    mend: Mend | None = None
+    rescue: Rescue | None = None
     verify: Callable[[Booted], None] | None = None
 
     @property
@@ -59,7 +58,7 @@ class Scenario:
 
     @property
     def all_commands(self) -> list[list[str]]:
-        return [*ALWAYS, *map(list, self.commands), *map(list, COMMANDS if self.mend else ())]
+        return [*ALWAYS, *map(list, self.commands), *map(list, COMMANDS if self.rescue else ())]
 
 
 def text(name: str, value: bytes) -> bytes:
@@ -129,7 +128,7 @@ def scenarios(seed: int, chance: int = 400) -> list[Scenario]:
     wrong = bytes([11, 6]) + wrong[2:5] + b"\0" + wrong[5:]  # a Type 11 with a sixth byte
     return [
         Scenario("reference", five, counts=_all("imported", 5), exit=0, core=True, fixture=ALL,
-                 mend=Mend(delivered=True, rescued=0, status=0)),
+                 rescue=Rescue(delivered=True, rescued=0, status=0)),
         Scenario("reference-pc-30", five, machine="pc", entry_point="64", counts=_all("imported", 5), exit=0, fixture=NEWEST),
         Scenario("reference-pc-28", five, machine="pc", counts=_all("imported", 5), exit=0),
         Scenario("reference-q35-30", five, entry_point="64", counts=_all("imported", 5), exit=0),
@@ -160,7 +159,7 @@ def scenarios(seed: int, chance: int = 400) -> list[Scenario]:
         ),
         Scenario("import-disabled", five, cmdline="systemd.import_credentials=no",
                  counts=_all("missing import-disabled", 5), exit=1, core=True, fixture=NEWEST,
-                 mend=Mend(delivered=False, rescued=0, status=1)),
+                 rescue=Rescue(delivered=False, rescued=0, status=1)),
         Scenario("container", five, commands=(CONTAINER,), counts=_all("imported", 5), exit=0, verify=_verify_container),
         Scenario("nothing-offered", counts=lambda _: {}, exit=0, fixture=NEWEST),
         Scenario("two-structures", structures=(wrong, short), counts=lambda _: {}, exit=1,
@@ -168,11 +167,5 @@ def scenarios(seed: int, chance: int = 400) -> list[Scenario]:
         Scenario("two-structures-right", structures=(build_structure(11, 0x0E80, [text("ONE", b"1")]), short),
                  counts=_all("imported", 2), exit=0),
         Scenario("hidden-entries", five, cmdline="vm.hide-entries", counts=_all("missing dmi-sysfs-absent", 5),
-                 exit=1, core=True, fixture=NEWEST, mend=Mend(delivered=True, rescued=5, status=0)),
+                 exit=1, core=True, fixture=NEWEST, rescue=Rescue(delivered=True, rescued=5, status=0)),
     ]  # fmt: skip
-
-
-def named(names: Sequence[str], known: list[Scenario]) -> list[Scenario]:
-    """The scenarios of those names; raises KeyError with the first that is unknown."""
-    by_name = {one.name: one for one in known}
-    return [by_name[name] for name in names]

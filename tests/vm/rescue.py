@@ -53,7 +53,7 @@ COMMANDS = (
 
 
 @dataclass(frozen=True)
-class Mend:
+class Rescue:
     """`delivered`: whether the demo unit must have its five; `rescued`: how many; `status`: of `guestcred apply`."""
 
     delivered: bool
@@ -75,7 +75,7 @@ def _equal(found: object, wanted: object, what: str) -> None:
     assert found == wanted, f"{what}: {found!r}, wanted {wanted!r}"
 
 
-def verify_mend(booted: Booted, mend: Mend) -> Cost:
+def verify_rescue(booted: Booted, rescue: Rescue) -> Cost:
     """Hold a guest against what it should be after `guestcred.service` ran; AssertionError says what is amiss."""
     guest = read_guest(str(booted.guest))
     values = {
@@ -83,22 +83,22 @@ def verify_mend(booted: Booted, mend: Mend) -> Cost:
     }
     digests = {name: hashlib.sha256(value).hexdigest() for name, value in values.items()}
     state = dict(line.split("=", 1) for line in str(booted.result(*STATE)["out"]).splitlines())
-    _equal(int(state["ExecMainStatus"]), mend.status, f"exit status of guestcred.service ({state})")
-    _equal(state["ActiveState"], "failed" if mend.status else "active", "guestcred.service")
+    _equal(int(state["ExecMainStatus"]), rescue.status, f"exit status of guestcred.service ({state})")
+    _equal(state["ActiveState"], "failed" if rescue.status else "active", "guestcred.service")
     assert state["StatusText"], "guestcred.service told systemd nothing"
     # "ID SIZE DIGEST -" a line, and the ID alone for what was not there
     seen = [line.split()[:3] for line in str(booted.result(*SEEN)["out"]).splitlines()]
     wanted = [f"{id} {len(values[name])} {digests[name]}" for id, name in DEMO.items()]
     _equal(
         [" ".join(line) for line in seen if len(line) == 3],
-        wanted if mend.delivered else [],
+        wanted if rescue.delivered else [],
         "what the demo unit read",
     )
-    if mend.delivered:
+    if rescue.delivered:
         _equal([len(values[name]) for name in DEMO.values()], [44, 44, 88, 4, 15], "the reference flow's sizes")
-    _verify_folder(booted, mend, digests)
-    _verify_told(booted, mend, list(values.values()))
-    _verify_services(booted, mend)
+    _verify_folder(booted, rescue, digests)
+    _verify_told(booted, rescue, list(values.values()))
+    _verify_services(booted, rescue)
     security = str(booted.result(*SECURITY)["out"])
     exposure = float(re.findall(r"Overall exposure level for guestcred.service: ([0-9.]+)", security)[0])
     assert exposure <= EXPOSURE_MAX, f"exposure {exposure}: {security}"
@@ -108,25 +108,25 @@ def verify_mend(booted: Booted, mend: Mend) -> Cost:
     return Cost(own / 1000, boot[0] if boot else "unknown", exposure, "guestcred.service" in chain)
 
 
-def _verify_folder(booted: Booted, mend: Mend, digests: dict[str, str]) -> None:
+def _verify_folder(booted: Booted, rescue: Rescue, digests: dict[str, str]) -> None:
     """The directory of a program that systemd does not start, and the rescues: who may read them."""
     own = {name: digest for digest, name in (line.split() for line in str(booted.result(*OWN)["out"]).splitlines())}
-    given = {id: digests[name] for id, name in LEGACY.items()} if mend.delivered else {}
+    given = {id: digests[name] for id, name in LEGACY.items()} if rescue.delivered else {}
     _equal(own, {**given, "region": hashlib.sha256(b"eu").hexdigest()}, "the service directory as its user reads it")
     other = booted.result(*OTHER)
     assert other["out"] == "" and other["status"] != 0, "another user could read a credential"
     modes = str(booted.result(*MODES)["out"]).splitlines()
     folder = "/run/guestcred/legacy-program.service/"
     wanted = [f"{folder} demo-svc-user:root 500", *(f"{folder}{id} demo-svc-user:root 400" for id in own)]
-    if mend.rescued:
+    if rescue.rescued:
         wanted += ["/run/credstore root:root 700"]
         wanted += [f"/run/credstore/{name} root:root 400" for name in digests]
     _equal(
-        sorted(line for line in modes if mend.rescued or "credstore" not in line), sorted(wanted), "owners and modes"
+        sorted(line for line in modes if rescue.rescued or "credstore" not in line), sorted(wanted), "owners and modes"
     )
 
 
-def _verify_services(booted: Booted, mend: Mend) -> None:
+def _verify_services(booted: Booted, rescue: Rescue) -> None:
     """`guestcred services`, live and on the capture: who has what, and whether its user can read it."""
     live = booted.json("services")
     captured = booted.result("guestcred", "--root", "/run/vm/capture", "services", "--format", "json")
@@ -140,8 +140,8 @@ def _verify_services(booted: Booted, mend: Mend) -> None:
     }
     for unit, files, with_source in ((UNIT, DEMO, ended), ("legacy-program.service", LEGACY, ("delivered", True))):
         for id in files:
-            wanted = with_source if mend.delivered else ("skipped", None)
-            if id == "JWT_SECRET" and not mend.delivered:
+            wanted = with_source if rescue.delivered else ("skipped", None)
+            if id == "JWT_SECRET" and not rescue.delivered:
                 id, wanted = "JWT_*", ("nothing", None)
             _equal(states.get((unit, id)), wanted, f"{id} of {unit}")
 
@@ -158,16 +158,16 @@ def _below(document: object) -> object:
     return document
 
 
-def _verify_told(booted: Booted, mend: Mend, values: list[bytes]) -> None:
+def _verify_told(booted: Booted, rescue: Rescue, values: list[bytes]) -> None:
     """The report, the journal, and a second run: what they say, and that no value is in any of it."""
     report = json.loads(str(booted.result(*REPORT)["out"]))
-    _equal(len(report["rescued"]), mend.rescued, "rescued, by the report")
+    _equal(len(report["rescued"]), rescue.rescued, "rescued, by the report")
     again = booted.result(*AGAIN)
-    _equal(again["status"], mend.status, f"a second apply ({again['out']}{again['err']})")
+    _equal(again["status"], rescue.status, f"a second apply ({again['out']}{again['err']})")
     assert "nothing to change" in str(again["out"]), f"a second apply changed something: {again['out']}"
     entries = [json.loads(line) for line in str(booted.result(*JOURNAL)["out"]).splitlines()]
     names = [entry for entry in entries if "GUESTCRED_STATUS" in entry and "MESSAGE_ID" in entry]
-    assert bool(names) == bool(mend.rescued or mend.status), f"journal entries: {entries}"
+    assert bool(names) == bool(rescue.rescued or rescue.status), f"journal entries: {entries}"
     told = "".join(f"{one['out']}{one['err']}" for one in booted.results)
     shown = [value.decode() for value in values if len(value) > 20 and value.decode() in told]
     assert not shown, f"{len(shown)} values stand in what was printed or logged"

@@ -1,0 +1,78 @@
+"""Holds what guestcred said in a guest against what PID 1 did there."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+
+from guestcred.guest.snapshot import read_guest
+from guestcred.smbios.walk import parse
+from guestcred.systemd.rules import shown_name
+from vm.booted import Booted
+from vm.images import Release
+from vm.predict import predict
+from vm.scenarios import Scenario
+
+
+def _shown(value: bytes | None) -> str:
+    return "nothing" if value is None else f"{len(value)} bytes, hex {value[:64].hex()}"
+
+
+def _expect(found: object, wanted: object, what: str) -> None:
+    if found != wanted:
+        raise AssertionError(f"{what}: {found!r}, wanted {wanted!r}")
+
+
+def compare_with_pid1(booted: Booted, release: Release) -> tuple[int, int, int]:
+    """(strings offered, credentials predicted, imported); AssertionError names each difference in hexadecimal."""
+    guest = read_guest(str(booted.guest))
+    _expect(guest.systemd, release.systemd, "systemd's version")
+    predicted, system = predict(guest), guest.system or {}
+    differences = [
+        f"{name!r} (hex {os.fsencode(name).hex()}) under systemd {guest.systemd}: "
+        f"guestcred says {_shown(predicted.get(name))}; PID 1 has {_shown(system.get(name))}"
+        for name in sorted(predicted.keys() | system.keys())
+        if predicted.get(name) != system.get(name)
+    ]
+    assert not differences, "\n".join(differences)
+    strings = sum(len(one.strings) for one in parse(guest.table).structures if one.type == 11)
+    return strings, len(predicted), len(system)
+
+
+def hold_verdict(check: dict[str, object], system: dict[str, bytes]) -> None:
+    """What `check` printed in the guest, against PID 1: each name's place, in `@system` or not, and its size."""
+    credentials = check["credentials"]
+    assert isinstance(credentials, list)
+    here = {one["name"]: one["size"] for one in credentials if one["status"] != "missing"}
+    _expect(here, {shown_name(name): len(value) for name, value in system.items()}, "what check finds in @system")
+    there = {one["name"] for one in credentials if one["status"] == "missing"} & here.keys()
+    _expect(there, set(), "missing by check, and in @system")
+
+
+def verify(booted: Booted, scenario: Scenario, release: Release) -> tuple[int, int, int]:
+    """Hold one guest's results against PID 1, the scenario and themselves."""
+    live = booted.result("guestcred", "check", "--format", "json")
+    for one in booted.results:
+        assert "Traceback" not in str(one["err"]), one
+    if scenario.exit is not None:
+        _expect(live["status"], scenario.exit, f"exit status of check ({live['err'] or live['out']})")
+    if scenario.exit == 3:
+        return 0, 0, 0
+    counted = compare_with_pid1(booted, release)
+    _expect(counted[0] > 0, bool(scenario.strings or scenario.structures), "whether strings were offered")
+    check = booted.json("check")
+    hold_verdict(check, read_guest(str(booted.guest)).system or {})
+    credentials, findings = check["credentials"], check["findings"]
+    assert isinstance(credentials, list) and isinstance(findings, list)
+    counts = Counter(" ".join(filter(None, (one["status"], one["cause"]))) for one in credentials)
+    if scenario.counts is not None:
+        _expect(dict(counts), scenario.counts(release.systemd), "what check says")
+    unexplained = [one for one in credentials if one["cause"] == "unknown"]
+    _expect(unexplained, [], "credentials without a cause")
+    if scenario.findings is not None:
+        _expect({one["code"] for one in findings}, scenario.findings, "findings")
+    if scenario.verify is not None:
+        scenario.verify(booted)
+    captured = booted.result("guestcred", "--root", "/run/vm/capture", "check", "--format", "json")
+    _expect(captured["out"], live["out"], "check of the capture beside the live one")
+    return counted
