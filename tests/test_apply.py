@@ -125,7 +125,7 @@ def test_the_same_bytes_by_another_hand_are_fine(root: Path) -> None:
     assert done.returncode == 0 and (root / "run/credstore/KEY").stat().st_ino == inode
     assert done.stdout == (
         "fixed: 1 credential there already; written\n"
-        f"  there      KEY    {len(SECRET)} bytes  {root}/run/credstore/KEY  by another hand\n"
+        f"  there      KEY    {len(SECRET)} bytes  {root}/run/credstore/KEY  which guestcred did not write\n"
     )
     assert report(root)["rescued"] == [] and report(root)["present"][0]["name"] == "KEY"
 
