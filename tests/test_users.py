@@ -1,12 +1,14 @@
-"""Who may read a credential: the two forms that systemd gives them, and what else a mode and an ACL can say."""
+"""Users by name, and who may read a credential: the two forms that systemd gives them, and what else a mode and an ACL can say."""
 
 from __future__ import annotations
 
 import struct
+from pathlib import Path
 
 import pytest
 
-from guestcred.guest.users import READ, SEARCH, Access, User, may
+from guestcred.guest.rootfs import Tree
+from guestcred.guest.users import READ, SEARCH, Access, User, find_user, may
 
 ROOT = User("root", 0, 0, (0,))
 SVC = User("svc", 901, 901, (901,))
@@ -53,3 +55,20 @@ def test_systemd_257_names_the_user_in_the_acl() -> None:
 )
 def test_modes_and_acls(access: Access, allowed: bool) -> None:
     assert may(OTHER, access, READ) is allowed
+
+
+def test_users_below_a_root(tmp_path: Path) -> None:
+    (tmp_path / "etc").mkdir()
+    (tmp_path / "etc/passwd").write_text("root:x:0:0::/:/bin/sh\nbroken\nsvc:x:901:902::/:/bin/false\n")
+    (tmp_path / "etc/group").write_text("svc:x:902:\nkeys:x:96:other,svc\n")
+    at = Tree(str(tmp_path))
+    (tmp_path / "etc/passwd").open("a").write("big:x:4294967295:0::/:\nhuge:x:99999999999:0::/:\narab:x:\u0664:0::/:\n")
+    assert [find_user(at, name) for name in ("big", "huge", "arab", "\u0664", "4294967295")] == [None] * 5
+    assert find_user(at, "svc") == find_user(at, "901") == User("svc", 901, 902, (96, 902))
+    assert find_user(at, "root") == User("root", 0, 0, (0,)) and find_user(at, "nobody") is None
+
+
+def test_users_of_the_live_system() -> None:
+    root = find_user(Tree("/"), "root")
+    assert root is not None and (root.uid, root.gid) == (0, 0) and 0 in root.groups
+    assert find_user(Tree("/"), "no-such-user") is None and find_user(Tree("/"), "9" * 30) is None

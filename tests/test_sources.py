@@ -1,15 +1,12 @@
-"""Systemd's search order, and users below a root."""
+"""Systemd's search order: what a request finds, and what is planned as if it were there."""
 
 from __future__ import annotations
-
-from pathlib import Path
 
 import pytest
 from conftest import Build
 
 from guestcred.guest.rootfs import Tree
 from guestcred.guest.sources import Sources
-from guestcred.guest.users import User, find_user
 from guestcred.systemd.requests import Request
 from guestcred.systemd.search_path import SEARCH_PATH, glob_matches, split_load
 
@@ -65,20 +62,3 @@ def test_a_pattern_may_pass_over_what_is_no_file(tree: Build) -> None:
     files = Sources(Tree(str(root))).resolve(pattern, SEARCH_PATH, only_files=True)
     assert [one.paths for one in everything] == [("etc/credstore/A",), ("etc/credstore/B", "usr/lib/credstore/B")]
     assert [one.paths for one in files] == [("usr/lib/credstore/B",)]
-
-
-def test_users_below_a_root(tmp_path: Path) -> None:
-    (tmp_path / "etc").mkdir()
-    (tmp_path / "etc/passwd").write_text("root:x:0:0::/:/bin/sh\nbroken\nsvc:x:901:902::/:/bin/false\n")
-    (tmp_path / "etc/group").write_text("svc:x:902:\nkeys:x:96:other,svc\n")
-    at = Tree(str(tmp_path))
-    (tmp_path / "etc/passwd").open("a").write("big:x:4294967295:0::/:\nhuge:x:99999999999:0::/:\narab:x:\u0664:0::/:\n")
-    assert [find_user(at, name) for name in ("big", "huge", "arab", "\u0664", "4294967295")] == [None] * 5
-    assert find_user(at, "svc") == find_user(at, "901") == User("svc", 901, 902, (96, 902))
-    assert find_user(at, "root") == User("root", 0, 0, (0,)) and find_user(at, "nobody") is None
-
-
-def test_users_of_the_live_system() -> None:
-    root = find_user(Tree("/"), "root")
-    assert root is not None and (root.uid, root.gid) == (0, 0) and 0 in root.groups
-    assert find_user(Tree("/"), "no-such-user") is None and find_user(Tree("/"), "9" * 30) is None

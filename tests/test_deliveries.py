@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
-from test_access import acl
+from test_users import acl
 
 from guestcred.guest.deliveries import Consumer, Delivered, Look, read_consumers
 from guestcred.guest.rootfs import Tree
