@@ -92,7 +92,8 @@ damage: all-packages .venv/dev
 # a command as people type it, and what it prints
 show = printf '\n$$ %s\n' '$(1)' && { $(1) || test $$? = 1; }
 
-# installs the packages $(1) by apt as root or with sudo, else says the one line to type for all of `make $(2)`
+# installs the packages $(1) by apt as root or with sudo, else says the one line to type; apt may know them even where it
+# cannot update its lists, of a third party's archive say
 define install
 @missing=$$(dpkg-query -W -f '$${Package} $${db:Status-Status}\n' $(1) 2>/dev/null | awk '$$2 == "installed" {print $$1}' \
   | sort | comm -13 - <(printf '%s\n' $(1) | sort -u) | xargs); \
@@ -102,11 +103,11 @@ elif sudo -n true 2>/dev/null; then become="sudo -n"; \
 else \
   command -v sudo >/dev/null && become="sudo " who= || become= who="as root "; \
   printf '%s\n' "guestcred: packages are missing. Type this $${who}once, then make again:" \
-    "  $${become}apt-get update && $${become}apt-get install -y --no-install-recommends $$missing" >&2; exit 1; \
+    "  $${become}apt-get update; $${become}apt-get install -y --no-install-recommends $$missing" >&2; exit 1; \
 fi; \
 echo "guestcred: installing $$(wc -w <<<"$$missing") packages with apt"; \
 log=$$(mktemp); trap 'rm -f "$$log"' EXIT; \
-{ $$become apt-get update -q && $$become env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends $$missing; } \
+{ $$become apt-get update -q || true; $$become env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends $$missing; } \
   >"$$log" 2>&1 || { tail -n 20 "$$log" >&2; echo "guestcred: apt-get could not install $$missing" >&2; exit 1; }
 endef
 

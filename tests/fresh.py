@@ -109,7 +109,7 @@ class Machine:
 
 def check(release: Release, commands: tuple[str, ...]) -> bool:
     """Both kinds of people on fresh machines of that release."""
-    base = build_base(Release(f"fresh-{release.name}", release.suite, release.systemd, PACKAGES))
+    base = build_base(Release(f"fresh-{release.name}", release.suite, release.systemd, PACKAGES, small=False))
     passed = True
     for uid in (0, USER):
         with overlay(base) as root:

@@ -35,16 +35,21 @@ class CannotRun(Exception):
 
 @dataclass(frozen=True)
 class Release:
-    """A Debian release: the name used here, its suite, the systemd it comes with, and the packages on top."""
+    """A Debian release: the name used here, its suite, the systemd it comes with, and the packages on top.
+
+    A `small` one is without documentation, translations and apt's lists.
+    """
 
     name: str
     suite: str
     systemd: int
     packages: tuple[str, ...] = tuple(PACKAGES)
+    small: bool = True
 
     @property
     def recipe(self) -> str:
-        return hashlib.sha256(" ".join([self.suite, *self.packages]).encode()).hexdigest()[:12]
+        parts = [self.suite, *self.packages, *(() if self.small else ("whole",))]
+        return hashlib.sha256(" ".join(parts).encode()).hexdigest()[:12]
 
     @property
     def base(self) -> Path:
@@ -147,8 +152,9 @@ def _build_base(release: Release) -> None:
         # by apt, not debootstrap: a suite in motion has dependencies that only apt can sort
         chroot(target, "apt-get", "install", "-y", "-qq", "--no-install-recommends", *release.packages, log=log)
         chroot(target, "apt-get", "clean", log=log)
-        for unneeded in ("usr/share/doc", "usr/share/locale", "var/lib/apt/lists"):
-            shutil.rmtree(target / unneeded, ignore_errors=True)
+        if release.small:
+            for unneeded in ("usr/share/doc", "usr/share/locale", "var/lib/apt/lists"):
+                shutil.rmtree(target / unneeded, ignore_errors=True)
         target.rename(release.base)
 
 
