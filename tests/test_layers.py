@@ -23,7 +23,7 @@ PACKAGE = Path(guestcred.__file__).parent
 ROOMS = ["smbios", "systemd", "guest", "diagnose", "apply", "capture", "host", "show", "cli"]
 TOP = {"guestcred", "guestcred.errors", "guestcred.record", "guestcred.text"}  # for every room
 ONLY = {
-    "construct": {"smbios.layout"},
+    "construct": {"smbios.fields", "smbios.types", "smbios.layout"},
     "click": {"cli.options"},
     "subprocess": {"guest.facts"},
     "json": {
@@ -84,23 +84,41 @@ def test_the_picture_has_every_room() -> None:
     assert re.findall(r"^(\w+)/ ", picture, re.MULTILINE) == ROOMS
 
 
-@pytest.mark.parametrize("command", ["check", "apply"])
-def test_the_boot_path_imports_nothing_dear(command: str) -> None:
+def loaded(*arguments: str, cut: int = 0) -> set[str]:
+    """The modules that a command on the reference loads, with `cut` bytes of its table missing at the end."""
     with tempfile.TemporaryDirectory(dir="/dev/shm", prefix="guestcred-") as folder:
         root = Path(folder) / "debian13"
         shutil.copytree(REFERENCE, root)
+        table = root / "sys/firmware/dmi/tables/DMI"
+        data = table.read_bytes()
+        table.write_bytes(data[: len(data) - cut])
         code = (
             "import sys; sys.argv = ['guestcred', '--root', *sys.argv[1:]]\n"
             "from guestcred.__main__ import main\n"
             "status = main()\n"
             "print(*sorted(sys.modules), file=sys.stderr); sys.exit(status)"
         )
-        command_line = [sys.executable, "-c", code, str(root), command]
+        command_line = [sys.executable, "-c", code, str(root), *arguments]
         done = subprocess.run(command_line, capture_output=True, text=True, check=True)
+    return set(done.stderr.split())
+
+
+@pytest.mark.parametrize("cut", [0, 1], ids=["whole", "ends-badly"])
+@pytest.mark.parametrize("command", ["check", "apply"])
+def test_the_boot_path_imports_nothing_dear(command: str, cut: int) -> None:
     dear = {"construct", "click", "dataclasses", "typing", "inspect", "subprocess", "argparse", "systemd"}
     if command == "apply":
         dear |= {"tomllib", "ctypes"}
-    assert not dear & set(done.stderr.split())
+    found = loaded(command, cut=cut)
+    assert not dear & found and ("guestcred.smbios.entry_point" in found) == (cut > 0)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "needs"),
+    [(["dump"], False), (["why", "API_KEY"], False), (["dump", "--all"], True), (["dump", "--type", "11"], True)],
+)
+def test_only_typed_views_need_construct(arguments: list[str], needs: bool) -> None:
+    assert all(("construct" in loaded(*arguments, cut=cut)) == needs for cut in (0, 1))
 
 
 def test_records_print_no_value() -> None:

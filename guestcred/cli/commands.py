@@ -21,10 +21,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from guestcred.apply.plan import Plan
     from guestcred.guest.config import Service
-    from guestcred.smbios.layout import EntryPoint
-
-DUMP_TABLE = 0x20  # where 'dmidecode --dump-bin' puts the table
-
+    from guestcred.smbios.entry_point import EntryPoint
 
 CAPTURE_TRIES = 10  # noise is random and may, rarely, look like another mistake than the one it hides
 
@@ -69,10 +66,10 @@ def _judged(
 
 
 def _point(guest: Guest, table: Table) -> EntryPoint | None:
-    """The entry point; looked at only for a table that ended badly, since construct is dear to import."""
+    """The entry point; looked at only for a table that ended badly."""
     if table.ended is None or guest.entry_point is None:
         return None
-    from guestcred.smbios.layout import parse_entry_point
+    from guestcred.smbios.entry_point import parse_entry_point
 
     return parse_entry_point(guest.entry_point)
 
@@ -251,7 +248,7 @@ def dump(
 ) -> int:
     """Decode a table from the guest, a file or a folder and print it."""
     from guestcred.show import dump as dumping
-    from guestcred.smbios.layout import parse_entry_point
+    from guestcred.smbios.entry_point import parse_entry_point
 
     if path is None:
         tree = Tree(root)
@@ -310,8 +307,8 @@ def _read_any(path: str) -> bytes:
 
 
 def _split_dump(path: str, data: bytes) -> tuple[bytes, bytes | None]:
-    """A `dmidecode --dump-bin` file is an entry point at 0 and its table at the address in it, 0x20."""
-    from guestcred.smbios.layout import parse_entry_point
+    """A `dmidecode --dump-bin` file is an entry point at 0 and its table at the address in it."""
+    from guestcred.smbios.entry_point import DUMP_TABLE, SIZE_64, parse_entry_point
 
     point = parse_entry_point(data)
     if point is None:
@@ -321,5 +318,5 @@ def _split_dump(path: str, data: bytes) -> tuple[bytes, bytes | None]:
             f"{path} is an entry point, not a table",
             "give the file DMI beside it, or their folder, or a 'dmidecode --dump-bin' file, which has both",
         )
-    start = point.address if 0x18 <= point.address < len(data) else DUMP_TABLE
+    start = point.address if SIZE_64 <= point.address < len(data) else DUMP_TABLE
     return data[start : start + point.table_length], data[:DUMP_TABLE]

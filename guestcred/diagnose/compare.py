@@ -18,7 +18,7 @@ from guestcred.text import visible
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from guestcred.smbios.layout import EntryPoint
+    from guestcred.smbios.entry_point import EntryPoint
 
 
 class Credential(Record):

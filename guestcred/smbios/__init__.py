@@ -1,1 +1,1 @@
-"""The SMBIOS parser: bytes, structures, typed fields. Usable alone; nothing of systemd or credentials may live here."""
+"""The SMBIOS parser: bytes, structures, typed fields. Usable alone: no import from other rooms, and nothing of systemd or credentials."""

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from guestcred.record import Record
 
+# Types and sizes in bytes. These and the offsets below are declared in layout.py, and a test holds them to it.
 OEM_STRINGS = 11
+OEM_STRINGS_NAME = "OEM Strings"
+OEM_STRINGS_SIZE = 5  # of its formatted area: header and count byte; DSP0134 7.12
 END_OF_TABLE = 127
 HEADER_SIZE = 4  # type u8, length u8, handle u16; DSP0134 6.1.2
+
+_WHOLE_OEM_STRINGS = bytes([OEM_STRINGS, OEM_STRINGS_SIZE])
 
 REASONS = {
     "no-end-of-table": "the table stops without its End-of-Table structure (type 127)",
@@ -68,7 +73,7 @@ class Table(Record):
     @property
     def holds_anything(self) -> bool:
         """Whether a structure was found: a whole one, or at least a Type 11 of the right length that stops in its strings."""
-        return any(one.complete or one.formatted[:2] == b"\x0b\x05" for one in self.structures)
+        return any(one.complete or one.formatted[:2] == _WHOLE_OEM_STRINGS for one in self.structures)
 
 
 def parse(data: bytes) -> Table:
