@@ -75,12 +75,12 @@ class StringSet(Construct):  # type: ignore[misc]  # construct ships no types
     `NullTerminated` takes quadratic time, and misses two NULs at an odd offset.
     """
 
-    _PIECE = 1024  # bytes read at once
+    PIECE = 1024  # bytes read at once
 
     def _parse(self, stream: BinaryIO, _: Any, path: str) -> tuple[bytes, ...]:
         found, end = bytearray(), -1
         while end < 0:
-            piece = stream.read(self._PIECE)
+            piece = stream.read(self.PIECE)
             if not piece:
                 raise StreamError("the two NULs behind the strings are missing", path)
             found += piece
