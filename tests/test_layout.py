@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -234,3 +236,10 @@ def test_a_structure_may_end_behind_any_field() -> None:
         assert ("bios_characteristics_extension_byte_1" in view) == (length > 14)
     for number, last in ((3, "rack_height"), (4, "socket_type"), (17, "rcd_revision_number")):
         assert list(fields_of(parse(build_structure(number, 1)).structures[0]))[-1] == last
+
+
+def test_the_parser_is_usable_alone() -> None:
+    code = "import sys, guestcred.smbios.layout; print(*(one for one in sys.modules if one.startswith('guestcred')))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    outside = {one for one in done.stdout.split() if not one.startswith("guestcred.smbios")}
+    assert outside == {"guestcred", "guestcred.record"}

@@ -28,7 +28,7 @@ def _resolve(number: int, context: Any) -> StringNumber:
     return StringNumber(number, strings[number - 1] if 1 <= number <= len(strings) else None)
 
 
-# DSP0134 3.2; STRING is 6.1.3, and its number is resolved in the `strings` given to `parse`
+# As DSP0134 7 calls them. A STRING is a number (6.1.3), resolved in the `strings` that `parse` is given.
 BYTE, WORD, DWORD, QWORD = Int8ul, Int16ul, Int32ul, Int64ul
 STRING = ExprAdapter(BYTE, _resolve, lambda number, _: int(number))
 UUID = ExprAdapter(Bytes(16), lambda data, _: Uuid(data), lambda data, _: data)
