@@ -14,6 +14,7 @@ from pathlib import Path
 
 from needs import PYTHON, memory, sites
 
+from guestcred.smbios.entry_point import DUMP_TABLE
 from guestcred.smbios.layout import build_entry_point, build_structure
 from guestcred.smbios.walk import parse
 from guestcred.systemd.offered import judge
@@ -96,7 +97,7 @@ def main() -> None:
     with memory() as folder:
         dump_bin = folder / "reference.bin"
         table = (CAPTURE / "sys/firmware/dmi/tables/DMI").read_bytes()
-        dump_bin.write_bytes(build_entry_point(len(table)).ljust(32, b"\0") + table)
+        dump_bin.write_bytes(build_entry_point(len(table)).ljust(DUMP_TABLE, b"\0") + table)
         run = "from guestcred.__main__ import main; sys.argv = ['guestcred', *{!r}]; sys.exit(main())"
         commands = {
             "python3 -I -c pass": [PYTHON, "-I", "-c", "pass"],

@@ -12,7 +12,7 @@ from typing import Any
 
 from needs import need
 
-from guestcred.smbios.layout import parse_entry_point
+from guestcred.smbios.entry_point import SIZE_32, parse_entry_point
 from guestcred.smbios.walk import parse
 
 TIMEOUT = 60  # seconds; software emulation on a busy machine
@@ -69,7 +69,7 @@ class Machine:
         while True:
             low = self._memory(stream, 0xF0000, 0x10000)
             for at in range(0, len(low), 16):
-                point = parse_entry_point(low[at : at + 31])
+                point = parse_entry_point(low[at : at + SIZE_32])
                 if point is not None and point.address and not point.defects:
                     table = self._memory(stream, point.address, point.table_length)
                     if parse(table).ended is None:

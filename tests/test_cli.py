@@ -18,7 +18,8 @@ from guestcred.__main__ import plain_form
 from guestcred.cli import commands
 from guestcred.cli.command_line import run as run_click
 from guestcred.cli.view import View
-from guestcred.smbios.layout import build_structure
+from guestcred.smbios.entry_point import DUMP_TABLE, SIZE_32
+from guestcred.smbios.layout import build_entry_point, build_structure
 
 KEY = b"io.systemd.credential:KEY=hunter2hunter2"
 SECRET = b"hunter2hunter2"
@@ -484,11 +485,9 @@ def test_names_that_are_not_utf8(tree: Build) -> None:
 
 
 def test_dump_reads_every_form(tmp_path: Path) -> None:
-    from guestcred.smbios.layout import build_entry_point
-
     table = table_of(KEY)
     (tmp_path / "raw").write_bytes(table)
-    (tmp_path / "bin").write_bytes(build_entry_point(len(table)).ljust(32, b"\0") + table)
+    (tmp_path / "bin").write_bytes(build_entry_point(len(table)).ljust(DUMP_TABLE, b"\0") + table)
     (tmp_path / "tables").mkdir()
     (tmp_path / "tables/DMI").write_bytes(table)
     for path in ("raw", "bin", "tables", "."):
@@ -512,14 +511,12 @@ def test_dump_reads_links_pipes_and_standard_input(tmp_path: Path) -> None:
 
 
 def test_dump_tells_an_entry_point_from_a_table(tmp_path: Path) -> None:
-    from guestcred.smbios.layout import build_entry_point
-
     table = table_of(KEY)
     point = build_entry_point(len(table), address=0xF5A40)
-    for size in (31, 32):
-        (tmp_path / "point").write_bytes(point.ljust(32, b"\0")[:size])
+    for size in (SIZE_32, DUMP_TABLE):
+        (tmp_path / "point").write_bytes(point.ljust(DUMP_TABLE, b"\0")[:size])
         assert "is an entry point, not a table" in run("dump", tmp_path / "point", status=3)
-    (tmp_path / "whole").write_bytes(point.ljust(32, b"\0") + table)
+    (tmp_path / "whole").write_bytes(point.ljust(DUMP_TABLE, b"\0") + table)
     assert "KEY  text  14 bytes" in run("dump", tmp_path / "whole")
 
 

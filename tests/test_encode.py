@@ -24,6 +24,7 @@ from guestcred.host.encode import (
 )
 from guestcred.host.secret import Secret
 from guestcred.show.capacity import capacity_json
+from guestcred.smbios.entry_point import SIZE_64
 from guestcred.smbios.layout import build_structure
 from guestcred.smbios.walk import parse
 from guestcred.systemd.offered import Accepted, judge
@@ -98,8 +99,8 @@ def sized(name: str, size: int) -> Secret:
     [
         # bytes besides the string and its NUL: 5 of the structure, its second NUL, the reserve
         ("qemu", None, TABLE_MAX, 6 + 2048),
-        ("cloud-hypervisor", None, 0x10000 - 24, 6 + 2048),
-        ("crosvm", 257, 0x10000 - 24, 6 + 2048),
+        ("cloud-hypervisor", None, 0x10000 - SIZE_64, 6 + 2048),
+        ("crosvm", 257, 0x10000 - SIZE_64, 6 + 2048),
         ("qemu", 252, 4096, 6),
     ],
 )

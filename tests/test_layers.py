@@ -22,7 +22,7 @@ PACKAGE = Path(guestcred.__file__).parent
 ROOMS = ["smbios", "systemd", "guest", "diagnose", "apply", "capture", "host", "show", "cli"]
 TOP = {"guestcred", *(f"guestcred.{name}" for name in ("errors", "record", "text", "descriptor", "c_modules"))}
 ONLY = {
-    "construct": {"smbios.layout"},
+    "construct": {"smbios.fields", "smbios.types", "smbios.layout"},
     "click": {"cli.options", "cli.command_line", "cli.host_command_line"},
     "subprocess": set(),
     "json": {
@@ -83,11 +83,14 @@ def test_the_picture_has_every_room() -> None:
     assert re.findall(r"^(\w+)/ ", picture, re.MULTILINE) == ROOMS
 
 
-@pytest.mark.parametrize("command", ["check", "apply"])
-def test_the_boot_path_imports_nothing_dear(command: str) -> None:
+def loaded(*arguments: str, cut: int = 0) -> set[str]:
+    """The modules that a command on the reference loads, with `cut` bytes of its table missing at the end."""
     with memory() as folder:
         root = folder / "debian13"
         shutil.copytree(REFERENCE, root)
+        table = root / "sys/firmware/dmi/tables/DMI"
+        data = table.read_bytes()
+        table.write_bytes(data[: len(data) - cut])
         code = (
             f"import sys; sys.path[:0] = [{str(PACKAGE.parent)!r}]; sys.argv = ['guestcred', '--root', *sys.argv[1:]]\n"
             "from guestcred.__main__ import main\n"
@@ -95,9 +98,24 @@ def test_the_boot_path_imports_nothing_dear(command: str) -> None:
             "print(*sorted(sys.modules), file=sys.stderr); sys.exit(status)"
         )
         # without site, by which a package of the machine's may import anything
-        command_line = [PYTHON, "-I", "-S", "-c", code, str(root), command]
+        command_line = [PYTHON, "-I", "-S", "-c", code, str(root), *arguments]
         done = subprocess.run(command_line, capture_output=True, text=True, check=True)
+    return set(done.stderr.split())
+
+
+@pytest.mark.parametrize("cut", [0, 1], ids=["whole", "ends-badly"])
+@pytest.mark.parametrize("command", ["check", "apply"])
+def test_the_boot_path_imports_nothing_dear(command: str, cut: int) -> None:
     dear = {"construct", "click", "dataclasses", "typing", "inspect", "subprocess", "argparse", "systemd"}
     if command == "apply":
         dear |= {"tomllib", "ctypes"}
-    assert not dear & set(done.stderr.split())
+    found = loaded(command, cut=cut)
+    assert not dear & found and ("guestcred.smbios.entry_point" in found) == (cut > 0)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "needs"),
+    [(["dump"], False), (["why", "API_KEY"], False), (["dump", "--all"], True), (["dump", "--type", "11"], True)],
+)
+def test_only_typed_views_need_construct(arguments: list[str], needs: bool) -> None:
+    assert all(("construct" in loaded(*arguments, cut=cut)) == needs for cut in (0, 1))

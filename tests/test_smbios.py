@@ -1,4 +1,4 @@
-"""The walk and its inverse: nothing before a defect is lost, and no bytes make it raise."""
+"""The walk: nothing before a defect is lost, and no bytes make it raise."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from conftest import CAPTURES, table_of
 from hypothesis import given
 from hypothesis import strategies as st
 
-from guestcred.smbios.layout import FIELDS, build_entry_point, build_structure, fields_of, parse_entry_point
+from guestcred.smbios.layout import build_structure, fields_of, parse_entry_point
 from guestcred.smbios.walk import Table, parse
 from guestcred.systemd.offered import Accepted, judge
 
@@ -103,60 +103,6 @@ def test_how_a_table_ends(data: bytes, reason: str, offset: int, structures: int
 
 def test_a_cut_string_is_kept() -> None:
     assert parse(b"\x0b\5\0\0\2abc\0de").structures[0].strings == (b"abc", b"de")
-
-
-@pytest.mark.parametrize("long", [False, True])
-def test_entry_points_build_and_parse(long: bool) -> None:
-    data = build_entry_point(1234, long=long, major=3, minor=1)
-    found = parse_entry_point(data)
-    assert found is not None and (found.table_length, found.defects, found.version[:3]) == (1234, (), "3.1")
-    broken = parse_entry_point(data[:7] + bytes([data[7] ^ 1]) + data[8:])
-    assert broken is not None and "checksum" in broken.defects[0]
-    assert parse_entry_point(data[:-1]) is None
-
-
-def test_a_count_byte_wraps() -> None:
-    one = parse(build_structure(11, 1, [b"x"] * 300)).structures[0]
-    assert fields_of(one)["count"] == 300 % 256 and len(one.strings) == 300
-
-
-def test_fields_whose_width_hangs_on_others() -> None:
-    chassis = {
-        "contained_element_count": 2,
-        "contained_element_record_length": 3,
-        "contained_elements": b"abcdef",
-        "sku_number": 1,
-        "rack_height": 42,
-    }
-    view = fields_of(parse(build_structure(3, 1, [b"sku"], chassis)).structures[0])
-    assert chassis.items() <= view.items() and "rest" not in view
-    board = {"number_of_contained_object_handles": 2, "contained_object_handles": [0x400, 0x500]}
-    assert board.items() <= fields_of(parse(build_structure(2, 1, [], board)).structures[0]).items()
-
-
-def test_a_structure_may_end_behind_any_field() -> None:
-    whole = build_structure(0, 1)[4:-2]
-    for length in range(len(whole) + 1):
-        data = bytes([0, 4 + length, 1, 0]) + whole[:length] + b"\0\0"
-        view = fields_of(parse(data).structures[0])
-        assert ("bios_characteristics_extension_byte_1" in view) == (length > 14)
-    for number, last in ((3, "rack_height"), (4, "socket_type"), (17, "rcd_revision_number")):
-        assert list(fields_of(parse(build_structure(number, 1)).structures[0]))[-1] == last
-
-
-def test_an_old_entry_point_counts_thirty_bytes() -> None:
-    data = bytearray(build_entry_point(1234))
-    data[5], data[30] = 0x1E, 0x77
-    data[4] = 0
-    data[4] = -sum(data[:30]) % 256
-    data[0x15] = (data[0x15] - 0x77) % 256
-    data[4] = (data[4] + 0x77) % 256
-    found = parse_entry_point(bytes(data))
-    assert found is not None and found.defects == ()
-
-
-def test_typed_views_cover_what_is_promised() -> None:
-    assert {0, 1, 2, 3, 4, 11, 16, 17, 19, 32, 127} <= FIELDS.keys()
 
 
 def test_the_walk_is_linear() -> None:

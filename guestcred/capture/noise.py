@@ -9,8 +9,9 @@ import string
 from collections.abc import Callable
 
 from guestcred.errors import GuestcredError
-from guestcred.smbios.layout import StringNumber, fields_of
-from guestcred.smbios.walk import HEADER_SIZE, OEM_STRINGS, Structure, parse
+from guestcred.smbios.layout import field_place, fields_of
+from guestcred.smbios.values import StringNumber
+from guestcred.smbios.walk import HEADER_SIZE, OEM_STRINGS, OEM_STRINGS_SIZE, Structure, parse
 from guestcred.systemd.offered import SHOWN_FRONT, Accepted, is_bare_secret, judge, split_prefix
 from guestcred.systemd.rules import base64_decode, name_is_valid
 
@@ -119,7 +120,7 @@ def _noise(kind: str, secret: bytes) -> bytes:
 
 _OEM_SPECIFIC = 128  # structure types from here on hold what only their maker knows; DSP0134 6.1.2
 _IDENTIFYING = {"serial_number", "asset_tag", "asset_tag_number"}  # strings that name one machine
-_UUID = slice(8, 24)  # in System Information; DSP0134 7.2
+_UUID = field_place(1, "uuid")  # in System Information; DSP0134 7.2
 _OWN_WORDS = re.compile(rb"(io\.systemd\.cred(?:entials?(?:\.binary)?)?[:=]?|credential)", re.IGNORECASE)
 
 
@@ -158,7 +159,7 @@ def _hide_formatted(one: Structure, replace: Replace) -> bytes:
     area = one.formatted
     if one.type == 1:
         return area[: _UUID.start] + replace("text", area[_UUID]) + area[_UUID.stop :]
-    shown = HEADER_SIZE if one.type >= _OEM_SPECIFIC else HEADER_SIZE + 1 if one.type == OEM_STRINGS else len(area)
+    shown = HEADER_SIZE if one.type >= _OEM_SPECIFIC else OEM_STRINGS_SIZE if one.type == OEM_STRINGS else len(area)
     return area[:shown] + replace("text", area[shown:])
 
 

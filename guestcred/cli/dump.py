@@ -15,11 +15,9 @@ from guestcred.guest.facts import read_systemd
 from guestcred.guest.rootfs import FILE_MAX, Tree
 from guestcred.guest.snapshot import read_table
 from guestcred.show import dump as showing
-from guestcred.smbios.layout import parse_entry_point
+from guestcred.smbios.entry_point import DUMP_TABLE, SIZE_64, parse_entry_point
 from guestcred.smbios.walk import OEM_STRINGS, parse
 from guestcred.systemd.offered import judge
-
-DUMP_TABLE = 0x20  # where 'dmidecode --dump-bin' puts the table
 
 
 def dump(
@@ -101,5 +99,5 @@ def _split_dump(path: str, data: bytes) -> tuple[bytes, bytes | None]:
             f"{path} is an entry point, not a table",
             "give the file DMI beside it, or their folder, or a 'dmidecode --dump-bin' file, which has both",
         )
-    start = point.address if 0x18 <= point.address < len(data) else DUMP_TABLE
+    start = point.address if SIZE_64 <= point.address < len(data) else DUMP_TABLE
     return data[start : start + point.table_length], data[:DUMP_TABLE]

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from guestcred.diagnose.causes import Cause
     from guestcred.diagnose.findings import Loss
     from guestcred.guest.snapshot import Origin
-    from guestcred.smbios.layout import EntryPoint
+    from guestcred.smbios.entry_point import EntryPoint
 
     Status = Literal["imported", "foreign", Loss]
 

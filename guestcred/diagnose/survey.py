@@ -14,7 +14,7 @@ from guestcred.systemd.offered import Accepted, Verdict, judge
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from guestcred.smbios.layout import EntryPoint
+    from guestcred.smbios.entry_point import EntryPoint
 
 
 class Survey(Record):
@@ -43,10 +43,10 @@ def survey(guest: Guest, facts: Facts | None = None, require: tuple[str, ...] = 
 
 
 def _point(guest: Guest, table: Table) -> EntryPoint | None:
-    """The entry point; looked at only for a table that ended badly, since construct is dear to import."""
+    """The entry point; looked at only for a table that ended badly."""
     if table.ended is None or guest.entry_point is None:
         return None
-    from guestcred.smbios.layout import parse_entry_point
+    from guestcred.smbios.entry_point import parse_entry_point
 
     return parse_entry_point(guest.entry_point)
 

@@ -13,7 +13,7 @@ from guestcred.text import count
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from guestcred.smbios.layout import EntryPoint
+    from guestcred.smbios.entry_point import EntryPoint
 COMMA = (
     "if the value has a comma, the hypervisor's option parser split it there: "
     "hand it over as base64 with 'io.systemd.credential.binary:', or by the hypervisor's API"

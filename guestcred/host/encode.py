@@ -9,6 +9,7 @@ from typing import Literal
 from guestcred.errors import FINDINGS, USAGE, GuestcredError
 from guestcred.host.secret import Secret
 from guestcred.record import Record
+from guestcred.smbios.entry_point import SIZE_64
 from guestcred.systemd.offered import BINARY_PREFIX, FORMATTED_SIZE, TEXT_PREFIX, split_prefix
 from guestcred.systemd.rules import IMPORTS_SMBIOS_SINCE, PAGE, READ_CUT, STORE_PAGES, TOTAL_SIZE_MAX
 
@@ -17,7 +18,6 @@ _TEXT_BYTES = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._
 
 STRINGS_MAX = 255  # the count byte of Type 11, DSP0134 7.12
 TABLE_MAX = 0xFFFF  # bytes; dmi_len in Linux drivers/firmware/dmi_scan.c is used modulo 64 KiB
-ENTRY_POINT_64 = 24  # bytes; DSP0134 5.2.2
 API_BODY_MAX = 51200  # bytes; MAX_PAYLOAD_SIZE of micro_http, cloud-hypervisor's HTTP server, until mid-2026
 
 
@@ -83,7 +83,7 @@ def limits(
     pages = sum(_pages(one.size) for one in encoded) + sum(_pages(len(one)) for one in others if split_prefix(one))
     table_max, table_source = TABLE_MAX, "SeaBIOS places only the low 16 bits of the table's length"
     if hypervisor in ("cloud-hypervisor", "crosvm"):
-        table_max = 0x10000 - ENTRY_POINT_64
+        table_max = 0x10000 - SIZE_64
         table_source = f"{hypervisor} has 64 KiB at 0xF0000 for its entry point and table"
     counted = "a Type 11 structure counts its strings in one byte"
     kept = "systemd 257 and later keep credentials in 256 pages of 4 KiB"

@@ -5,8 +5,8 @@ from __future__ import annotations
 from guestcred.diagnose.findings import Finding
 from guestcred.record import Record
 from guestcred.show.lines import Column, columns, warning_lines
-from guestcred.smbios.layout import StringNumber, Uuid, fields_of, type_name
-from guestcred.smbios.walk import OEM_STRINGS, Structure, Table
+from guestcred.smbios.values import StringNumber, Uuid
+from guestcred.smbios.walk import OEM_STRINGS, OEM_STRINGS_NAME, Structure, Table
 from guestcred.systemd.offered import (
     Accepted,
     Rejected,
@@ -71,7 +71,7 @@ def dump_json(dump: Dump) -> dict[str, object]:
         strings = dump.strings(one)
         entry: dict[str, object] = {"handle": one.handle, "type": one.type, "length": one.length, "strings": strings}
         if dump.typed:
-            entry |= {"name": type_name(one.type), "fields": dict(_fields(one, dump))}
+            entry |= {"name": _type_name(one.type), "fields": dict(_fields(one, dump))}
         structures.append(entry)
     shown = [dump.strings(one) for one in dump.table.structures if one.type == OEM_STRINGS]
     return {
@@ -104,6 +104,8 @@ def _oem_json(verdict: Verdict, shown: str, reveal: bool) -> dict[str, object]:
 
 def _fields(structure: Structure, dump: Dump) -> list[tuple[str, object]]:
     """Fields by their DSP0134 names; bytes as hexadecimal, strings as shown, OEM bytes hidden unless revealed."""
+    from guestcred.smbios.layout import fields_of
+
     strings = dump.strings(structure)
     fields: list[tuple[str, object]] = []
     for name, value in fields_of(structure).items():
@@ -135,7 +137,7 @@ def dump_text(dump: Dump) -> str:
     for one in dump.structures():
         lines += [
             "",
-            f"handle {one.handle:#06x}, type {one.type} ({type_name(one.type)}), {count(len(one.strings), 'string')}",
+            f"handle {one.handle:#06x}, type {one.type} ({_type_name(one.type)}), {count(len(one.strings), 'string')}",
         ]
         if dump.typed:
             lines += [f"  {name}: {_field_text(value)}" for name, value in _fields(one, dump)]
@@ -146,9 +148,7 @@ def dump_text(dump: Dump) -> str:
                 for index, text in enumerate(strings, 1)
             ]
         else:
-            named = (
-                {value for value in fields_of(one).values() if isinstance(value, StringNumber)} if dump.typed else set()
-            )
+            named = _named_strings(one) if dump.typed else set()
             rows = [(str(index), text) for index, text in enumerate(strings, 1) if index not in named]
         lines += columns(rows, Column(least=3, right=True))
     if not dump.structures():
@@ -156,6 +156,21 @@ def dump_text(dump: Dump) -> str:
     for warning in dump.warnings:
         lines += warning_lines(warning, colour=False)
     return "\n".join(lines) + "\n"
+
+
+def _type_name(number: int) -> str:
+    if number == OEM_STRINGS:
+        return OEM_STRINGS_NAME  # the types' declarations need construct, and a dump of OEM strings does not
+    from guestcred.smbios.layout import type_name
+
+    return type_name(number)
+
+
+def _named_strings(structure: Structure) -> set[int]:
+    """The numbers of the strings that a field names."""
+    from guestcred.smbios.layout import fields_of
+
+    return {value for value in fields_of(structure).values() if isinstance(value, StringNumber)}
 
 
 def _field_text(value: object) -> str:

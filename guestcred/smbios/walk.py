@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from guestcred.record import Record
 
+# Types and sizes in bytes. These and the offsets below are declared in layout.py, and a test holds them to it.
 OEM_STRINGS = 11
+OEM_STRINGS_NAME = "OEM Strings"
+OEM_STRINGS_SIZE = 5  # of its formatted area: header and count byte; DSP0134 7.12
 END_OF_TABLE = 127
 HEADER_SIZE = 4  # type u8, length u8, handle u16; DSP0134 6.1.2
+
+_WHOLE_OEM_STRINGS = bytes([OEM_STRINGS, OEM_STRINGS_SIZE])
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -74,7 +79,7 @@ class Table(Record):
     @property
     def holds_anything(self) -> bool:
         """Whether a structure was found: a whole one, or at least a Type 11 of the right length that stops in its strings."""
-        return any(one.complete or one.formatted[:2] == b"\x0b\x05" for one in self.structures)
+        return any(one.complete or one.formatted[:2] == _WHOLE_OEM_STRINGS for one in self.structures)
 
 
 def parse(data: bytes) -> Table:
@@ -83,8 +88,12 @@ def parse(data: bytes) -> Table:
     offset, size = 0, len(data)
 
     def table(reason: Ending | None) -> Table:
-        ended = Ended(offset, reason) if reason else None
-        return Table(tuple(structures), ended, size, size - offset if ended is None else 0)
+        return Table(
+            structures=tuple(structures),
+            ended=Ended(offset, reason) if reason else None,
+            size=size,
+            trailing=0 if reason else size - offset,
+        )
 
     while offset < size:
         if size - offset < HEADER_SIZE:
@@ -100,7 +109,7 @@ def parse(data: bytes) -> Table:
         text = data[start:end]
         if not complete and text.endswith(b"\0"):
             text = text[:-1]
-        structures.append(Structure(offset, data[offset:start], text, complete))
+        structures.append(Structure(offset=offset, formatted=data[offset:start], string_set=text, complete=complete))
         if not complete:
             return table("cut-formatted-area" if start > size else "cut-strings")
         offset = end + 2

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from guestcred.record import Record
-from guestcred.smbios.walk import OEM_STRINGS, Structure
+from guestcred.smbios.walk import OEM_STRINGS, OEM_STRINGS_SIZE, Structure
 from guestcred.systemd.rules import SIZE_MAX, TOTAL_SIZE_MAX, base64_decode, is_whole_base64, name_is_valid, shown_name
 
 TEXT_PREFIX = b"io.systemd.credential:"
 BINARY_PREFIX = b"io.systemd.credential.binary:"
 SHOWN_FRONT = 4  # characters of a name that may be a secret
-FORMATTED_SIZE = 5  # header and count byte: offsetof(struct dmi_field_header, contents) in systemd
+FORMATTED_SIZE = OEM_STRINGS_SIZE  # what PID 1 insists on: offsetof(struct dmi_field_header, contents) in systemd
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -15,6 +15,7 @@ from guestcred.cli import commands
 from guestcred.cli.view import View
 from guestcred.errors import GuestcredError
 from guestcred.smbios import layout
+from guestcred.smbios.entry_point import SIZE_64
 from vm import aarch64
 from vm.boot import boot
 from vm.images import OUT, RELEASES, ROOT, CannotRun, Image, build_image, package, ready
@@ -107,7 +108,7 @@ def cloud_hypervisor(scratch: Path) -> str:
             layout.build_structure(127, 3),
         )
     )  # fmt: skip
-    entry = layout.build_entry_point(len(table), major=3, minor=2, address=0xF0000 + 24, long=True)
+    entry = layout.build_entry_point(len(table), major=3, minor=2, address=0xF0000 + SIZE_64, long=True)
     shutil.rmtree(scratch, ignore_errors=True)
     guest = scratch / "guest"
     for path, data in {
