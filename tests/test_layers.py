@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from conftest import REFERENCE
-from needs import PYTHON, memory
+from needs import PYTHON, memory, sites
 
 import guestcred
 
@@ -92,7 +92,7 @@ def loaded(*arguments: str, cut: int = 0) -> set[str]:
         data = table.read_bytes()
         table.write_bytes(data[: len(data) - cut])
         code = (
-            f"import sys; sys.path[:0] = [{str(PACKAGE.parent)!r}]; sys.argv = ['guestcred', '--root', *sys.argv[1:]]\n"
+            f"import sys; sys.path[:0] = {[str(PACKAGE.parent), *sites()]!r}; sys.argv = ['guestcred', '--root', *sys.argv[1:]]\n"
             "from guestcred.__main__ import main\n"
             "status = main()\n"
             "print(*sorted(sys.modules), file=sys.stderr); sys.exit(status)"

@@ -158,7 +158,7 @@ def _required(
     for known in (look_up(name, offered, guest) for name in absent):
         if not known.rejected:
             _, clause, fix = absence(known, evidence, cut_off.message if cut_off else None)
-            findings.append(Finding("required", f"{known.shown} is required, and {clause}", fix))
+            findings.append(Finding("required", f"{known.shown} is required, and {clause}", fix, names=(known.shown,)))
     return findings
 
 

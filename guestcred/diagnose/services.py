@@ -87,7 +87,15 @@ def judge_services(tree: Tree, look: Look, offered: dict[str, str] | None, syste
         outcomes = _outcomes(tree, consumer, look, systemd)
         unit = consumer.unit
         if outcomes:
-            services.append(Service(unit.name, unit.state, unit.running, unit.user or "root", outcomes))
+            services.append(
+                Service(
+                    unit=unit.name,
+                    state=unit.state,
+                    running=unit.running,
+                    user=unit.user or "root",
+                    credentials=outcomes,
+                )
+            )
         findings += [finding for one in outcomes if (finding := _finding(unit, one)) is not None]
         if unit.only_stops:
             message = f"{unit.name} requests credentials, but runs commands only to stop, and gets none for these"
@@ -186,21 +194,24 @@ def _finding(unit: Unit, one: Outcome) -> Finding | None:
     if one.state == "skipped":
         who = "guestcred apply" if unit.state == CONFIGURED else "systemd"
         message = f"{unit.name} requests {one.name}, no source has it, and {who} skips it in silence"
-        return Finding("no-source", message, f"{_made(one)}; {_made_fatal(unit, one)}")
+        return Finding("no-source", message, f"{_made(one)}; {_made_fatal(unit, one)}", names=(one.name,))
     if one.state == "fatal":
         fails = "guestcred apply fails" if unit.state == CONFIGURED else "it cannot start (status 243)"
         message = f"{unit.name} requires {one.name}, which does not exist: {fails}"
         default = f'set = ["{one.id}:VALUE"]' if unit.state == CONFIGURED else f"SetCredential={one.id}:VALUE"
-        return Finding("required", message, f"{_made(one)}, or give a default with {default}")
+        return Finding("required", message, f"{_made(one)}, or give a default with {default}", names=(one.name,))
     if one.state == "undelivered":
         message = f"{unit.name} runs without {one.id}, which {one.source} has now"
-        return Finding("undelivered", message, f"it was not there, or not requested, when the unit started; {restart}")
+        fix = f"it was not there, or not requested, when the unit started; {restart}"
+        return Finding("undelivered", message, fix, names=(one.name,))
     if one.state == "unreadable":
         message = f"{unit.name} runs as {unit.user or 'root'}, who cannot read its {one.id} (mode {one.mode}, owner {one.owner})"
-        return Finding("unreadable", message, f"systemd sets mode, owner and ACL anew at the start; {restart}")
+        fix = f"systemd sets mode, owner and ACL anew at the start; {restart}"
+        return Finding("unreadable", message, fix, names=(one.name,))
     if one.setting == LOAD and one.encrypted:
         message = f"{unit.name} gets {one.id} from {one.source} as it is there, encrypted"
-        return Finding("undecrypted", message, f"write {LOAD_ENCRYPTED}={one.id}:{one.name} in place of {LOAD}=")
+        fix = f"write {LOAD_ENCRYPTED}={one.id}:{one.name} in place of {LOAD}="
+        return Finding("undecrypted", message, fix, names=(one.name,))
     return None
 
 
@@ -242,4 +253,5 @@ def _unrequested(tree: Tree, look: Look, offered: dict[str, str]) -> list[Findin
         return []
     are = "is" if len(idle) == 1 else "are"
     hint = f"write LoadCredential={idle[0]} into the unit that needs it, or offer it no more"
-    return [Finding("unrequested", f"no loaded unit requests {listed(idle)}, which {are} offered", hint)]
+    message = f"no loaded unit requests {listed(idle)}, which {are} offered"
+    return [Finding("unrequested", message, hint, names=tuple(idle))]

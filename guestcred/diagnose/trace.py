@@ -98,7 +98,7 @@ def _absent(known: Known, cause: Cause | None, clause: str, fix: str, at: str) -
             Stage("offered", True, f"by {ORIGINS[known.origins[0]]}"),
             Stage("imported", False, f"{at}{SYSTEM}/{known.shown} does not exist"),
         ]
-    finding = Finding(status, f"{known.shown} did not arrive: {clause}", fix)
+    finding = Finding(status, f"{known.shown} did not arrive: {clause}", fix, names=(known.shown,))
     return Trace(name=known.shown, status=status, cause=cause, stages=tuple(stages), finding=finding)
 
 

@@ -55,16 +55,20 @@ def trailing_warning(table: Table) -> Finding:
 
 def suspicions(one: Accepted, after: Verdict | None) -> list[Finding]:
     """What looks wrong about a value that was taken as it is; `after` is the OEM string behind it."""
-    at = f"{one.shown} ({one.place})"
+    at, names = f"{one.shown} ({one.place})", (one.shown,)
     found = []
     if one.shown != one.name:
         message = f"{at} has no value: NAME= is missing, and this name may be the secret itself"
-        found.append(Finding("name-missing", message, "write NAME=VALUE behind the prefix, and change the secret"))
+        fix = "write NAME=VALUE behind the prefix, and change the secret"
+        found.append(Finding("name-missing", message, fix, names=names))
     elif not one.value:
-        found.append(Finding("empty", f"{at} was offered empty", "see whether the secret's file on the host is empty"))
+        fix = "see whether the secret's file on the host is empty"
+        found.append(Finding("empty", f"{at} was offered empty", fix, names=names))
     elif one.value.find(b"\n") == len(one.value) - 1:
-        hint = "if a password fails for it, write the secret's file on the host with 'printf %s', not 'echo'"
-        found.append(Finding("trailing-newline", f"{at} ends in a newline, and programs get that too", hint))
+        fix = "if a password fails for it, write the secret's file on the host with 'printf %s', not 'echo'"
+        found.append(
+            Finding("trailing-newline", f"{at} ends in a newline, and programs get that too", fix, names=names)
+        )
     if (
         isinstance(after, Unrelated)
         and after.place.instance == one.place.instance
@@ -72,7 +76,7 @@ def suspicions(one: Accepted, after: Verdict | None) -> list[Finding]:
         and _may_be_rest(after)
     ):
         message = f"{at} is followed by string {after.place.index}, which has no prefix and may be the rest of it"
-        found.append(Finding("fragment", message, COMMA))
+        found.append(Finding("fragment", message, COMMA, names=names))
     return found
 
 

@@ -70,7 +70,7 @@ def prepare(asked: Request, config: str | None, *, optional: bool = False) -> Pr
         body=len(document) if document is not None and asked.hypervisor == "cloud-hypervisor" else None,
         reserve=asked.reserve,
     )
-    return Prepared(secrets, encoded, found, document)
+    return Prepared(secrets=secrets, encoded=encoded, limits=found, document=document)
 
 
 def takes_stdin(asked: Request) -> bool:
