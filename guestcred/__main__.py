@@ -7,14 +7,14 @@ import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from guestcred.cli.view import View
+    from guestcred.cli.commands import View
 
 PR_SET_DUMPABLE = 4  # prctl(2)
 
 
 def plain_form(arguments: list[str]) -> tuple[str, View] | None:
     """The command and its view of a plain `[--root DIR] check|apply [--format text|json]`, or None: click parses it."""
-    from guestcred.cli.view import View
+    from guestcred.cli.commands import View
 
     match arguments:
         case ["check" | "apply" as command]:
@@ -49,7 +49,7 @@ def main() -> int:
             sys.stdout.flush()
             return status
         except GuestcredError as error:
-            from guestcred.cli.view import show_error
+            from guestcred.cli.commands import show_error
 
             return show_error(error)
     except BrokenPipeError:

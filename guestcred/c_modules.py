@@ -20,6 +20,35 @@ def quoted(text: str) -> str:
     return encode_basestring_ascii(text)
 
 
+def parse_json(text: str) -> object:
+    """The value of a JSON text, as `json.loads` gives it. Raises ValueError."""
+    from _json import make_scanner
+
+    start = len(text) - len(text.lstrip(_JSON_SPACE))
+    try:
+        value, end = make_scanner(_Decoder)(text, start)  # type: ignore[arg-type]  # typeshed knows no context
+    except StopIteration as stop:
+        raise ValueError(f"no value at character {stop.value}") from None
+    if text[end:].strip(_JSON_SPACE):
+        raise ValueError(f"more than one value, the second at character {end}")
+    return value
+
+
+_JSON_SPACE = " \t\n\r"
+
+
+class _Decoder:
+    """What `json.JSONDecoder` tells the scanner by default."""
+
+    strict = True
+    object_hook = object_pairs_hook = None
+    parse_float, parse_int = float, int
+
+    @staticmethod
+    def parse_constant(name: str) -> float:
+        return float(name.replace("Infinity", "inf"))
+
+
 def prctl(option: int, argument: int) -> int:
     """prctl(2), as by `ctypes.CDLL(None).prctl`; that also wants memory both writable and executable."""
     import _ctypes

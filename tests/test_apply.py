@@ -18,7 +18,7 @@ from needs import mounted_tmpfs, need
 
 from guestcred.apply import install, notify
 from guestcred.cli import commands
-from guestcred.cli.view import View
+from guestcred.cli.commands import View
 from guestcred.errors import GuestcredError
 from guestcred.guest.credstores import rescue_mark
 

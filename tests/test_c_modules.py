@@ -8,10 +8,11 @@ import json
 import socket
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from guestcred import c_modules
@@ -26,6 +27,40 @@ def test_comparison(a: bytes, b: bytes) -> None:
 @given(st.text())
 def test_json_strings(text: str) -> None:
     assert c_modules.quoted(text) == json.dumps(text)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+def parsed(parse: Callable[[str], object], text: str) -> str:
+    """What comes of a text, where nan is nan; a refusal in the one word that both have for it."""
+    try:
+        return repr(parse(text))
+    except (ValueError, RecursionError) as error:
+        return "RecursionError" if isinstance(error, RecursionError) else "ValueError"
+
+
+@given(JSON, st.sampled_from([None, 1]), st.text(" \t\r\n", max_size=2), st.text(" \n\x0b]x", max_size=2))
+def test_json_texts(value: object, indent: int | None, before: str, behind: str) -> None:
+    text = before + json.dumps(value, indent=indent) + behind
+    assert parsed(c_modules.parse_json, text) == parsed(json.loads, text)
+
+
+@given(st.text('[]{},:"\\u0123456789abcdefntrl.eE+- \n', max_size=12))
+@example("")
+@example(" ")
+@example("[" * 200_000)
+@example("9" * 6000)
+@example("NaN")
+@example("-Infinity")
+@example('"\x01"')
+@example('"\\ud800"')
+def test_texts_that_may_be_no_json(text: str) -> None:
+    assert parsed(c_modules.parse_json, text) == parsed(json.loads, text)
 
 
 def test_prctl() -> None:

@@ -16,7 +16,7 @@ from test_cli import run
 
 from guestcred.capture.noise import Disguise, hide_table
 from guestcred.capture.tree import write_tree
-from guestcred.diagnose.warnings import suspicions
+from guestcred.diagnose.findings import suspicions
 from guestcred.errors import GuestcredError
 from guestcred.guest.snapshot import read_guest
 from guestcred.smbios.layout import build_structure

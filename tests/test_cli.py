@@ -17,7 +17,7 @@ from vm.fixtures import expected
 from guestcred.__main__ import plain_form
 from guestcred.cli import commands
 from guestcred.cli.command_line import run as run_click
-from guestcred.cli.view import View
+from guestcred.cli.commands import View
 from guestcred.smbios.entry_point import DUMP_TABLE, SIZE_32
 from guestcred.smbios.layout import build_entry_point, build_structure
 

@@ -15,7 +15,7 @@ from guestcred.guest.rootfs import FILE_MAX, Tree
 from guestcred.guest.snapshot import FW_CFG, read_guest
 from guestcred.systemd import bus
 from guestcred.systemd.bus import Manager
-from guestcred.systemd.search_path import SYSTEM
+from guestcred.systemd.rules import SYSTEM
 
 
 @pytest.mark.parametrize(

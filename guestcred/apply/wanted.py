@@ -32,7 +32,7 @@ def want(tree: Tree, systemd: int | None) -> Wanted:
     missing = {one.name for one in looked.comparison.credentials if one.loss == "missing"}
     accepted = {one.name: one for one in looked.offered if isinstance(one, Accepted) and one.name in missing}
     others = {name: other for name, one in accepted.items() if (other := find_other(tree, name, one.value))}
-    rescues = plan_rescues(looked.comparison, others, looked.evidence.undecided)
+    rescues = plan_rescues(looked.comparison, others, looked.evidence().undecided)
     rescued = {one.name: accepted[one.name].value for one in rescues.made}
     sources = Sources(tree, planned=dict.fromkeys(rescued_names(tree)) | rescued)
     values = {f"{RESCUE}/{name}": value for name, value in rescued.items()}

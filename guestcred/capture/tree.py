@@ -10,12 +10,13 @@ import shutil
 from guestcred import __version__
 from guestcred.capture.noise import Disguise, Replace, hide_table, secret_names
 from guestcred.errors import FINDINGS, USAGE, GuestcredError, reason
-from guestcred.guest.cmdline import CMDLINE, Parameters, parse_cmdline
+from guestcred.guest.cmdline import parse_cmdline
 from guestcred.guest.deliveries import UNITS
 from guestcred.guest.facts import CAPTURE, Facts
 from guestcred.guest.rootfs import Tree
-from guestcred.guest.snapshot import ENTRIES, ENTRY_POINT, FW_CFG, INITRD, TABLE, Entry, Guest
-from guestcred.systemd.search_path import CREDSTORES, ENCRYPTED_PATH, SYSTEM
+from guestcred.guest.snapshot import CMDLINE, ENTRIES, ENTRY_POINT, FW_CFG, INITRD, TABLE, Entry, Guest, Parameters
+from guestcred.systemd.rules import SYSTEM
+from guestcred.systemd.search_path import CREDSTORES, ENCRYPTED_PATH
 
 Stores = dict[str, dict[str, bytes]]
 """Folder of a credential store to the name and bytes of each of its files."""

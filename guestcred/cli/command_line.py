@@ -9,12 +9,12 @@ import click
 
 from guestcred import __version__
 from guestcred.cli import commands, host_command_line
+from guestcred.cli.commands import View
 from guestcred.cli.options import SystemdVersion, format_option
-from guestcred.cli.view import View
 from guestcred.smbios.walk import OEM_STRINGS
 
 if TYPE_CHECKING:
-    from guestcred.cli.view import Form
+    from guestcred.cli.commands import Form
 
 
 def _credential_name(_context: click.Context, _param: click.Parameter, value: Any) -> Any:

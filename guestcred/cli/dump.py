@@ -5,11 +5,10 @@ from __future__ import annotations
 import os
 import sys
 
-from guestcred.cli.view import View, print_json
+from guestcred.cli.commands import View, print_json
 from guestcred.descriptor import read_to_end
-from guestcred.diagnose.findings import REPORT, Finding
+from guestcred.diagnose.findings import REPORT, Finding, table_warnings
 from guestcred.diagnose.survey import no_structure
-from guestcred.diagnose.warnings import table_warnings
 from guestcred.errors import GuestcredError, reason
 from guestcred.guest.facts import read_systemd
 from guestcred.guest.rootfs import FILE_MAX, Tree

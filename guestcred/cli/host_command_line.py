@@ -9,7 +9,7 @@ import click
 from guestcred.cli.options import SystemdVersion, format_option
 
 if TYPE_CHECKING:
-    from guestcred.cli.view import Form
+    from guestcred.cli.commands import Form
     from guestcred.host.prepare import Request
 
 

@@ -5,23 +5,29 @@ from __future__ import annotations
 from itertools import pairwise
 
 from guestcred.c_modules import compare_digest
-from guestcred.diagnose.causes import CAUSES
-from guestcred.diagnose.evidence import Evidence, cut_offset, is_cut_off
-from guestcred.diagnose.findings import Finding, loss, refusals
-from guestcred.diagnose.warnings import length_cut_finding, suspicions, table_warnings, trailing_warning
+from guestcred.diagnose.findings import (
+    Finding,
+    length_cut_finding,
+    loss,
+    refusals,
+    suspicions,
+    table_warnings,
+    trailing_warning,
+)
 from guestcred.guest.snapshot import Guest, other_sources
 from guestcred.record import Record
 from guestcred.smbios.walk import Table
 from guestcred.systemd.offered import Accepted, Place, Rejected, Unrelated, Verdict
-from guestcred.systemd.rules import shown_name
-from guestcred.systemd.search_path import SYSTEM
+from guestcred.systemd.rules import SYSTEM, shown_name
 from guestcred.text import visible
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Literal
 
     from guestcred.diagnose.causes import Cause
+    from guestcred.diagnose.evidence import Evidence
     from guestcred.diagnose.findings import Loss
     from guestcred.guest.snapshot import Origin
     from guestcred.smbios.entry_point import EntryPoint
@@ -85,7 +91,7 @@ def compare(
     guest: Guest,
     table: Table,
     offered: tuple[Verdict, ...],
-    evidence: Evidence,
+    evidence: Callable[[], Evidence],
     point: EntryPoint | None,
     require: tuple[str, ...],
 ) -> Comparison:
@@ -95,17 +101,22 @@ def compare(
     """
     system = guest.system or {}
     accepted = [verdict for verdict in offered if isinstance(verdict, Accepted)]
-    cut = cut_offset(table, point.table_length if point else None)
-    fronts = frozenset(one.name for one in accepted if is_cut_off(one.place, table, cut))
+    cut, last = None, None
+    if table.ended is not None:
+        from guestcred.diagnose.cut import cut_offset, last_string
+
+        cut = cut_offset(table, point.table_length if point else None)
+        last = last_string(table, cut)
+    fronts = frozenset(one.name for one in accepted if one.place.of_structure == last)
     credentials = []
     for one in accepted:
         imported = system.get(one.name)
         lost: Loss | None = None
         cause: Cause | None = None
         if imported is None:
-            lost, cause = "missing", evidence.missing(one)
+            lost, cause = "missing", evidence().missing(one)
         elif not compare_digest(imported, one.value):
-            lost, cause = evidence.differing(one, imported)
+            lost, cause = evidence().differing(one, imported)
         elif cut is not None and one.name in fronts:
             lost, cause = "truncated", "cut-by-kernel"
         size = len(one.value if imported is None else imported)
@@ -113,7 +124,7 @@ def compare(
             Credential(name=one.name, shown=one.shown, size=size, place=one.place, loss=lost, cause=cause)
         )
     for name in sorted(system.keys() - {one.name for one in accepted}):
-        origin = evidence.source(name, system[name])
+        origin = evidence().source(name, system[name])
         credentials.append(Credential(name=name, shown=shown_name(name), size=len(system[name]), origin=origin))
     rejected = tuple(verdict for verdict in offered if isinstance(verdict, Rejected))
     cut_off = length_cut_finding(table, point) if cut is not None and point else None
@@ -132,7 +143,7 @@ def compare(
     doubts = {}
     for verdict, after in pairwise((*offered, None)):
         if isinstance(verdict, Accepted):
-            rest = None if after and is_cut_off(after.place, table, cut) else after
+            rest = None if after and after.place.of_structure == last else after
             doubts[verdict.name] = tuple(suspicions(verdict, rest))
             warnings += doubts[verdict.name]
     return Comparison(
@@ -147,7 +158,11 @@ def compare(
 
 
 def _required(
-    absent: list[str], guest: Guest, offered: tuple[Verdict, ...], evidence: Evidence, cut_off: Finding | None
+    absent: list[str],
+    guest: Guest,
+    offered: tuple[Verdict, ...],
+    evidence: Callable[[], Evidence],
+    cut_off: Finding | None,
 ) -> list[Finding]:
     """The findings for names that must arrive and did not; what was refused has a finding already."""
     if not absent:
@@ -157,7 +172,7 @@ def _required(
     findings = []
     for known in (look_up(name, offered, guest) for name in absent):
         if not known.rejected:
-            _, clause, fix = absence(known, evidence, cut_off.message if cut_off else None)
+            _, clause, fix = absence(known, evidence(), cut_off.message if cut_off else None)
             findings.append(Finding("required", f"{known.shown} is required, and {clause}", fix, names=(known.shown,)))
     return findings
 
@@ -165,12 +180,14 @@ def _required(
 def _unreadable(guest: Guest, credentials: list[Credential]) -> list[Finding]:
     """A finding for what stands in place of a credential and is no file, where no loss tells of it."""
     told = {f"{SYSTEM}/{one.name}" for one in credentials}
-    at = visible(guest.root.rstrip("/") + "/")
-    fix = CAUSES["unreadable"][1]
+    untold = {path: reason for path, reason in guest.unreadable.items() if path not in told}
+    if not untold:
+        return []
+    from guestcred.diagnose.causes import CAUSES
+
+    at, fix = visible(guest.root.rstrip("/") + "/"), CAUSES["unreadable"][1]
     return [
-        Finding("unreadable", f"{at}{visible(path)} cannot be read: {reason}", fix)
-        for path, reason in guest.unreadable.items()
-        if path not in told
+        Finding("unreadable", f"{at}{visible(path)} cannot be read: {reason}", fix) for path, reason in untold.items()
     ]
 
 

@@ -6,47 +6,23 @@ from guestcred.c_modules import compare_digest
 from guestcred.guest.facts import Facts
 from guestcred.guest.snapshot import Entry, Guest, other_sources
 from guestcred.record import Record
-from guestcred.smbios.walk import Table, parse
-from guestcred.systemd.offered import Accepted, Place, judge
+from guestcred.smbios.walk import parse
+from guestcred.systemd.offered import Accepted, Verdict, judge
 from guestcred.systemd.rules import (
     CONFIDENTIAL_VM_SINCE,
     IMPORTS_SMBIOS_SINCE,
     PAGE,
     READ_CUT,
     STORE_PAGES,
+    SYSTEM,
     TDX_TRUSTED_SINCE,
 )
-from guestcred.systemd.search_path import SYSTEM
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from guestcred.diagnose.causes import Cause
     from guestcred.diagnose.findings import Loss
     from guestcred.guest.snapshot import Origin
-
-LENGTH_CUT = 0x10000  # bytes; SeaBIOS places as many as the low 16 bits of the table's length say, seen with 1.16
-STRUCTURE_MAX = 255 + 2  # bytes of a formatted area and two NULs
-
-
-def cut_offset(table: Table, declared: int | None) -> int | None:
-    """The offset (bytes) from which on the table was cut to the low 16 bits of its length, or None where it was not.
-
-    `declared` is the length that the entry point tells. Behind the cut there are zeros in memory: Linux takes those
-    for the end of the structure that was cut, and keeps the table up to there (dmi_decode_table() in dmi_scan.c).
-    """
-    if table.ended is None or declared is None or declared <= table.size:
-        return None
-    offset = declared % LENGTH_CUT
-    return offset if offset <= table.size <= offset + STRUCTURE_MAX else None
-
-
-def is_cut_off(place: Place, table: Table, cut: int | None) -> bool:
-    """Whether the table stops, or was cut at the offset `cut`, in this string, so that it may be only the front."""
-    last = table.structures[-1]
-    if (place.handle, place.index) != (last.handle, len(last.strings)):
-        return False
-    end = last.offset + len(last.formatted) + len(last.string_set)
-    return not last.complete if cut is None else end >= cut
 
 
 class Span(Record):
@@ -203,3 +179,8 @@ class Evidence:
 
 def _pages(size: int) -> int:
     return max(1, -(-size // PAGE))
+
+
+def gather(guest: Guest, facts: Facts | None, offered: tuple[Verdict, ...]) -> Evidence:
+    """The evidence of a guest, of whose facts some may not have been asked for."""
+    return Evidence(guest, facts, tuple(one for one in offered if isinstance(one, Accepted)))

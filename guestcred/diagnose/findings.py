@@ -1,17 +1,20 @@
-"""What a person must know, in words: losses and refusals, those of one cause together."""
+"""What a person must know, in words: losses and refusals, and what looks wrong although nothing was lost."""
 
 from __future__ import annotations
 
-from guestcred.diagnose.causes import CAUSES
 from guestcred.record import Record
-from guestcred.systemd.offered import REASONS, Rejected
-from guestcred.text import listed
+from guestcred.smbios.walk import REASONS as ENDINGS
+from guestcred.smbios.walk import Table
+from guestcred.systemd.offered import REASONS, Accepted, Rejected, Unrelated, Verdict
+from guestcred.systemd.rules import is_whole_base64
+from guestcred.text import count, listed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Literal
 
     from guestcred.diagnose.causes import Cause
+    from guestcred.smbios.entry_point import EntryPoint
     from guestcred.smbios.walk import Ending
     from guestcred.systemd.offered import Reason
 
@@ -29,6 +32,11 @@ if TYPE_CHECKING:
     ]  # fmt: skip
 
 REPORT = "if this is the whole table, tell the makers of the firmware or hypervisor, with 'guestcred dump --all'"
+
+COMMA = (
+    "if the value has a comma, the hypervisor's option parser split it there: "
+    "hand it over as base64 with 'io.systemd.credential.binary:', or by the hypervisor's API"
+)
 
 LOSSES: dict[Loss, str] = {
     "missing": "offered but not imported",
@@ -57,6 +65,8 @@ class Finding(Record):
 
 def loss(status: Loss, cause: Cause, names: list[str], why_not_rescued: str | None = None) -> Finding:
     """The finding for credentials that were lost for one cause: its sentence and its fix."""
+    from guestcred.diagnose.causes import CAUSES
+
     sentence, fix = CAUSES[cause]
     was = "was" if len(names) == 1 else "were"
     message = f"{listed(names)} {was} {LOSSES[status]}: {sentence}"
@@ -81,3 +91,79 @@ def refusal(first: Rejected, *others: Rejected) -> Finding:
     return Finding(
         first.reason, message, first.hint, names=tuple(one.name for one in same if one.name), cause=first.reason
     )
+
+
+def length_cut_finding(table: Table, point: EntryPoint) -> Finding:
+    """The finding for a table that was cut to the low 16 bits of its length."""
+    from guestcred.diagnose.causes import CAUSES
+
+    sentence, fix = CAUSES["cut-by-kernel"]
+    message = f"the table is {point.table_length} bytes long and {table.size} of them are here: {sentence}"
+    return Finding("cut-by-kernel", message, fix)
+
+
+def table_warnings(table: Table, point: EntryPoint | None) -> list[Finding]:
+    """What a person should know of the table itself and of its entry point, if there is one."""
+    warnings = [Finding("entry-point", defect, REPORT) for defect in (point.defects if point else ())]
+    if table.ended is not None:
+        message = f"{ENDINGS[table.ended.reason]} (offset {table.ended.offset:#x} of {table.size:#x})"
+        warnings.append(Finding(table.ended.reason, message, REPORT))
+    if point is None:
+        return warnings
+    from guestcred.diagnose.cut import cut_offset
+
+    if cut_offset(table, point.table_length) is not None:
+        return [*warnings, length_cut_finding(table, point)]
+    exact = point.anchor == "_SM_"  # the 64-bit entry point gives a maximum; DSP0134 5.2.2
+    short = table.size < point.table_length and (exact or table.ended is not None)
+    if short or (exact and table.size > point.table_length):
+        message = f"the entry point says {point.table_length} bytes, and the table here has {table.size}"
+        warnings.append(Finding("length-differs", message, REPORT))
+    if exact and table.trailing:
+        warnings.append(trailing_warning(table))
+    return warnings
+
+
+def trailing_warning(table: Table) -> Finding:
+    # behind a 32-bit entry point Linux goes on by the count of structures (drivers/firmware/dmi_scan.c, dmi_decode_table)
+    verb = "stands" if table.trailing == 1 else "stand"
+    message = f"{count(table.trailing, 'byte')} {verb} behind the End-of-Table structure, and PID 1 may have read them"
+    return Finding("trailing-bytes", message, REPORT)
+
+
+def suspicions(one: Accepted, after: Verdict | None) -> list[Finding]:
+    """What looks wrong about a value that was taken as it is; `after` is the OEM string behind it."""
+    at, names = f"{one.shown} ({one.place})", (one.shown,)
+    found = []
+    if one.shown != one.name:
+        message = f"{at} has no value: NAME= is missing, and this name may be the secret itself"
+        fix = "write NAME=VALUE behind the prefix, and change the secret"
+        found.append(Finding("name-missing", message, fix, names=names))
+    elif not one.value:
+        fix = "see whether the secret's file on the host is empty"
+        found.append(Finding("empty", f"{at} was offered empty", fix, names=names))
+    elif one.value.find(b"\n") == len(one.value) - 1:
+        fix = "if a password fails for it, write the secret's file on the host with 'printf %s', not 'echo'"
+        found.append(
+            Finding("trailing-newline", f"{at} ends in a newline, and programs get that too", fix, names=names)
+        )
+    if (
+        isinstance(after, Unrelated)
+        and after.place.instance == one.place.instance
+        and _may_be_cut(one)
+        and _may_be_rest(after)
+    ):
+        message = f"{at} is followed by string {after.place.index}, which has no prefix and may be the rest of it"
+        found.append(Finding("fragment", message, COMMA, names=names))
+    return found
+
+
+def _may_be_cut(one: Accepted) -> bool:
+    """Whether a comma may have stood behind this value: base64 has none, and padded base64 looks whole."""
+    return one.encoding == "text" and not (one.value and is_whole_base64(one.value))
+
+
+def _may_be_rest(after: Unrelated) -> bool:
+    """Whether a string may be the rest of a value: one with a key like `org.example.tool:` or `org.example=` is its own."""
+    key, separator, _ = after.text.replace(b":", b"=").partition(b"=")
+    return not (separator and b"." in key and not any(byte in b" /" for byte in key))

@@ -12,7 +12,8 @@ from guestcred.record import Record
 from guestcred.smbios.walk import parse
 from guestcred.systemd.offered import Accepted, judge, shown_file
 from guestcred.systemd.requests import IMPORT, LOAD, LOAD_ENCRYPTED, SET, SET_ENCRYPTED, Request, Unit
-from guestcred.systemd.search_path import SEARCH_PATH, SYSTEM, glob_matches, search_path
+from guestcred.systemd.rules import SYSTEM
+from guestcred.systemd.search_path import SEARCH_PATH, glob_matches, search_path
 from guestcred.text import listed
 
 TYPE_CHECKING = False

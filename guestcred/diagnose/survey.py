@@ -3,27 +3,36 @@
 from __future__ import annotations
 
 from guestcred.diagnose.compare import Comparison, compare, needs_facts
-from guestcred.diagnose.evidence import Evidence
 from guestcred.errors import GuestcredError
 from guestcred.guest.facts import Facts, read_facts
 from guestcred.guest.rootfs import Tree
 from guestcred.guest.snapshot import TABLE, Guest
-from guestcred.record import Record
 from guestcred.smbios.walk import Table, parse
-from guestcred.systemd.offered import Accepted, Verdict, judge
+from guestcred.systemd.offered import Verdict, judge
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from guestcred.diagnose.evidence import Evidence
     from guestcred.smbios.entry_point import EntryPoint
 
 
-class Survey(Record):
-    """Everything worked out from one look at a guest."""
+class Survey:
+    """Everything worked out from one look at a guest; the evidence only where something asks for it."""
 
-    guest: Guest
-    offered: tuple[Verdict, ...]
-    evidence: Evidence
-    comparison: Comparison
+    def __init__(self, guest: Guest, offered: tuple[Verdict, ...], facts: Facts | None) -> None:
+        self.guest = guest
+        self.offered = offered
+        self._facts = facts
+        self._evidence: Evidence | None = None
+        self.comparison: Comparison
+
+    def evidence(self) -> Evidence:
+        """What can be known about the losses of this guest."""
+        if self._evidence is None:
+            from guestcred.diagnose.evidence import gather
+
+            self._evidence = gather(self.guest, self._facts, self.offered)
+        return self._evidence
 
 
 def survey(guest: Guest, facts: Facts | None = None, require: tuple[str, ...] = ()) -> Survey:
@@ -37,9 +46,9 @@ def survey(guest: Guest, facts: Facts | None = None, require: tuple[str, ...] = 
     offered = judge(table.structures, guest.systemd)
     if facts is None and needs_facts(offered, guest):
         facts = read_facts(guest.root)
-    evidence = Evidence(guest, facts, tuple(one for one in offered if isinstance(one, Accepted)))
-    comparison = compare(guest, table, offered, evidence, _point(guest, table), require)
-    return Survey(guest=guest, offered=offered, evidence=evidence, comparison=comparison)
+    looked = Survey(guest, offered, facts)
+    looked.comparison = compare(guest, table, offered, looked.evidence, _point(guest, table), require)
+    return looked
 
 
 def _point(guest: Guest, table: Table) -> EntryPoint | None:

@@ -9,7 +9,7 @@ from guestcred.diagnose.survey import Survey
 from guestcred.guest.snapshot import ENTRIES, TABLE
 from guestcred.record import Record
 from guestcred.systemd.offered import REASONS, Accepted, Rejected, Verdict
-from guestcred.systemd.search_path import SYSTEM
+from guestcred.systemd.rules import SYSTEM
 from guestcred.text import size, visible
 
 TYPE_CHECKING = False
@@ -57,7 +57,7 @@ def trace(name: str, survey: Survey) -> Trace:
     if known.rejected:
         return _rejected(known, at)
     cut = next((one.message for one in comparison.findings if one.code == "cut-by-kernel"), None)
-    return _absent(known, *absence(known, survey.evidence, cut), at)
+    return _absent(known, *absence(known, survey.evidence(), cut), at)
 
 
 def _where(one: Verdict, at: str) -> str:
@@ -110,7 +110,7 @@ def _offered(one: Credential, known: Known, source: Accepted, survey: Survey, at
         Stage("accepted", True, f"{size(len(source.value))} by the rules of {rules}"),
     ]
     arrived = one.loss is None
-    span = survey.evidence.span(source)
+    span = survey.evidence().span(source)
     if one.cause == "dmi-sysfs-absent":
         state = "does not exist" if guest.entries is None else "has no Type 11"
         stages.append(Stage("entry", False, f"{at}{ENTRIES} {state}"))

@@ -2,17 +2,8 @@
 
 from __future__ import annotations
 
-from guestcred.record import Record
+from guestcred.guest.snapshot import Parameters
 from guestcred.systemd.rules import CMDLINE_BINARY_SINCE, base64_decode, name_is_valid
-
-CMDLINE = "proc/cmdline"
-
-
-class Parameters(Record):
-    """What the kernel command line says: credentials set there, and whether it forbids the import."""
-
-    credentials: dict[str, tuple[str, bytes]]
-    import_disabled: bool
 
 
 def parse_cmdline(data: bytes, systemd: int | None) -> Parameters:

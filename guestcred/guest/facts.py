@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from guestcred.c_modules import parse_json
 from guestcred.errors import GuestcredError
 from guestcred.guest.rootfs import Tree
 from guestcred.record import Record
@@ -65,10 +66,8 @@ def read_capture(tree: Tree) -> dict[str, object]:
     data = tree.read(CAPTURE)
     if data is None:
         return {}
-    import json
-
     try:
-        captured = json.loads(data)
+        captured = parse_json(data.decode())
     except (ValueError, RecursionError) as error:
         raise GuestcredError(f"cannot read {tree.shown(CAPTURE)}: it is not JSON ({error})") from None
     if not isinstance(captured, dict):

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from guestcred.errors import GuestcredError
-from guestcred.guest.cmdline import CMDLINE, Parameters, parse_cmdline
 from guestcred.guest.facts import read_systemd
 from guestcred.guest.rootfs import Tree
 from guestcred.record import Record
-from guestcred.systemd.search_path import SYSTEM
+from guestcred.systemd.rules import SYSTEM
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,6 +18,7 @@ TABLE = "sys/firmware/dmi/tables/DMI"
 ENTRY_POINT = "sys/firmware/dmi/tables/smbios_entry_point"
 ENTRIES = "sys/firmware/dmi/entries"
 INITRD = "run/credentials/@initrd"
+CMDLINE = "proc/cmdline"
 FW_CFG = "sys/firmware/qemu_fw_cfg/by_name/opt/io.systemd.credentials"
 
 
@@ -28,6 +28,13 @@ class Entry(Record):
     path: str
     instance: int
     data: bytes
+
+
+class Parameters(Record):
+    """What the kernel command line says: credentials set there, and whether it forbids the import."""
+
+    credentials: dict[str, tuple[str, bytes]]
+    import_disabled: bool
 
 
 class Guest(Record):
@@ -81,10 +88,19 @@ def read_guest(root: str = "/", systemd: int | None = None) -> Guest:
         system=files(SYSTEM),
         initrd=files(INITRD),
         fw_cfg=files(FW_CFG, "/raw"),
-        parameters=parse_cmdline(tree.read(CMDLINE) or b"", systemd),
+        parameters=_read_parameters(tree, systemd),
         systemd=systemd,
         unreadable=unreadable,
     )
+
+
+def _read_parameters(tree: Tree, systemd: int | None) -> Parameters:
+    data = tree.read(CMDLINE) or b""
+    if b"credential" not in data:
+        return Parameters({}, False)  # no parameter about them, as on most machines
+    from guestcred.guest.cmdline import parse_cmdline
+
+    return parse_cmdline(data, systemd)
 
 
 def read_table(tree: Tree) -> tuple[bytes, bytes | None]:

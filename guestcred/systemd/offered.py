@@ -38,6 +38,11 @@ class Place(Record):
     index: int
     instance: int
 
+    @property
+    def of_structure(self) -> tuple[int, int]:
+        """(handle, number): the string among those of its structure."""
+        return self.handle, self.index
+
     def __str__(self) -> str:
         return f"handle {self.handle:#06x}, string {self.index}"
 

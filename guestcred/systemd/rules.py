@@ -6,6 +6,8 @@ import binascii
 
 from guestcred.text import printable
 
+SYSTEM = "run/credentials/@system"  # where PID 1 puts what it imported, below the root
+
 SIZE_MAX = 1024 * 1024  # bytes; systemd src/shared/creds-util.h CREDENTIAL_SIZE_MAX
 TOTAL_SIZE_MAX = 1024 * 1024  # bytes; CREDENTIALS_TOTAL_SIZE_MAX
 NAME_MAX = 255  # bytes; FDNAME_MAX and NAME_MAX

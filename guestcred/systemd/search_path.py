@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from guestcred.systemd.requests import IMPORT, Request
+from guestcred.systemd.rules import SYSTEM
 
-SYSTEM = "run/credentials/@system"
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from guestcred.systemd.requests import Request
+
 CREDSTORES = ("etc/credstore", "run/credstore", "usr/local/lib/credstore", "usr/lib/credstore")
 RESCUE = CREDSTORES[1]  # where guestcred puts what PID 1 missed
 # credential_search_path() in systemd src/core/exec-credential.c: what is taken as it is, and what is decrypted
@@ -16,7 +19,7 @@ _SEARCHES_ALL_SINCE = 254  # load_credential() looks into the encrypted places t
 
 def search_path(request: Request, systemd: int | None) -> tuple[str, ...]:
     """Where systemd looks for the name or pattern of a request, in order; None is the newest systemd."""
-    if request.setting == IMPORT:
+    if request.setting == "ImportCredential":
         # load_credential_glob() in exec-credential.c: first what is taken as it is, then what is decrypted
         return (*SEARCH_PATH, *ENCRYPTED_PATH)
     # since 254 the unencrypted setting looks into the encrypted places too, and hands over what it finds as it is

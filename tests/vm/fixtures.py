@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from guestcred.cli import commands
-from guestcred.cli.view import View
+from guestcred.cli.commands import View
 from guestcred.errors import GuestcredError
 from guestcred.smbios import layout
 from guestcred.smbios.entry_point import SIZE_64

@@ -1,0 +1,28 @@
+"""Where a table stops too early: cut to the low 16 bits of its length, or in the middle of a string."""
+
+from __future__ import annotations
+
+from guestcred.smbios.walk import Table
+
+LENGTH_CUT = 0x10000  # bytes; SeaBIOS places as many as the low 16 bits of the table's length say, seen with 1.16
+STRUCTURE_MAX = 255 + 2  # bytes of a formatted area and two NULs
+
+
+def cut_offset(table: Table, declared: int | None) -> int | None:
+    """The offset (bytes) from which on the table was cut to the low 16 bits of its length, or None where it was not.
+
+    `declared` is the length that the entry point tells. Behind the cut there are zeros in memory: Linux takes those
+    for the end of the structure that was cut, and keeps the table up to there (dmi_decode_table() in dmi_scan.c).
+    """
+    if table.ended is None or declared is None or declared <= table.size:
+        return None
+    offset = declared % LENGTH_CUT
+    return offset if offset <= table.size <= offset + STRUCTURE_MAX else None
+
+
+def last_string(table: Table, cut: int | None) -> tuple[int, int] | None:
+    """(handle, number) of the string in which the table stops, or was cut at the offset `cut`: it may be only the front."""
+    last = table.structures[-1]
+    end = last.offset + len(last.formatted) + len(last.string_set)
+    stops = not last.complete if cut is None else end >= cut
+    return (last.handle, len(last.strings)) if stops else None
