@@ -32,7 +32,7 @@ from guestcred.systemd.rules import SYSTEM
     ],
 )
 def test_the_import_switch(line: bytes, disabled: bool) -> None:
-    assert parse_cmdline(line, 257).import_disabled is disabled
+    assert parse_cmdline(line, 257)[1] is disabled
 
 
 def test_credentials_of_the_command_line() -> None:
@@ -40,9 +40,9 @@ def test_credentials_of_the_command_line() -> None:
         b'systemd.set_credential="A:b c" systemd.set_credential=A:second systemd.set_credential_binary=B:UVE= '
         b"systemd.set_credential=C systemd.set_credential=x/y:z systemd.set_credential_binary=D:!"
     )
-    found = parse_cmdline(line, 257).credentials
+    found = parse_cmdline(line, 257)[0]
     assert {name: value for name, (_, value) in found.items()} == {"A": b"b c", "B": b"QQ"}
-    assert parse_cmdline(line, 252).credentials.keys() == {"A"}  # older ones know no binary form there
+    assert parse_cmdline(line, 252)[0].keys() == {"A"}  # older ones know no binary form there
 
 
 ANSWERS = {"container": "none", "cvm": "none", "vm": "kvm"}

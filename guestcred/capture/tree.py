@@ -118,7 +118,7 @@ def _command_line(parameters: Parameters, systemd: int | None) -> bytes:
         quote = b"'" if b'"' in word else b'"'
         words.append(quote + word + quote)
     line = b" ".join(words) + b"\n"
-    if parse_cmdline(line, systemd) != parameters:
+    if Parameters(*parse_cmdline(line, systemd)) != parameters:
         raise GuestcredError(
             "cannot write a kernel command line that sets the same credentials: one has both quotes in it"
         )

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from guestcred.guest.snapshot import Parameters
 from guestcred.systemd.rules import CMDLINE_BINARY_SINCE, base64_decode, name_is_valid
 
 
-def parse_cmdline(data: bytes, systemd: int | None) -> Parameters:
-    """Credentials and `systemd.import_credentials=` of a kernel command line, quoted as systemd quotes it."""
+def parse_cmdline(data: bytes, systemd: int | None) -> tuple[dict[str, tuple[str, bytes]], bool]:
+    """The credentials of a kernel command line, name to (key, value), and whether it forbids the import."""
     credentials: dict[str, tuple[str, bytes]] = {}
     disabled = False
     for word in _words(data):
@@ -26,7 +25,7 @@ def parse_cmdline(data: bytes, systemd: int | None) -> Parameters:
             decoded = text if key == b"systemd.set_credential" else base64_decode(text, systemd)
             if colon and name_is_valid(name) and decoded is not None:
                 credentials.setdefault(name.decode("ascii"), (key.decode("ascii"), decoded))
-    return Parameters(credentials, disabled)
+    return credentials, disabled
 
 
 def _words(line: bytes) -> list[bytes]:

@@ -31,7 +31,7 @@ class Entry(Record):
 
 
 class Parameters(Record):
-    """What the kernel command line says: credentials set there, and whether it forbids the import."""
+    """What the kernel command line says: credentials set there, name to (key, value), and whether it forbids the import."""
 
     credentials: dict[str, tuple[str, bytes]]
     import_disabled: bool
@@ -100,7 +100,7 @@ def _read_parameters(tree: Tree, systemd: int | None) -> Parameters:
         return Parameters({}, False)  # no parameter about them, as on most machines
     from guestcred.guest.cmdline import parse_cmdline
 
-    return parse_cmdline(data, systemd)
+    return Parameters(*parse_cmdline(data, systemd))
 
 
 def read_table(tree: Tree) -> tuple[bytes, bytes | None]:
