@@ -42,7 +42,7 @@ def parse_entry_point(data: bytes) -> EntryPoint | None:
             defects=defects,
         )
     if data.startswith(b"_SM_") and data[0x10:0x15] == b"_DMI_" and len(data) >= SIZE_32:
-        # SMBIOS 2.1 let 0x1E stand for 0x1F (DSP0134 5.2.1, table 1)
+        # SMBIOS 2.1 gave 0x1E as the length, by mistake (DSP0134 5.2.1, table 1)
         defects = _defects(data, data[5], (SIZE_32, SIZE_32 - 1))
         if sum(data[0x10:SIZE_32]) % 256:
             defects += ("the entry point's intermediate checksum does not hold",)

@@ -1,4 +1,4 @@
-"""What formatted areas are declared with: the specification's kinds of fields, and an area that may end behind any of them."""
+"""What formatted areas are declared with: the specification's kinds of fields, and an area that may end after any of them."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ UUID = ExprAdapter(Bytes(16), lambda data, _: Uuid(data), lambda data, _: data)
 
 
 class _Present(Subconstruct):  # type: ignore[misc]  # construct ships no types
-    """A field that may be missing, and all those behind it with it."""
+    """A field that may be missing; then all fields after it are missing too."""
 
     def __init__(self, field: Construct) -> None:
-        super().__init__(field.subcon)  # what `name / field` makes, without a step more for each field
+        super().__init__(field.subcon)  # without the wrapper of `name / field`, which would cost each field a step
         self.name = field.name
         self.flagbuildnone = True
 
@@ -60,7 +60,7 @@ class Formatted(Struct):  # type: ignore[misc]  # construct ships no types
     """The formatted area of one structure type, behind the header; `title` is the specification's name of the type.
 
     A structure of an older version of the specification is shorter: its later fields are absent, never invented. Bytes
-    that no field covers, those of a field that is cut among them, are `rest`. All this holds for building too.
+    that no field covers are `rest`, and so are those of a field that is cut. Building follows the same rules.
     """
 
     def __init__(self, title: str, *fields: Construct) -> None:
@@ -77,16 +77,16 @@ class Formatted(Struct):  # type: ignore[misc]  # construct ships no types
 
     def _build(self, view: Mapping[str, Any], stream: BinaryIO, context: Any, path: str) -> Any:
         names = [field.name for field in self.subcons]
-        given = view.keys() - {"rest"}
-        if given != {*names[: len(given)]}:
-            raise ConstructError(f"{self.title}: {', '.join(names)}; and none without those before it", path)
+        present = view.keys() - {"rest"}
+        if present != {*names[: len(present)]}:
+            raise ConstructError(f"{self.title}: the fields are {', '.join(names)}, and none without those before it", path)
         super()._build(view, stream, context, path)
         stream.write(view.get("rest", b""))
         return view
 
 
 def place_of(layout: Struct, name: str, start: int = 0) -> slice:
-    """Where in a layout that begins at `start` a field is; those before it must be of fixed size."""
+    """The bytes of a field in a layout that begins at `start`; it and all before it have a fixed size. Raises KeyError."""
     for field in layout.subcons:
         stop = start + int(field.sizeof())
         if field.name == name:

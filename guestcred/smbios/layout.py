@@ -70,7 +70,7 @@ HEADER_BYTES = int(HEADER.sizeof())
 
 
 class StringSet(Construct):  # type: ignore[misc]  # construct ships no types
-    """The strings of a structure (DSP0134 6.1.3): a NUL behind each and one more behind the last, two where there is none.
+    """The strings of a structure (DSP0134 6.1.3): a NUL after each and one more after the last, two if there is none.
 
     `NullTerminated` takes quadratic time, and misses two NULs at an odd offset.
     """
@@ -78,15 +78,15 @@ class StringSet(Construct):  # type: ignore[misc]  # construct ships no types
     PIECE = 1024  # bytes read at once
 
     def _parse(self, stream: BinaryIO, _: Any, path: str) -> tuple[bytes, ...]:
-        found, end = bytearray(), -1
+        data, end = bytearray(), -1
         while end < 0:
             piece = stream.read(self.PIECE)
             if not piece:
                 raise StreamError("the two NULs behind the strings are missing", path)
-            found += piece
-            end = found.find(b"\0\0", max(0, len(found) - len(piece) - 1))
-        stream.seek(end + 2 - len(found), 1)
-        return _split(bytes(found[:end]))
+            data += piece
+            end = data.find(b"\0\0", max(0, len(data) - len(piece) - 1))
+        stream.seek(end + 2 - len(data), 1)
+        return _split(bytes(data[:end]))
 
     def _build(self, strings: Sequence[bytes], stream: BinaryIO, _: Any, path: str) -> Sequence[bytes]:
         data = b"\0".join(strings) + b"\0\0"
@@ -107,17 +107,17 @@ def _area(number: int) -> Formatted:
     return TYPES.get(number, _OTHER)
 
 
-def _with_fields(found: Any, _: Any) -> Any:
-    found.fields = _area(found.type).parse(found.area, strings=found.strings)
-    return found
+def _with_fields(structure: Any, _: Any) -> Any:
+    structure.fields = _area(structure.type).parse(structure.area, strings=structure.strings)
+    return structure
 
 
-def _without_fields(given: Mapping[str, Any], _: Any) -> dict[str, Any]:
-    return {**given, "area": _area(given["type"]).build(given["fields"])}
+def _without_fields(structure: Mapping[str, Any], _: Any) -> dict[str, Any]:
+    return {**structure, "area": _area(structure["type"]).build(structure["fields"])}
 
 
 def _part(ended: str | None, *layout: Construct) -> Construct:
-    """A part of a table, and how the table ended with it; the check keeps `Select` from building it as another part."""
+    """A part of a table; `ended` says how the table ends with it, and the check keeps `Select` from building a wrong one."""
     return Struct(
         "offset" / Tell,
         Check(lambda part: part._parsing or part.get("ended") == ended),
@@ -127,7 +127,7 @@ def _part(ended: str | None, *layout: Construct) -> Construct:
 
 
 def _typed(part: Construct) -> Construct:
-    """With `fields` beside the `area`, in a second step since the strings that they name come behind them."""
+    """Adds `fields` beside the `area`, in a second step because the strings that they number come after them."""
     return ExprAdapter(part, _with_fields, _without_fields)
 
 
@@ -143,7 +143,7 @@ STRUCTURE = _typed(
     )
 )
 
-# What may stand in place of a structure where a table ends badly, tried in this order; named as in `walk.REASONS`.
+# What a table that ends badly has instead of a structure, tried in this order; named as in `walk.REASONS`.
 ENDINGS = (
     _typed(
         _part(
@@ -169,10 +169,10 @@ ENDINGS = (
     _part("empty"),
 )
 
-# Structures until End-of-Table (DSP0134 7, type 127) or until the table ends badly. Any bytes are one, and are built again
-# as they were; `GreedyRange` would hide how it ended.
+# Structures until End-of-Table (DSP0134 7, type 127) or until the table ends badly. Any bytes are a table, and building
+# gives them back unchanged; `GreedyRange` would hide how the table ended.
 TABLE = Struct(
-    "structures" / RepeatUntil(lambda one, *_: one.ended or one.type == END_OF_TABLE, Select(STRUCTURE, *ENDINGS)),
+    "structures" / RepeatUntil(lambda part, *_: part.ended or part.type == END_OF_TABLE, Select(STRUCTURE, *ENDINGS)),
     "trailing" / GreedyBytes,
 )
 
@@ -180,7 +180,7 @@ TABLE = Struct(
 def build_entry_point(
     table_length: int, *, major: int = 2, minor: int = 8, address: int = DUMP_TABLE, count: int = 0, long: bool = False
 ) -> bytes:
-    """Build an entry point, `_SM3_` where `long`, with checksums that hold; the inverse of `parse_entry_point`."""
+    """Build an entry point, `_SM3_` where `long`, with correct checksums; the inverse of `parse_entry_point`."""
     numbers = {"smbios_major_version": major, "smbios_minor_version": minor, "structure_table_address": address}
     if long:
         layout = ENTRY_POINT_64
@@ -196,24 +196,25 @@ def build_entry_point(
 
 
 def _checksum(data: bytes | bytearray) -> bytes:
-    """The byte that brings the sum of all to 0; DSP0134 5.2.1."""
+    """The byte that makes the sum of all bytes 0; DSP0134 5.2.1."""
     return bytes([-sum(data) % 256])
 
 
 def build_structure(
     number: int, handle: int, strings: Sequence[bytes] = (), fields: Mapping[str, Any] | None = None
 ) -> bytes:
-    """Build one structure of any type; for the typed ones `fields` by their names, `rest` for the bytes behind.
+    """Build one structure of any type; `fields` has the typed ones by name, and in `rest` the bytes after them.
 
-    It has all fields that the newest specification has, 0 where none is given. A Type 11 count byte is the number of
-    strings, wrapped at 256 as QEMU and cloud-hypervisor do.
+    It has all fields of the newest specification, 0 where none is given. The count byte of a Type 11 is the number of
+    strings modulo 256, as in QEMU and cloud-hypervisor. Raises ConstructError for what does not fit, for unknown
+    fields, and for a string that is empty or has a NUL in it.
     """
     newest = _area(number).parse(bytes(1 << 8 * BYTE.sizeof()))
     newest.pop("rest")
     if number == OEM_STRINGS:
         newest["count"] = len(strings) % 256
-    given = {"type": number, "handle": handle, "fields": {**newest, **(fields or {})}, "strings": strings}
-    return bytes(STRUCTURE.build(given))
+    parts = {"type": number, "handle": handle, "fields": {**newest, **(fields or {})}, "strings": strings}
+    return bytes(STRUCTURE.build(parts))
 
 
 def type_name(number: int) -> str:
@@ -224,12 +225,12 @@ def type_name(number: int) -> str:
 
 
 def field_place(number: int, name: str) -> slice:
-    """Where a field stands in the formatted area of a type, the header included."""
+    """The bytes of a field in the formatted area of a type, counted from the header. Raises KeyError."""
     return place_of(TYPES[number], name, HEADER_BYTES)
 
 
 def fields_of(structure: Structure) -> dict[str, int | bytes | list[int]]:
-    """The typed view: fields of the formatted area in order, numbers of strings as `StringNumber`.
+    """The typed view: the fields of the formatted area in order, string numbers as `StringNumber`.
 
     Bytes that no field covers come as `rest`. Fields that the structure is too short for are absent.
     """

@@ -1,4 +1,4 @@
-"""What a field may hold that is more than a number or bytes."""
+"""Values of fields that are more than a number or bytes."""
 
 from __future__ import annotations
 
@@ -18,6 +18,6 @@ class Uuid(bytes):
     """The 16 bytes of a UUID."""
 
     def text(self, little_endian: bool) -> str:
-        """As people write it, and as the kernel shows product_uuid; DSP0134 7.2.1 has the first three parts turned round."""
+        """As people write it, and as the kernel shows product_uuid; DSP0134 7.2.1 has the first three parts little-endian."""
         parts = [self[:4], self[4:6], self[6:8], self[8:10], self[10:]]
         return "-".join((part[::-1] if little_endian and n < 3 else part).hex() for n, part in enumerate(parts))

@@ -69,7 +69,7 @@ class Structure(Record):
 
 
 class Table(Record):
-    """The structures of a table, how it ended (None: by type 127), its size and the bytes behind its end."""
+    """The structures of a table, how it ended (None: by type 127), its size in bytes, and how many bytes follow its end."""
 
     structures: tuple[Structure, ...]
     ended: Ended | None
@@ -79,7 +79,7 @@ class Table(Record):
     @property
     def holds_anything(self) -> bool:
         """Whether a structure was found: a whole one, or at least a Type 11 of the right length that stops in its strings."""
-        return any(one.complete or one.formatted[:2] == _WHOLE_OEM_STRINGS for one in self.structures)
+        return any(structure.complete or structure.formatted[:2] == _WHOLE_OEM_STRINGS for structure in self.structures)
 
 
 def parse(data: bytes) -> Table:
