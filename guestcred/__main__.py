@@ -29,7 +29,7 @@ def plain_form(arguments: list[str]) -> tuple[str, View] | None:
 
 
 def main() -> int:
-    """Run the command line; the exit statuses are those of SPEC: 0, 1, 2, 3."""
+    """Run the command line. Returns the exit status: 0 agrees, 1 findings, 2 usage, 3 could not look, 130 interrupted."""
     from guestcred.errors import GuestcredError, reason
 
     _open_streams()
@@ -53,11 +53,11 @@ def main() -> int:
 
             return show_error(error)
     except BrokenPipeError:
-        # the reader has gone: nothing more to tell it
+        # nobody reads the output any more
         _give_up(1)
         return 1
     except OSError as error:
-        # all else that may fail so has become a GuestcredError where it happened
+        # every other OSError became a GuestcredError where it happened
         _give_up(1)
         try:
             print(f"guestcred: error: cannot write the output: {reason(error)}", file=sys.stderr)
@@ -70,17 +70,17 @@ def main() -> int:
 
 
 def _open_streams() -> None:
-    """Give every closed standard stream /dev/null: else the first file opened would get its number, and what is printed."""
+    """Open /dev/null for every closed standard stream: else the next file opened takes its number, and gets the output."""
     for fd, name in enumerate(("stdin", "stdout", "stderr")):
         if getattr(sys, name) is None:
             setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_RDWR), "w" if fd else "r"))
     for stream in (sys.stdout, sys.stderr):
-        # a path may hold bytes that are no UTF-8
+        # a path may hold bytes that are not UTF-8
         stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
 
 
 def _keep_memory_private() -> None:
-    """No core file, also of what this becomes by exec, and until then nobody but root looks into this process."""
+    """Forbid a core file, after an exec too; until then only root can look into this process."""
     import resource
 
     from guestcred.c_modules import prctl
@@ -90,7 +90,7 @@ def _keep_memory_private() -> None:
 
 
 def _give_up(fd: int) -> None:
-    """Let what is still to be written go nowhere, since Python writes it at exit."""
+    """Send `fd` to /dev/null, because Python writes what is left in its buffer at exit."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), fd)
 
 

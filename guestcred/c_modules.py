@@ -1,6 +1,6 @@
 """The private C modules behind five public ones, for the boot path.
 
-Each public module imports several others, and costs from a quarter to all of a bare interpreter's start. The private
+Each public module imports several others, and costs between a quarter and all of a bare interpreter's start. The private
 ones may change with Python or python-systemd, so nothing else of the package imports them, and a test holds each
 function here to its public twin.
 """
@@ -38,7 +38,7 @@ _JSON_SPACE = " \t\n\r"
 
 
 class _Decoder:
-    """What `json.JSONDecoder` tells the scanner by default."""
+    """The defaults of `json.JSONDecoder`, for the scanner."""
 
     strict = True
     object_hook = object_pairs_hook = None
@@ -50,7 +50,7 @@ class _Decoder:
 
 
 def prctl(option: int, argument: int) -> int:
-    """prctl(2), as by `ctypes.CDLL(None).prctl`; that also wants memory both writable and executable."""
+    """prctl(2), like `ctypes.CDLL(None).prctl`, which also needs memory that is writable and executable. -1 is a failure."""
     import _ctypes
 
     # None is this program itself, as in ctypes.CDLL(None)
@@ -59,14 +59,14 @@ def prctl(option: int, argument: int) -> int:
 
 
 def journal_send(*fields: str) -> None:
-    """One journal entry of `NAME=value` fields, as by `systemd.journal.sendv`. Raises ImportError without python-systemd."""
+    """Write a journal entry of `NAME=value` fields, like `systemd.journal.sendv`. Raises ImportError without python-systemd."""
     from systemd._journal import sendv
 
     sendv(*fields)
 
 
 def notify(state: str) -> None:
-    """A message to the service manager, as by `systemd.daemon.notify`. Raises ImportError without python-systemd."""
+    """Send `state` to the service manager, like `systemd.daemon.notify`. Raises ImportError without python-systemd."""
     from systemd._daemon import notify
 
     notify(state)

@@ -1,4 +1,4 @@
-"""What is asked of an open file: its bytes, up to a limit and by a deadline, and whether it is in memory."""
+"""Reads an open file, up to a limit and until a deadline, and says whether it is in memory."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ _PART = 1 << 20  # bytes of one read(2)
 
 
 def read_to_end(fd: int, limit: int, deadline: float | None = None) -> bytes | None:
-    """All bytes of `fd`, but of more than `limit` only enough to see that; a folder or such raises OSError.
+    """All bytes of `fd`; of more than `limit` bytes only enough to show that. Raises OSError, for a folder for example.
 
-    None where `deadline` (seconds of the monotonic clock) came first: for pipes, which may have no end.
+    None where `deadline` (seconds of the monotonic clock) came first: a pipe may never end.
     """
     parts, size = [], 0
     while size <= limit:
@@ -33,7 +33,7 @@ def _is_ready(fd: int, deadline: float) -> bool:
 
 
 def is_in_memory(fd: int) -> bool:
-    """Whether the file or folder is on tmpfs or ramfs, so that no disk keeps what is written there."""
+    """Whether the file or folder is on tmpfs or ramfs, where no disk keeps what is written. Raises OSError."""
     device = os.fstat(fd).st_dev
     wanted = f"{os.major(device)}:{os.minor(device)}".encode()
     # proc(5): ID, parent, major:minor, root, place, options, " - ", file system type, ...

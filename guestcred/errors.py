@@ -17,5 +17,5 @@ class GuestcredError(Exception):
 
 
 def reason(error: OSError) -> str:
-    """What the kernel says of a failure, in its own words and in lower case."""
+    """The kernel's own words for a failure, in lower case."""
     return (error.strerror or str(error)).lower()

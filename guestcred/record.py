@@ -23,7 +23,7 @@ def _shown(value: object) -> str:
 
 @dataclass_transform(frozen_default=True, eq_default=True)
 class _RecordType(type):
-    """Makes a slot of every annotated field, and keeps what is assigned to it as its default."""
+    """Makes a slot for every annotated field; a value assigned to the field is its default."""
 
     def __new__(cls, name: str, bases: tuple[type, ...], namespace: dict[str, object]) -> _RecordType:
         annotations = namespace.get("__annotations__", {})
@@ -56,20 +56,20 @@ class Record(metaclass=_RecordType):
             raise self._wrong() from None
 
     def _complete(self, values: tuple[object, ...], named: dict[str, object]) -> dict[str, object]:
-        """All fields by name: those given by their order, those given by name, and the defaults of the others."""
-        given = dict(zip(self.__match_args__, values))
-        if len(values) > len(self.__match_args__) or given.keys() & named.keys():
+        """All fields by name: `values` in the order of the fields, `named`, and the defaults of the others."""
+        ordered = dict(zip(self.__match_args__, values))
+        if len(values) > len(self.__match_args__) or ordered.keys() & named.keys():
             raise self._wrong()
-        given = {**self._defaults, **given, **named}
-        if len(given) != len(self.__match_args__):
+        complete = {**self._defaults, **ordered, **named}
+        if len(complete) != len(self.__match_args__):
             raise self._wrong()
-        return given
+        return complete
 
     def _wrong(self) -> TypeError:
         return TypeError(f"{type(self).__name__} takes {', '.join(self.__match_args__)}")
 
     def replace(self, **changed: object) -> Self:
-        """The same record with other values in these fields."""
+        """A copy of this record with other values in these fields."""
         return type(self)(**{**{field: getattr(self, field) for field in self.__match_args__}, **changed})
 
     def __setattr__(self, name: str, value: object) -> None:
@@ -105,11 +105,11 @@ _TYPES: dict[str, tuple[type, ...]] = {
 
 
 def to_json(record: Record) -> dict[str, object]:
-    """A record as a JSON object, records in its tuples too."""
+    """A record as a JSON object, and the records in its tuples too."""
 
     def plain(value: object) -> object:
         if isinstance(value, tuple):
-            return [plain(one) for one in value]
+            return [plain(item) for item in value]
         return to_json(value) if isinstance(value, Record) else value
 
     return {field: plain(getattr(record, field)) for field in record.__match_args__}
@@ -118,7 +118,7 @@ def to_json(record: Record) -> dict[str, object]:
 def from_json(kind: type[_R], data: object, **inner: type[Record]) -> _R:
     """The record that `to_json` made; `inner` names the kind of record in a field or in its tuple.
 
-    Raises ValueError for anything else, text that could steer a terminal among it.
+    Raises ValueError for anything else, and for text that could steer a terminal.
     """
     if not isinstance(data, dict) or set(data) != set(kind.__match_args__):
         raise ValueError(f"not a {kind.__name__}")
@@ -126,7 +126,7 @@ def from_json(kind: type[_R], data: object, **inner: type[Record]) -> _R:
     for field, annotation in kind.__annotations__.items():
         value = data[field]
         if field in inner and isinstance(value, list):
-            value = tuple(from_json(inner[field], one) for one in value)
+            value = tuple(from_json(inner[field], item) for item in value)
         elif type(value) not in _TYPES.get(annotation, ()) or (isinstance(value, str) and not value.isprintable()):
             raise ValueError(f"wrong {field} in a {kind.__name__}")
         values[field] = value

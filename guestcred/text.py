@@ -1,9 +1,10 @@
-"""Counts, sizes and names in sentences, and text of others made safe for a terminal."""
+"""Counts, sizes and names in sentences, and foreign text made safe for a terminal."""
 
 from __future__ import annotations
 
 
 def size(number: int) -> str:
+    """`1 byte`, `2 bytes`."""
     return count(number, "byte")
 
 
@@ -22,8 +23,8 @@ def listed(names: list[str]) -> str:
 
 
 def visible(text: str) -> str:
-    """Text as one line that cannot steer a terminal: what is not printable as an escape."""
-    return text if text.isprintable() else "".join(one if one.isprintable() else ascii(one)[1:-1] for one in text)
+    """Text as one line that cannot steer a terminal: unprintable characters become escapes."""
+    return text if text.isprintable() else "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
 
 
 def printable(text: bytes) -> str:
