@@ -23,7 +23,7 @@ TIMEOUT = 10.0  # seconds for one answer
 _T = TypeVar("_T")
 _NAME = "org.freedesktop.systemd1"
 _MANAGER = DBusAddress("/org/freedesktop/systemd1", bus_name=_NAME, interface=f"{_NAME}.Manager")
-# what jeepney raises for bytes that are no D-Bus, and parse_unit() for properties of other types
+# what jeepney raises for bytes that are not D-Bus, and parse_unit() for properties of other types
 _GARBAGE = (ValueError, LookupError, TypeError, AttributeError, struct.error)
 
 
@@ -32,7 +32,7 @@ class _Refused(Exception):
 
 
 class _Peer:
-    """A connection that asks one thing after the other."""
+    """A connection that asks one thing at a time."""
 
     def __init__(self, path: str) -> None:
         self._socket = socket.socket(socket.AF_UNIX)
@@ -45,7 +45,7 @@ class _Peer:
             raise
 
     def _authenticate(self, path: str) -> None:
-        """SASL EXTERNAL, all at once: a message that systemd 252 reads together with BEGIN waits there for ever."""
+        """SASL EXTERNAL in one go, then wait: systemd 252 never answers a message that it reads together with BEGIN."""
         deadline = time.monotonic() + TIMEOUT
         self._socket.settimeout(TIMEOUT)
         self._socket.connect(path)
@@ -89,12 +89,12 @@ class _Peer:
 
     def properties(self, path: str, interface: str) -> dict[str, Any]:
         address = DBusAddress(path, bus_name=_NAME, interface="org.freedesktop.DBus.Properties")
-        (found,) = self.ask(new_method_call(address, "GetAll", "s", (f"{_NAME}.{interface}",)))
-        return {name: value for name, (_, value) in found.items()}
+        (variants,) = self.ask(new_method_call(address, "GetAll", "s", (f"{_NAME}.{interface}",)))
+        return {name: value for name, (_, value) in variants.items()}
 
 
 class Manager(Record):
-    """What PID 1 says of itself and of the machine.
+    """What PID 1 says about itself and the machine.
 
     `version` is the text of `systemctl --version`; `virtualization` names the container or VM, "" for neither;
     `confidential` the technology of a confidential VM, "" for none and None from a systemd that does not say (before 254).
@@ -109,17 +109,18 @@ def read_manager() -> Manager:
     """PID 1's own properties (org.freedesktop.systemd1(5)). Raises GuestcredError (exit status 3) where it cannot be asked."""
 
     def ask(peer: _Peer) -> Manager:
-        found = peer.properties(_MANAGER.object_path, "Manager")
-        told = {name: found.get(name) for name in ("Version", "Virtualization", "ConfidentialVirtualization")}
-        if not all(isinstance(one, str | None) for one in told.values()) or told["Version"] is None:
+        properties = peer.properties(_MANAGER.object_path, "Manager")
+        names = ("Version", "Virtualization", "ConfidentialVirtualization")
+        version, virtualization, confidential = map(properties.get, names)
+        if not all(isinstance(text, str | None) for text in (version, virtualization, confidential)) or version is None:
             raise TypeError
-        return Manager(told["Version"], told["Virtualization"] or "", told["ConfidentialVirtualization"])
+        return Manager(version, virtualization or "", confidential)
 
     return _ask("what it is", ask)
 
 
 def read_units(name: str | None = None) -> tuple[Unit, ...]:
-    """The loaded units that could request credentials, by name; `name` is loaded for it where it is not yet.
+    """The loaded units that could request credentials, by name; systemd loads the unit `name` if it has not yet.
 
     Raises GuestcredError (exit status 3) where PID 1 cannot be asked or does not answer.
     """
@@ -127,7 +128,7 @@ def read_units(name: str | None = None) -> tuple[Unit, ...]:
 
 
 def _ask(what: str, question: Callable[[_Peer], _T]) -> _T:
-    """The answer of PID 1 itself, or by the bus where its own socket does not let us."""
+    """PID 1's answer, by its own socket, or by the bus if that fails."""
     reasons = []
     for path in (PRIVATE, SYSTEM_BUS):
         try:
@@ -145,7 +146,7 @@ def _ask(what: str, question: Callable[[_Peer], _T]) -> _T:
             reasons.append(f"{path}: an answer that is no D-Bus or not systemd's")
     raise GuestcredError(
         f"cannot ask PID 1 {what} ({'; '.join(reasons)})",
-        "run it as root, on a system that systemd has booted; a captured tree is looked at with --root",
+        "run it as root, on a system that systemd has booted; for a captured tree, give --root DIR",
     )
 
 
@@ -164,7 +165,7 @@ def _units(peer: _Peer, name: str | None) -> tuple[Unit, ...]:
         try:
             units.append(parse_unit(unit, active, peer.properties(path, interface)))
         except _Refused:
-            continue  # it was unloaded since
+            continue  # it has been unloaded in the meantime
     return tuple(units)
 
 
@@ -172,7 +173,7 @@ def _load(peer: _Peer, name: str) -> dict[str, tuple[str, str]]:
     """The unit of that name or alias, loaded from its files; empty where there is none."""
     try:
         path = peer.manager("LoadUnit", "s", name)
-        found = peer.properties(path, "Unit")
+        properties = peer.properties(path, "Unit")
     except _Refused:
         return {}
-    return {found["Id"]: (found["ActiveState"], path)} if found["LoadState"] == "loaded" else {}
+    return {properties["Id"]: (properties["ActiveState"], path)} if properties["LoadState"] == "loaded" else {}

@@ -31,8 +31,8 @@ REASONS: dict[Reason, str] = {
 
 
 class Place(Record):
-    """Where an OEM string stands: `index` counts the strings of a structure from 1, `instance` Type 11 structures from 0,
-    as the N of `entries/11-N` does."""
+    """Where an OEM string is: `index` counts the strings of a structure from 1, `instance` Type 11 structures from 0,
+    like the N of `entries/11-N`."""
 
     handle: int
     index: int
@@ -57,14 +57,14 @@ class Accepted(Record):
 
     @property
     def shown(self) -> str:
-        """The name for people and programs: its front only where it may be the secret itself."""
+        """The name for people and programs: only its front where it may be the secret itself."""
         return shortened(self.name) if is_bare_secret(self.name.encode("ascii"), self.value) else self.name
 
 
 class Rejected(Record):
-    """An OEM string with a credential prefix that PID 1 refuses; `name` is as it is shown, None where there is none to read.
+    """An OEM string with a credential prefix that PID 1 refuses; `name` is as it is shown, None where none can be read.
 
-    `raw_name` is what stands before the first '=', or all behind the prefix.
+    `raw_name` is all from the prefix to the first '=', or to the end.
     """
 
     name: str | None
@@ -95,7 +95,7 @@ def split_prefix(text: bytes) -> tuple[str, bytes] | None:
 
 
 def is_bare_secret(name: bytes, value: bytes) -> bool:
-    """Whether a name was perhaps forgotten before a padded base64 value: its padding then passes for '=' and a value."""
+    """Whether `NAME=` may be missing before a padded base64 value: PID 1 then takes the padding for '=' and a value."""
     return value in (b"", b"=") and is_whole_base64(name + b"=" + value)
 
 
@@ -105,18 +105,18 @@ def shortened(name: str) -> str:
 
 
 def is_secret_file(name: str, size: int) -> bool:
-    """Whether PID 1 made a file of `size` bytes of a bare secret, so that the file's name is that secret."""
+    """Whether PID 1 may have made a file of `size` bytes from a bare secret: the file's name is then that secret."""
     raw = name.encode("utf-8", "surrogateescape")
     return size < 2 and any(is_bare_secret(raw, value) for value in (b"", b"="))
 
 
 def shown_file(name: str, size: int) -> str:
-    """The name of a credential's file for people and programs: its front only where it may be the secret itself."""
+    """The name of a credential's file for people and programs: only its front where it may be the secret itself."""
     return shortened(name) if is_secret_file(name, size) else shown_name(name)
 
 
 def mentions_credential(text: bytes) -> bool:
-    """Whether a string was perhaps meant to be a credential, however its prefix is spelt, so that it may hold a secret."""
+    """Whether a string may be meant as a credential, however its prefix is spelt, and so may hold a secret."""
     lower = text.lower()
     return b"credential" in lower or b"io.systemd.cred" in lower
 
@@ -124,7 +124,7 @@ def mentions_credential(text: bytes) -> bool:
 def near_miss(text: bytes) -> str | None:
     """What is wrong with a string that was probably meant to be a credential, or None."""
     if TEXT_PREFIX in text or BINARY_PREFIX in text:
-        return "a space or quote or other text stands before the prefix: remove it where the string is handed to the hypervisor"
+        return "there is a space, a quote or other text before the prefix: remove it where the hypervisor is given the string"
     lower = text.lower()
     head = lower.partition(b"=")[0]
     behind = lower[head.find(b"credential") :]
@@ -140,7 +140,7 @@ def near_miss(text: bytes) -> str | None:
 
 
 def near_name(text: bytes) -> bytes | None:
-    """The name in a near miss, between ':' and '='; never a part of the value, which would make `why` tell of it."""
+    """The name in a near miss, between ':' and '='; never a part of the value, which `why` would then give away."""
     behind = text[text.lower().find(b"io.systemd.cred") :].partition(b":")[2]
     name, equals, _ = behind.partition(b"=")
     return name if equals else None
@@ -182,7 +182,7 @@ class Importer:
         self._ended = False
 
     def take(self, structure: Structure, instance: int) -> list[Verdict]:
-        """What becomes of the strings of the Type 11 structure of that number; empty ones are skipped, as there."""
+        """The verdicts on the strings of Type 11 structure number `instance`; PID 1 skips empty ones, and so does this."""
         self._ended = self._ended or structure.length != FORMATTED_SIZE
         return [
             self._judge(text, Place(structure.handle, index, instance))
@@ -194,8 +194,8 @@ class Importer:
         split = split_prefix(text)
         if split is None:
             return Unrelated(text, place, near_miss(text))
-        encoding, rest = split
-        raw_name, equals, raw_value = rest.partition(b"=")
+        encoding, assignment = split
+        raw_name, equals, raw_value = assignment.partition(b"=")
         # parse_smbios_strings() of systemd: name, then base64, then sizes, then the file that may exist already
         name = raw_name.decode("ascii") if equals and name_is_valid(raw_name) else None
         value = raw_value if encoding == "text" else base64_decode(raw_value, self._systemd)
@@ -228,7 +228,7 @@ class Importer:
 
 
 def judge(structures: tuple[Structure, ...], systemd: int | None) -> tuple[Verdict, ...]:
-    """Judge every string of every Type 11 structure in table order; `systemd` is as `Importer` has it."""
+    """Judge every string of every Type 11 structure in table order; `systemd` is the same as for `Importer`."""
     importer = Importer(systemd)
-    instances = enumerate(one for one in structures if one.type == OEM_STRINGS)
+    instances = enumerate(structure for structure in structures if structure.type == OEM_STRINGS)
     return tuple([verdict for number, structure in instances for verdict in importer.take(structure, number)])

@@ -1,4 +1,4 @@
-"""What systemd's units request: from the properties that PID 1 gives, without any value in them."""
+"""What systemd's units request: from the properties that PID 1 gives, without any value."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Unit(Record):
     """A unit and its requests, in the order in which systemd takes them.
 
     `running` says that its main process runs; `uid` is what PID 1 resolved the user to, or None;
-    `folder` is where its credentials are delivered, below the root; `only_stops` that it runs commands to stop only.
+    `folder` is where its credentials are delivered, below the root; `only_stops` says that it runs commands only to stop.
     """
 
     name: str
@@ -61,29 +61,32 @@ class Unit(Record):
 
 
 def full_name(name: str) -> str:
-    """`foo` as `foo.service`, like systemctl takes it."""
+    """`foo` as `foo.service`, the way systemctl takes it."""
     return name if name.rpartition(".")[2] in INTERFACES else f"{name}.service"
 
 
 def parse_unit(name: str, state: str, properties: Mapping[str, Any]) -> Unit:
-    """A unit from its name, its ActiveState and the D-Bus properties of its type's interface."""
+    """A unit from its name, its ActiveState and the D-Bus properties of its type's interface (org.freedesktop.systemd1(5)).
+
+    Properties of other types raise ValueError, LookupError, TypeError or AttributeError.
+    """
 
     def many(key: str) -> Any:
         return properties.get(key, ())
 
     # acquire_credentials() in systemd src/core/exec-credential.c: loaded ones, imported ones, then defaults;
-    # the first and the last come out of hash tables, in another order at every boot
+    # the first and the last come out of hash tables, in a different order at every boot
     requests = [
-        Request(setting=key, id=one, source=path, required=path[:1] == "/")
+        Request(setting=key, id=identifier, source=path, required=path[:1] == "/")
         for key in (LOAD, LOAD_ENCRYPTED)
-        for one, path in sorted(many(key))
+        for identifier, path in sorted(many(key))
     ]
     # systemd 257 gives renames in a property of its own, with the patterns that rename nothing too
     renamed = properties.get("ImportCredentialEx")
     patterns = [(pattern, "") for pattern in many(IMPORT)] if renamed is None else renamed
     requests += [Request(setting=IMPORT, id=prefix, source=pattern) for pattern, prefix in patterns]
-    defaults = [(key, one, len(value)) for key in (SET, SET_ENCRYPTED) for one, value in many(key)]
-    requests += [Request(setting=key, id=one, size=size) for key, one, size in sorted(defaults)]
+    defaults = [(key, identifier, len(value)) for key in (SET, SET_ENCRYPTED) for identifier, value in many(key)]
+    requests += [Request(setting=key, id=identifier, size=size) for key, identifier, size in sorted(defaults)]
     uid = properties.get("UID", _NO_UID)
     return Unit(
         name=name,

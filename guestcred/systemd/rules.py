@@ -1,4 +1,4 @@
-"""What systemd takes for a credential: names, limits and its own base64."""
+"""systemd's rules for credentials: names, limits and its own base64."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ def name_is_valid(name: bytes) -> bool:
 def base64_decode(text: bytes, systemd: int | None) -> bytes | None:
     """Decode as systemd's unbase64mem() does, or return None where it refuses.
 
-    White space may stand anywhere, groups must be whole, padding may only end the text, and spare bits
-    must be zero. Versions before 254 refuse the URL-safe characters; None means the newest rules.
+    White space may be anywhere, groups must be whole, padding is only at the end, and spare bits must be
+    zero. `systemd` is its major version: before 254 it refuses the URL-safe characters; None means the newest rules.
     """
     compact = text.translate(None, _WHITESPACE)
     if systemd is None or systemd >= URL_SAFE_SINCE:
@@ -54,12 +54,12 @@ def base64_decode(text: bytes, systemd: int | None) -> bytes | None:
 
 
 def shown_name(name: str) -> str:
-    """A name of a file or an argument for people and JSON: as it is where systemd takes it, else with escapes."""
+    """A name of a file or an argument for people and JSON: unchanged if systemd takes it, else with escapes."""
     raw = name.encode("utf-8", "surrogateescape")
     return name if name_is_valid(raw) else printable(raw)
 
 
 def is_whole_base64(text: bytes) -> bool:
-    """Whether a text is base64 of 16 bytes or more, in the standard alphabet and padded, as tools make it of a secret."""
+    """Whether a text is base64 of 16 bytes or more, in the standard alphabet and padded, as tools encode a secret."""
     decoded = base64_decode(text, IMPORTS_SMBIOS_SINCE)
     return decoded is not None and len(decoded) >= 16

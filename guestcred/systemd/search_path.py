@@ -28,13 +28,13 @@ def search_path(request: Request, systemd: int | None) -> tuple[str, ...]:
 
 
 def split_load(setting: str) -> tuple[str, str]:
-    """(ID, PATH) of `LoadCredential=ID[:PATH]`; without a path the ID is also the name that is looked for."""
+    """(ID, PATH) of `LoadCredential=ID[:PATH]`; without a path, the ID is also the name to look for."""
     identifier, colon, path = setting.partition(":")
     return identifier, path if colon else identifier
 
 
 def glob_matches(pattern: str, name: str) -> bool:
-    """Whether `ImportCredential=` takes `name`: a `*` may stand at the pattern's end only (systemd.exec(5))."""
+    """Whether `ImportCredential=` takes `name`: a `*` counts only at the pattern's end (systemd.exec(5))."""
     if pattern == "*":
         return not name.startswith(".")  # glob(7); load_credential_glob() asks for no GLOB_PERIOD
     return name.startswith(pattern[:-1]) if pattern.endswith("*") else name == pattern
