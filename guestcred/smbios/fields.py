@@ -79,14 +79,16 @@ class Formatted(Struct):  # type: ignore[misc]  # construct ships no types
         names = [field.name for field in self.subcons]
         present = view.keys() - {"rest"}
         if present != {*names[: len(present)]}:
-            raise ConstructError(f"{self.title}: the fields are {', '.join(names)}, and none without those before it", path)
+            raise ConstructError(
+                f"{self.title}: the fields are {', '.join(names)}, and none without those before it", path
+            )
         super()._build(view, stream, context, path)
         stream.write(view.get("rest", b""))
         return view
 
 
 def place_of(layout: Struct, name: str, start: int = 0) -> slice:
-    """The bytes of a field in a layout that begins at `start`; it and all before it have a fixed size. Raises KeyError."""
+    """The bytes of a field in a layout from `start` on; it and all before it have a fixed size. Raises KeyError."""
     for field in layout.subcons:
         stop = start + int(field.sizeof())
         if field.name == name:

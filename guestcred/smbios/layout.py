@@ -117,7 +117,7 @@ def _without_fields(structure: Mapping[str, Any], _: Any) -> dict[str, Any]:
 
 
 def _part(ended: str | None, *layout: Construct) -> Construct:
-    """A part of a table; `ended` says how the table ends with it, and the check keeps `Select` from building a wrong one."""
+    """A part of a table, and how the table ended with it; without the check, `Select` could build it as another part."""
     return Struct(
         "offset" / Tell,
         Check(lambda part: part._parsing or part.get("ended") == ended),

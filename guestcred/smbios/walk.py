@@ -69,7 +69,7 @@ class Structure(Record):
 
 
 class Table(Record):
-    """The structures of a table, how it ended (None: by type 127), its size in bytes, and how many bytes follow its end."""
+    """The structures of a table, how it ended (None: by type 127), its size, and how many bytes follow its end."""
 
     structures: tuple[Structure, ...]
     ended: Ended | None
