@@ -124,7 +124,9 @@ def mentions_credential(text: bytes) -> bool:
 def near_miss(text: bytes) -> str | None:
     """What is wrong with a string that was probably meant to be a credential, or None."""
     if TEXT_PREFIX in text or BINARY_PREFIX in text:
-        return "there is a space, a quote or other text before the prefix: remove it where the hypervisor is given the string"
+        return (
+            "a space or quote or other text comes before the prefix: remove it where the hypervisor is given the string"
+        )
     lower = text.lower()
     head = lower.partition(b"=")[0]
     behind = lower[head.find(b"credential") :]
@@ -182,7 +184,7 @@ class Importer:
         self._ended = False
 
     def take(self, structure: Structure, instance: int) -> list[Verdict]:
-        """The verdicts on the strings of Type 11 structure number `instance`; PID 1 skips empty ones, and so does this."""
+        """The verdicts on the strings of Type 11 structure number `instance`; empty ones are skipped, as PID 1 does."""
         self._ended = self._ended or structure.length != FORMATTED_SIZE
         return [
             self._judge(text, Place(structure.handle, index, instance))

@@ -40,14 +40,15 @@ class Request(Record):
 
     @property
     def encrypted(self) -> bool:
+        """Whether the setting asks systemd to decrypt the value."""
         return self.setting in (LOAD_ENCRYPTED, SET_ENCRYPTED)
 
 
 class Unit(Record):
     """A unit and its requests, in the order in which systemd takes them.
 
-    `running` says that its main process runs; `uid` is what PID 1 resolved the user to, or None;
-    `folder` is where its credentials are delivered, below the root; `only_stops` says that it runs commands only to stop.
+    `running` says that its main process runs, `only_stops` that it runs commands only to stop; `uid` is what PID 1
+    resolved the user to, or None; `folder` is where its credentials are delivered, below the root.
     """
 
     name: str
@@ -66,9 +67,9 @@ def full_name(name: str) -> str:
 
 
 def parse_unit(name: str, state: str, properties: Mapping[str, Any]) -> Unit:
-    """A unit from its name, its ActiveState and the D-Bus properties of its type's interface (org.freedesktop.systemd1(5)).
+    """A unit from its name, its ActiveState and the D-Bus properties of its type's interface.
 
-    Properties of other types raise ValueError, LookupError, TypeError or AttributeError.
+    See org.freedesktop.systemd1(5). Values of other types raise ValueError, LookupError, TypeError or AttributeError.
     """
 
     def many(key: str) -> Any:
