@@ -6,7 +6,10 @@ from guestcred.systemd.rules import CMDLINE_BINARY_SINCE, base64_decode, name_is
 
 
 def parse_cmdline(data: bytes, systemd: int | None) -> tuple[dict[str, tuple[str, bytes]], bool]:
-    """The credentials of a kernel command line, name to (key, value), and whether it forbids the import."""
+    """The credentials of a kernel command line, name to (key, value), and whether it forbids the import.
+
+    The first of a name wins, as in systemd src/core/import-creds.c; `systemd` is the major version or None.
+    """
     credentials: dict[str, tuple[str, bytes]] = {}
     disabled = False
     for word in _words(data):

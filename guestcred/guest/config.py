@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 # the first of a file name wins, as with systemd's own configuration (systemd.unit(5))
 FOLDERS = ("etc/guestcred", "run/guestcred", "usr/lib/guestcred")
-# below these a path would be of what this very run rescues or delivers
+# paths below these are what this very run rescues or delivers
 OWN = ("/run/credstore/", "/run/guestcred/", "/var/run/credstore/", "/var/run/guestcred/")
 KEYS = {"user": str, "load": list, "import": list, "set": list, "required": list}
 OTHER_UNITS = (".socket", ".mount", ".swap", ".timer", ".target", ".path", ".slice", ".scope", ".device", ".automount")
@@ -29,7 +29,7 @@ _UNIT_NAME_MAX = 255  # UNIT_NAME_MAX and VALID_CHARS_WITH_AT in systemd src/bas
 class Service(Record):
     """One `[services.NAME]`: `unit` ends in ".service"; `load` is (id, path), `defaults` is (id, value).
 
-    `path` is the file that says so, below the root.
+    `path` is the file that it is in, below the root.
     """
 
     unit: str
@@ -44,18 +44,21 @@ class Service(Record):
     def requests(self) -> tuple[Request, ...]:
         """Its settings as systemd would have them, in the order in which they count."""
         required = self.required
-        # one that only a pattern may give: with nothing that matches, the pattern would ask for none of them
+        # a required name that only a pattern gives is asked for itself: a pattern without a match asks for nothing
         asked = {*dict(self.load), *dict(self.defaults), *self.imports}
         return (
-            *(Request(setting=LOAD, id=one, source=path, required=one in required) for one, path in self.load),
-            *(Request(setting=IMPORT, source=one, required=one in required) for one in self.imports),
-            *(Request(setting=IMPORT, source=one, required=True) for one in required if one not in asked),
-            *(Request(setting=SET, id=one, size=len(value)) for one, value in self.defaults),
+            *(
+                Request(setting=LOAD, id=identifier, source=path, required=identifier in required)
+                for identifier, path in self.load
+            ),
+            *(Request(setting=IMPORT, source=pattern, required=pattern in required) for pattern in self.imports),
+            *(Request(setting=IMPORT, source=name, required=True) for name in required if name not in asked),
+            *(Request(setting=SET, id=identifier, size=len(value)) for identifier, value in self.defaults),
         )
 
 
 def read_services(tree: Tree) -> tuple[Service, ...]:
-    """All configured services by unit name. Raises GuestcredError (exit status 2) for what has not the right form."""
+    """All configured services by unit name. Raises GuestcredError (exit status 2) for a file that cannot be used."""
     files: dict[str, str] = {}
     try:
         for folder in FOLDERS:
@@ -78,7 +81,7 @@ def read_services(tree: Tree) -> tuple[Service, ...]:
 
 
 class _File:
-    """One TOML file, and what an error in it has to say."""
+    """One TOML file, and errors that say where in it."""
 
     def __init__(self, tree: Tree, path: str) -> None:
         self._path = path
@@ -93,7 +96,7 @@ class _File:
             raise GuestcredError(f"{self._shown}, line {line}: not UTF-8", "save the file as UTF-8") from None
 
     def services(self) -> list[Service]:
-        import tomllib  # dearer than all of guestcred, so only where there is a file
+        import tomllib  # costs more than all of guestcred, so only where there is a file
 
         try:
             document = tomllib.loads(self._text)
@@ -118,7 +121,7 @@ class _File:
             if key not in KEYS:
                 raise self._wrong(name, key, "unknown key", f"the keys are {', '.join(KEYS)}")
             kind = KEYS[key]
-            if not isinstance(value, kind) or (kind is list and not all(isinstance(one, str) for one in value)):
+            if not isinstance(value, kind) or (kind is list and not all(isinstance(item, str) for item in value)):
                 wanted = "a string" if kind is str else "a list of strings"
                 raise self._wrong(name, key, f"not {wanted}")
             for text in [value] if kind is str else value:
@@ -127,7 +130,9 @@ class _File:
                 if key != "set" and not text.isprintable():
                     raise self._wrong(name, key, "an unprintable character in it")
         if not table.get("user"):
-            raise self._wrong(name, "user", "missing", 'say whose the credentials are: user = "demo-svc-user"')
+            raise self._wrong(
+                name, "user", "missing", 'name the user that gets the credentials: user = "demo-svc-user"'
+            )
         load = tuple(self._load(name, setting) for setting in table.get("load", ()))
         defaults = tuple(self._default(name, setting) for setting in table.get("set", ()))
         self._refuse_twice(name, "load", [identifier for identifier, _ in load])
@@ -180,18 +185,20 @@ class _File:
         return identifier, value.encode()
 
     def _required(self, service: str, table: dict[str, list[str]]) -> list[str]:
-        given = {setting.partition(":")[0] for key in ("load", "set") for setting in table.get(key, ())}
+        named = {setting.partition(":")[0] for key in ("load", "set") for setting in table.get(key, ())}
         for identifier in table.get("required", ()):
             self._check_name(service, "required", identifier)
             patterns = table.get("import", ())
-            if identifier not in given and not any(glob_matches(pattern, identifier) for pattern in patterns):
+            if identifier not in named and not any(glob_matches(pattern, identifier) for pattern in patterns):
                 raise self._wrong(service, "required", f"nothing in load, import or set gives {identifier!r}")
         return table.get("required", [])
 
     def _check_name(self, service: str, key: str, name: str) -> None:
         if not name_is_valid(name.encode()):
-            told = "an empty name" if not name else f"{name!r} is no name of a credential"
-            raise self._wrong(service, key, told, "a name is 1 to 255 printable ASCII characters without '/' and ':'")
+            problem = "an empty name" if not name else f"{name!r} is no name of a credential"
+            raise self._wrong(
+                service, key, problem, "a name is 1 to 255 printable ASCII characters without '/' and ':'"
+            )
 
     def _wrong(self, service: str, key: str, what: str, *hints: str) -> GuestcredError:
         place = ".".join(part for part in ("services" if service else "", service, key) if part)
@@ -213,7 +220,7 @@ class _File:
 
 
 def _refuse_untrusted(tree: Tree, path: str, is_kind: Callable[[int], bool], kind: str) -> None:
-    """Whoever may write the configuration chooses who reads the credentials: only root, or the owner of the tree."""
+    """Refuse what anybody but root or the tree's owner may write: it decides who reads the credentials."""
     status = tree.status(path)
     top = tree.status("")
     assert top is not None

@@ -1,4 +1,4 @@
-"""What stands in the folders where systemd looks for credentials, and which of it guestcred put there."""
+"""The files in the folders where systemd looks for credentials, and which of them guestcred put there."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from guestcred.guest.rootfs import NotAFileError, Tree
 from guestcred.systemd.search_path import CREDSTORES, RESCUE
 
 # A rescued credential is known by its time of change: a second in 2001 that no clock shows again, and in it
-# the nanosecond that its name hashes to. Whoever writes into it or copies it under another name makes it theirs.
+# the nanosecond that its name hashes to. Once written to, or copied under another name, it is not one.
 RESCUED_SECOND = 1_000_000_000
-NEXT_RESCUE = ".guestcred-next-"  # and a number: a rescued credential on its way over an older one of its name
+NEXT_RESCUE = ".guestcred-next-"  # and a number: a rescued credential that is about to replace an older one of its name
 
 
 def rescue_mark(name: str) -> int:
@@ -22,7 +22,7 @@ def rescue_mark(name: str) -> int:
 
 
 def is_rescued(name: str, status: os.stat_result) -> bool:
-    """Whether guestcred put the file there that has this name and `status`."""
+    """Whether guestcred made the file with this name and `status`."""
     if not stat.S_ISREG(status.st_mode):
         return False
     if name.startswith(NEXT_RESCUE):
@@ -31,22 +31,22 @@ def is_rescued(name: str, status: os.stat_result) -> bool:
 
 
 def find_other(tree: Tree, name: str, value: bytes) -> tuple[str, bool] | None:
-    """The path of another's file that would win over a rescue of that name or stands in its place, and whether it
-    holds the same bytes, so that nothing is lacking."""
+    """(path, whether it holds the same bytes) of a file that guestcred did not make, and that systemd would find before
+    a rescued credential of that name or in its place; None where there is none."""
     for folder in CREDSTORES[: CREDSTORES.index(RESCUE) + 1]:
         path = f"{folder}/{name}"
         status = tree.status(f"{tree.resolve(folder)}/{name}")
         if status is None or (folder == RESCUE and is_rescued(name, status)):
             continue
         try:
-            there = tree.read(tree.follow(path))
+            data = tree.read(tree.follow(path))
         except NotAFileError:
-            there = None
-        return path, there is not None and compare_digest(there, value)
+            data = None
+        return path, data is not None and compare_digest(data, value)
     return None
 
 
 def rescued_names(tree: Tree) -> tuple[str, ...]:
     """The names in run/credstore that guestcred put there, sorted."""
-    found = ((name, tree.status(f"{RESCUE}/{name}")) for name in tree.names(RESCUE) or ())
-    return tuple(name for name, status in found if status is not None and is_rescued(name, status))
+    files = ((name, tree.status(f"{RESCUE}/{name}")) for name in tree.names(RESCUE) or ())
+    return tuple(name for name, status in files if status is not None and is_rescued(name, status))

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 UNITS = "units.json"  # of a captured tree
 SCHEMA = "guestcred.units/1"
 OWN = "run/guestcred"  # where `apply` delivers
-CONFIGURED = "configured"  # in place of a unit's state
+CONFIGURED = "configured"  # as the state of a unit from guestcred's own configuration
 
 
 class Delivered(Record):
@@ -44,7 +44,7 @@ class Look(Record):
     """One look at the consumers of a guest.
 
     `others` are the loaded units that request nothing. `outside` has every absolute path that a unit names and that
-    exists, with its size in bytes, or None for what is no regular file; a folder is there as `PATH/` and its files.
+    exists, with its size in bytes, or None for what is not a regular file; a folder is there as `PATH/` and its files.
     """
 
     consumers: tuple[Consumer, ...]
@@ -63,8 +63,8 @@ def read_consumers(tree: Tree, name: str | None = None) -> Look:
     from guestcred.systemd.bus import read_units
 
     units = read_units(name)
-    consumers = (*(one for one in units if one.requests), *configured(tree))
-    return _look(tree, consumers, tuple(one.name for one in units if not one.requests))
+    consumers = (*(unit for unit in units if unit.requests), *configured(tree))
+    return _look(tree, consumers, tuple(unit.name for unit in units if not unit.requests))
 
 
 def configured(tree: Tree) -> tuple[Unit, ...]:
@@ -90,21 +90,21 @@ def _look(tree: Tree, units: tuple[Unit, ...], others: tuple[str, ...]) -> Look:
         for request in unit.requests:
             if request.source[:1] == "/":
                 _add_outside(tree, tree.follow(request.source), request.source, outside)
-    return Look(tuple(Consumer(one, _delivered(tree, one)) for one in units), others, outside)
+    return Look(tuple(Consumer(unit, _delivered(tree, unit)) for unit in units), others, outside)
 
 
 def _add_outside(tree: Tree, real: str, path: str, outside: dict[str, int | None]) -> None:
-    seen = tree.status(real)
-    if seen is None:
+    status = tree.status(real)
+    if status is None:
         return
-    if stat.S_ISDIR(seen.st_mode):
+    if stat.S_ISDIR(status.st_mode):
         outside[f"{path}/"] = None
         for name in tree.names(real) or ():
             if name[0] != ".":
                 _add_outside(tree, f"{real}/{name}", f"{path}/{name}", outside)
-    elif not stat.S_ISLNK(seen.st_mode):
+    elif not stat.S_ISLNK(status.st_mode):
         # load_cred_recurse_dir_cb() in systemd src/core/exec-credential.c passes over the links of a folder too
-        outside[path] = seen.st_size if stat.S_ISREG(seen.st_mode) else None
+        outside[path] = status.st_size if stat.S_ISREG(status.st_mode) else None
 
 
 def _delivered(tree: Tree, unit: Unit) -> tuple[Delivered, ...] | None:
@@ -114,15 +114,15 @@ def _delivered(tree: Tree, unit: Unit) -> tuple[Delivered, ...] | None:
         return None
     user = _user(tree, unit)
     enters = None if user is None else may(user, _access(tree, folder), SEARCH)
-    found = []
+    files = []
     for name in names:
         path = tree.follow(f"{folder}/{name}")
-        seen = tree.status(path)
-        if seen is not None and name_is_valid(name.encode("utf-8", "surrogateescape")):
+        status = tree.status(path)
+        if status is not None and name_is_valid(name.encode("utf-8", "surrogateescape")):
             readable = None if user is None else bool(enters) and may(user, _access(tree, path), READ)
-            mode = stat.S_IMODE(seen.st_mode)
-            found.append(Delivered(name=name, size=seen.st_size, mode=mode, owner=seen.st_uid, readable=readable))
-    return tuple(found)
+            mode = stat.S_IMODE(status.st_mode)
+            files.append(Delivered(name=name, size=status.st_size, mode=mode, owner=status.st_uid, readable=readable))
+    return tuple(files)
 
 
 def _user(tree: Tree, unit: Unit) -> User | None:
@@ -133,21 +133,23 @@ def _user(tree: Tree, unit: Unit) -> User | None:
 
 
 def _access(tree: Tree, path: str) -> Access:
-    seen = tree.status(path)
-    if seen is None:
+    status = tree.status(path)
+    if status is None:
         return Access(mode=0, uid=0, gid=0, acl=None)
-    return Access(mode=stat.S_IMODE(seen.st_mode), uid=seen.st_uid, gid=seen.st_gid, acl=tree.acl(path))
+    return Access(mode=stat.S_IMODE(status.st_mode), uid=status.st_uid, gid=status.st_gid, acl=tree.acl(path))
 
 
 def consumers_json(look: Look) -> dict[str, object]:
     """The document `units.json` of a capture; it has no values to hide."""
     return {
         "schema": SCHEMA,
-        "units": [to_json(one.unit) for one in look.consumers],
+        "units": [to_json(consumer.unit) for consumer in look.consumers],
         "delivered": {
-            one.unit.folder: [to_json(file) | {"name": shown_file(file.name, file.size)} for file in one.delivered]
-            for one in look.consumers
-            if one.delivered is not None
+            consumer.unit.folder: [
+                to_json(file) | {"name": shown_file(file.name, file.size)} for file in consumer.delivered
+            ]
+            for consumer in look.consumers
+            if consumer.delivered is not None
         },
         "others": list(look.others),
         "outside": look.outside,
@@ -167,9 +169,9 @@ def _captured(tree: Tree) -> Look:
         saved = json.loads(data)
         if saved["schema"] != SCHEMA:
             raise ValueError(f"its schema is {str(saved['schema'])!r}")
-        units = [from_json(Unit, one, requests=Request) for one in _checked(saved, "units", list)]
+        units = [from_json(Unit, unit, requests=Request) for unit in _checked(saved, "units", list)]
         delivered = {
-            folder: tuple(from_json(Delivered, one) for one in files)
+            folder: tuple(from_json(Delivered, file) for file in files)
             for folder, files in _checked(saved, "delivered", dict).items()
         }
         outside, others = _checked(saved, "outside", dict), tuple(_checked(saved, "others", list))
@@ -181,7 +183,7 @@ def _captured(tree: Tree) -> Look:
         raise GuestcredError(f"cannot read {tree.shown(UNITS)}: it is not {SCHEMA} ({error})") from None
     if not all(text.isprintable() for text in (*outside, *others)):
         raise GuestcredError(f"cannot read {tree.shown(UNITS)}: it is not {SCHEMA} (unprintable text)")
-    return Look(tuple(Consumer(one, delivered.get(one.folder)) for one in units), others, outside)
+    return Look(tuple(Consumer(unit, delivered.get(unit.folder)) for unit in units), others, outside)
 
 
 def _checked(saved: dict[str, Any], key: str, kind: type) -> Any:

@@ -1,4 +1,4 @@
-"""What PID 1 decided by: its version, and what it took this machine for; asked live, or from capture.json."""
+"""What PID 1's decisions rest on: its version, and what it took this machine for; asked live, or from capture.json."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 CAPTURE = "capture.json"
 
-# what a container manager is called by PID 1: virtualization_table of systemd src/basic/virt.c
+# PID 1's names for container managers: virtualization_table in systemd src/basic/virt.c
 CONTAINERS = frozenset(
     [
         "systemd-nspawn",
@@ -34,9 +34,10 @@ CONTAINERS = frozenset(
 
 
 class Facts(Record):
-    """What PID 1 decided by: names of the container manager and confidential technology, or None.
+    """What PID 1's decisions rest on: names of the container manager and confidential technology, or None.
 
-    `unasked` has the fields, "container" and "confidential", that are None because nobody could be asked.
+    `earlier_stage` says that the initrd had a PID 1 before this one. `unasked` has the fields, "container" and
+    "confidential", that are None because PID 1 could not be asked.
     """
 
     container: str | None = None
@@ -62,7 +63,7 @@ def _major(version: str) -> int | None:
 
 
 def read_capture(tree: Tree) -> dict[str, object]:
-    """What capture.json says of a captured tree; empty where there is none."""
+    """What capture.json says about a captured tree; empty where there is none. Raises GuestcredError."""
     data = tree.read(CAPTURE)
     if data is None:
         return {}
@@ -81,15 +82,15 @@ def _live_systemd(tree: Tree) -> int | None:
         maps = tree.read("proc/1/maps") or b""
     except GuestcredError:
         maps = b""
-    _, found, rest = maps.partition(b"/libsystemd-shared-")
-    if found:
-        return _major(rest[:8].decode("ascii", "replace"))
+    _, mapped, version = maps.partition(b"/libsystemd-shared-")
+    if mapped:
+        return _major(version[:8].decode("ascii", "replace"))
     manager = _manager()
     return None if manager is None else _major(manager.version)
 
 
 def _manager() -> Manager | None:
-    """What PID 1 says over D-Bus; None where it cannot be asked, which says nothing."""
+    """What PID 1 says over D-Bus; None where it cannot be asked, which proves nothing."""
     from guestcred.systemd.bus import read_manager
 
     try:
@@ -120,8 +121,8 @@ def read_facts(root: str = "/") -> Facts:
         environment = tree.read("proc/1/environ") or b""
     except GuestcredError:
         environment = b""
-    # PID 1 exports $CREDENTIALS_DIRECTORY itself, which its own environ file does not show: standing
-    # there, it was handed over by the PID 1 of the initrd (systemd src/core/import-creds.c)
+    # PID 1 sets $CREDENTIALS_DIRECTORY itself, but its environ file does not show that: if it is there,
+    # the PID 1 of the initrd handed it over (systemd src/core/import-creds.c)
     earlier = any(entry.startswith(b"CREDENTIALS_DIRECTORY=") for entry in environment.split(b"\0"))
 
     manager = _manager()
@@ -139,5 +140,5 @@ def read_facts(root: str = "/") -> Facts:
 
 
 def _captured_unasked(captured: dict[str, object]) -> frozenset[str]:
-    told = captured.get("unasked")
-    return frozenset(one for one in told if isinstance(one, str)) if isinstance(told, list) else frozenset()
+    fields = captured.get("unasked")
+    return frozenset(field for field in fields if isinstance(field, str)) if isinstance(fields, list) else frozenset()

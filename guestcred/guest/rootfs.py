@@ -1,4 +1,4 @@
-"""Files below a root directory, opened component by component so that no link leads astray."""
+"""Files below a root directory, opened component by component, so no link leads out of it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ LINKS_MAX = 256  # steps on the way through links; the kernel gives up after 40 
 
 
 class NotAFileError(GuestcredError):
-    """What stands at a path is no file to be read; `reason` says why, without the path."""
+    """What is at a path cannot be read as a file; `reason` says why, without the path."""
 
     def __init__(self, shown: str, reason: str) -> None:
         super().__init__(f"cannot read {shown}: {reason}")
@@ -37,7 +37,7 @@ class Tree:
             ) from None
 
     def __del__(self) -> None:
-        # not opened where the root folder was refused
+        # there is none if the root folder could not be opened
         if hasattr(self, "_fd"):
             os.close(self._fd)
 
@@ -60,7 +60,7 @@ class Tree:
                 os.close(at)
 
     def resolve(self, path: str) -> str:
-        """`path`, or where the link that stands there leads, seen from the root; links further on are not followed."""
+        """`path`, or the target of the link at `path`, seen from the root; links further on are not followed."""
         try:
             fd = self._open(path, os.O_PATH)
         except OSError:
@@ -75,14 +75,15 @@ class Tree:
 
     def _refused(self, path: str, error: OSError) -> GuestcredError:
         hints: tuple[str, ...] = ()
-        if error.errno in (errno.ELOOP, errno.EWOULDBLOCK):  # a link, or a lease of its owner's on it: fcntl(2)
+        # a link, or a file on which its owner has a lease: fcntl(2)
+        if error.errno in (errno.ELOOP, errno.EWOULDBLOCK):
             return NotAFileError(self.shown(path), reason(error))
         if error.errno in (errno.EACCES, errno.EPERM):
             hints = ("run it as root: credentials and the DMI table are for root only",)
         return GuestcredError(f"cannot read {self.shown(path)}: {reason(error)}", *hints)
 
     def read(self, path: str) -> bytes | None:
-        """The bytes of a regular file, or None where it does not exist."""
+        """The bytes of a regular file, or None where it does not exist. Raises GuestcredError, NotAFileError too."""
         try:
             fd = self._open(path, os.O_RDONLY)
         except OSError as error:
@@ -102,7 +103,7 @@ class Tree:
             os.close(fd)
 
     def status(self, path: str) -> os.stat_result | None:
-        """What the kernel says of the file, folder or link at `path`, or None where nothing is."""
+        """What the kernel says about the file, folder or link at `path`, or None where there is nothing."""
         try:
             fd = self._open(path, os.O_PATH) if path else os.dup(self._fd)
         except OSError as error:
@@ -115,7 +116,7 @@ class Tree:
             os.close(fd)
 
     def exists(self, path: str) -> bool:
-        """Whether anything stands at `path`; a link there is not followed."""
+        """Whether there is anything at `path`; a link there is not followed."""
         return self.status(path) is not None
 
     def acl(self, path: str) -> bytes | None:
@@ -132,7 +133,7 @@ class Tree:
             raise self._refused(path, error) from None
 
     def follow(self, path: str) -> str:
-        """`path` with every link on its way followed, seen from the root; a loop is left as it stands."""
+        """`path` with every link on its way followed, seen from the root; a loop is left as it is."""
         done, rest = "", path.strip("/").split("/")
         for _ in range(LINKS_MAX):
             if not rest:
@@ -146,7 +147,7 @@ class Tree:
         return "/".join(filter(None, [done, *rest]))
 
     def names(self, path: str) -> list[str] | None:
-        """The names in a directory, sorted, or None where it does not exist."""
+        """The names in a directory, sorted, or None where it does not exist. Raises GuestcredError."""
         try:
             fd = self._open(path, os.O_RDONLY | os.O_DIRECTORY)
         except OSError as error:
@@ -161,14 +162,14 @@ class Tree:
             os.close(fd)
 
     def read_all(self, path: str, file: str = "", refused: dict[str, str] | None = None) -> dict[str, bytes] | None:
-        """Name to bytes for a directory of files (or of directories that hold `file`); vanished ones are left out.
+        """Name to bytes for a directory of files (or of directories that hold `file`), without those that vanish.
 
-        What is no file to be read raises, or goes with its reason into `refused`.
+        What cannot be read as a file raises NotAFileError, or goes into `refused`, name to reason.
         """
         names = self.names(path)
         if names is None:
             return None
-        found: dict[str, bytes] = {}
+        contents: dict[str, bytes] = {}
         for name in names:
             try:
                 data = self.read(self.resolve(f"{path}/{name}") + file)
@@ -178,17 +179,17 @@ class Tree:
                 refused[name] = error.reason
                 continue
             if data is not None:
-                found[name] = data
-        return found
+                contents[name] = data
+        return contents
 
 
 def _seen_by_pid1() -> str:
-    """The live system's root. A unit with a mount namespace of its own, as a sandbox has, is shown no /run/credentials
-    but its own (setup_namespace() in systemd src/core/namespace.c): there it is what PID 1 sees that counts.
+    """The live system's root as PID 1 sees it: a unit with its own mount namespace, such as a sandbox, sees only its
+    own part of /run/credentials (setup_namespace() in systemd src/core/namespace.c).
     """
     try:
         apart = os.readlink("/proc/self/ns/mnt") != os.readlink("/proc/1/ns/mnt")
-    except OSError:  # not root, who alone reads credentials anyhow, or no /proc
+    except OSError:  # not root, and only root can read credentials anyway; or there is no /proc
         apart = False
-    # a PID 1 that does not let root look is none that this system was booted by
+    # if PID 1 does not let root look, it did not boot this system
     return "/proc/1/root/" if apart and os.access("/proc/1/root/", os.X_OK) else "/"

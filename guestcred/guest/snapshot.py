@@ -12,7 +12,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Literal
 
-    Origin = Literal["fw-cfg", "cmdline", "initrd"]  # what else than SMBIOS offers credentials
+    Origin = Literal["fw-cfg", "cmdline", "initrd"]  # what offers credentials besides SMBIOS
 
 TABLE = "sys/firmware/dmi/tables/DMI"
 ENTRY_POINT = "sys/firmware/dmi/tables/smbios_entry_point"
@@ -41,7 +41,7 @@ class Guest(Record):
     """One look at a guest. Dictionaries map credential names to bytes; None where the folder is absent.
 
     `entries` is None where `dmi-sysfs` has made no folder; `systemd` is the major version or None. `unreadable` has
-    the paths of what stands in place of a credential and is no file, with the reason.
+    the paths in their folders that hold no readable file, with the reason.
     """
 
     root: str
@@ -57,7 +57,7 @@ class Guest(Record):
 
 
 def other_sources(guest: Guest) -> tuple[tuple[Origin, dict[str, bytes]], ...]:
-    """What else than SMBIOS holds credentials, in systemd's order: the key of each, and name to bytes."""
+    """What holds credentials besides SMBIOS, in systemd's order: the key of each, and name to bytes."""
     on_cmdline = {name: value for name, (_, value) in guest.parameters.credentials.items()}
     return ("fw-cfg", guest.fw_cfg or {}), ("cmdline", on_cmdline), ("initrd", guest.initrd or {})
 
@@ -76,9 +76,9 @@ def read_guest(root: str = "/", systemd: int | None = None) -> Guest:
 
     def files(folder: str, suffix: str = "") -> dict[str, bytes] | None:
         refused: dict[str, str] = {}
-        found = tree.read_all(tree.resolve(folder), suffix, refused)
+        values = tree.read_all(tree.resolve(folder), suffix, refused)
         unreadable.update({f"{folder}/{name}": reason for name, reason in refused.items()})
-        return found
+        return values
 
     return Guest(
         root=root,
@@ -104,7 +104,7 @@ def _read_parameters(tree: Tree, systemd: int | None) -> Parameters:
 
 
 def read_table(tree: Tree) -> tuple[bytes, bytes | None]:
-    """(DMI table, entry point or None) of a guest; raises where there is no table or it may not be read."""
+    """(DMI table, entry point or None) of a guest. Raises GuestcredError (exit status 3) without a readable table."""
     table = tree.read(TABLE)
     if table is None:
         raise _no_table(tree)

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 class Source(Record):
     """Where one credential comes from: its `id` in the unit's folder, and the `name` or path that is requested.
 
-    `paths` below the root have it, in systemd's order: the first wins. `encrypted` says whether that one is, and `size`
-    is its own in bytes, None where it is not known.
+    `paths` below the root have it, in systemd's order: the first wins. `encrypted` says whether the first is; `size` is
+    that of the first in bytes, None where it is not known.
     """
 
     id: str
@@ -36,7 +36,7 @@ class Sources:
     """Looks credentials up in a tree.
 
     `outside` has the absolute paths that units name, as `Look` has them; without it they are looked up too.
-    `planned` is what run/credstore will differ in: name to value, or to None for what will be gone.
+    `planned` has the coming changes of run/credstore: name to value, or to None for what will be gone.
     """
 
     def __init__(self, tree: Tree, *, outside: Outside | None = None, planned: Planned | None = None) -> None:
@@ -47,7 +47,7 @@ class Sources:
     def resolve(self, request: Request, places: tuple[str, ...], *, only_files: bool = False) -> list[Source]:
         """All credentials that one request stands for, looked for in `places`; one without a path where nothing has it.
 
-        With `only_files` a pattern passes over what is no regular file.
+        With `only_files` a pattern skips what is not a regular file.
         """
         if request.setting in (SET, SET_ENCRYPTED):
             return [Source(id=request.id, name=request.id, encrypted=request.encrypted, size=request.size)]
@@ -72,16 +72,16 @@ class Sources:
         names = {name for folder in places for name in self._tree.names(self._tree.follow(folder)) or ()}
         names |= self._planned.keys()
         front = len(pattern.removesuffix("*"))
-        found = [
+        sources = [
             self._stored(prefix + name[front:] if prefix else name, name, places, only_files)
             for name in sorted(names)
             if glob_matches(pattern, name) and _is_valid(name)
         ]
-        return [one for one in found if one.paths] or [Source(id=prefix or pattern, name=pattern)]
+        return [source for source in sources if source.paths] or [Source(id=prefix or pattern, name=pattern)]
 
     def _stored(self, identifier: str, name: str, places: tuple[str, ...], only_files: bool = False) -> Source:
-        seen = {path: self._seen(path) for path in (f"{folder}/{name}" for folder in places)}
-        sizes = {path: one[1] for path, one in seen.items() if one is not None and (one[0] or not only_files)}
+        files = {path: self._seen(path) for path in (f"{folder}/{name}" for folder in places)}
+        sizes = {path: file[1] for path, file in files.items() if file is not None and (file[0] or not only_files)}
         first = next(iter(sizes), None)
         return Source(
             id=identifier,
@@ -92,7 +92,7 @@ class Sources:
         )
 
     def _seen(self, path: str) -> tuple[bool, int] | None:
-        """(whether it is a regular file, its size) of what stands there, through links; None where nothing does."""
+        """(whether it is a regular file, its size) of what is at `path`, through links; None where there is nothing."""
         folder, _, name = path.rpartition("/")
         if folder == RESCUE and name in self._planned:
             value = self._planned[name]
@@ -108,8 +108,8 @@ class Sources:
             return [Source(id=request.id, name=path, paths=() if seen is None else (path[1:],))]
         if f"{path}/" in self._outside:
             # load_cred_recurse_dir_cb() in systemd src/core/exec-credential.c: "_" for each "/" on the way to a file
-            inside = [one for one in self._outside if one.startswith(f"{path}/") and one[-1] != "/"]
-            return [self._file(request, request.id + one[len(path) :].replace("/", "_"), one) for one in inside]
+            inside = [file for file in self._outside if file.startswith(f"{path}/") and file[-1] != "/"]
+            return [self._file(request, request.id + file[len(path) :].replace("/", "_"), file) for file in inside]
         return [self._file(request, request.id, path)]
 
     def _file(self, request: Request, identifier: str, path: str) -> Source:

@@ -46,18 +46,18 @@ def _captured(tree: Tree, name: str) -> User | None:
 
 
 def _is_id(text: str) -> bool:
-    """Whether a text is a uid or gid in decimal; the last 32-bit number is none: parse_uid() in systemd user-util.c."""
+    """Whether a text is a uid or gid in decimal; the last 32-bit number is not: parse_uid() in systemd user-util.c."""
     return text.isascii() and text.isdecimal() and len(text) <= 10 and int(text) < 0xFFFFFFFF
 
 
 def _lines(tree: Tree, path: str, first: int = 0) -> list[tuple[str, str, str]]:
-    """(field `first`, third, fourth) of every line that has them with numbers where numbers belong."""
-    found = []
+    """(field `first`, third, fourth) of every line that has them, with numbers where they belong."""
+    lines = []
     for line in (tree.read(path) or b"").decode("utf-8", "surrogateescape").split("\n"):
         fields = line.split(":")
         if len(fields) > 3 and _is_id(fields[2]) and (first or _is_id(fields[3])):
-            found.append((fields[first], fields[2], fields[3]))
-    return found
+            lines.append((fields[first], fields[2], fields[3]))
+    return lines
 
 
 READ, SEARCH = 4, 1  # of a file, of a folder
