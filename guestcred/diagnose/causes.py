@@ -69,7 +69,7 @@ CAUSES: dict[Cause, tuple[str, str]] = {
         "keep /run mounted over switch-root (systemctl switch-root does)",
     ),
     "unreadable": (
-        "what stands at its place in @system is no file that can be read",
+        "its place in @system is taken by something that is not a readable file",
         "see who put it there and remove it: a credential is a regular file",
     ),
     "undecided": (

@@ -38,8 +38,8 @@ if TYPE_CHECKING:
 class Credential(Record):
     """One credential's verdict; `size` in bytes of what was imported, else of what was offered.
 
-    `name` is raw, as the file is called; `shown` is what people and programs get to see. `place` is None for a foreign
-    one, whose `origin` is None where it cannot be seen; what was lost has its `loss` and the `cause` of that.
+    `name` is raw, as the file is called; `shown` is what people and programs see. `place` is None for a foreign one,
+    whose `origin` is None where it cannot be seen. What was lost has its `loss` and the `cause` of that.
     """
 
     name: str
@@ -59,8 +59,8 @@ class Credential(Record):
 class Comparison(Record):
     """All of `check`: credentials in table order, then foreign ones by name.
 
-    A finding says that something was lost; a warning what looks wrong although nothing was, and `doubts` has those
-    about one credential by its name. `fronts` names those whose string the table stops in.
+    A finding says that something was lost, a warning that something looks wrong although nothing was. `doubts` has the
+    warnings about each credential, by its name. `fronts` has the names of those in whose string the table stops.
     """
 
     systemd: int | None
@@ -73,11 +73,12 @@ class Comparison(Record):
 
     @property
     def agrees(self) -> bool:
+        """Whether nothing is wrong; there may still be warnings."""
         return not self.findings
 
 
 def needs_facts(offered: tuple[Verdict, ...], guest: Guest) -> bool:
-    """Whether something was offered and did not arrive as it was, so that the facts behind a refusal are worth asking for."""
+    """Whether the facts behind a refusal are worth asking for: something was offered and did not arrive unchanged."""
     system = guest.system or {}
     for verdict in offered:
         if isinstance(verdict, Accepted):
@@ -97,7 +98,8 @@ def compare(
 ) -> Comparison:
     """Decide a status and a cause for every credential.
 
-    `point` is the entry point where the table's end makes one look at it; `require` names that must arrive.
+    `evidence` is called only where something differs. `point` is the entry point, needed only for a table that ended
+    badly; `require` has names that must arrive.
     """
     system = guest.system or {}
     accepted = [verdict for verdict in offered if isinstance(verdict, Accepted)]
@@ -107,23 +109,23 @@ def compare(
 
         cut = cut_offset(table, point.table_length if point else None)
         last = last_string(table, cut)
-    fronts = frozenset(one.name for one in accepted if one.place.of_structure == last)
+    fronts = frozenset(offer.name for offer in accepted if offer.place.of_structure == last)
     credentials = []
-    for one in accepted:
-        imported = system.get(one.name)
+    for offer in accepted:
+        imported = system.get(offer.name)
         lost: Loss | None = None
         cause: Cause | None = None
         if imported is None:
-            lost, cause = "missing", evidence().missing(one)
-        elif not compare_digest(imported, one.value):
-            lost, cause = evidence().differing(one, imported)
-        elif cut is not None and one.name in fronts:
+            lost, cause = "missing", evidence().missing(offer)
+        elif not compare_digest(imported, offer.value):
+            lost, cause = evidence().differing(offer, imported)
+        elif cut is not None and offer.name in fronts:
             lost, cause = "truncated", "cut-by-kernel"
-        size = len(one.value if imported is None else imported)
+        size = len(offer.value if imported is None else imported)
         credentials.append(
-            Credential(name=one.name, shown=one.shown, size=size, place=one.place, loss=lost, cause=cause)
+            Credential(name=offer.name, shown=offer.shown, size=size, place=offer.place, loss=lost, cause=cause)
         )
-    for name in sorted(system.keys() - {one.name for one in accepted}):
+    for name in sorted(system.keys() - {offer.name for offer in accepted}):
         origin = evidence().source(name, system[name])
         credentials.append(Credential(name=name, shown=shown_name(name), size=len(system[name]), origin=origin))
     rejected = tuple(verdict for verdict in offered if isinstance(verdict, Rejected))
@@ -133,18 +135,22 @@ def compare(
         *([cut_off] if cut_off else []),
         *_unreadable(guest, credentials),
         *refusals(rejected),
-        *(_near_miss(one) for one in offered if isinstance(one, Unrelated) and one.hint),
+        *(_near_miss(verdict) for verdict in offered if isinstance(verdict, Unrelated) and verdict.hint),
     ]
-    told = {name for one in credentials for name in (one.name, one.shown)}
-    findings += _required([name for name in require if name not in told], guest, offered, evidence, cut_off)
+    listed = {name for credential in credentials for name in (credential.name, credential.shown)}
+    findings += _required([name for name in require if name not in listed], guest, offered, evidence, cut_off)
     warnings = [] if cut_off else table_warnings(table, point)
-    if point is None and table.trailing and any(one.place is None and one.origin is None for one in credentials):
+    if (
+        point is None
+        and table.trailing
+        and any(credential.place is None and credential.origin is None for credential in credentials)
+    ):
         warnings.append(trailing_warning(table))
     doubts = {}
     for verdict, after in pairwise((*offered, None)):
         if isinstance(verdict, Accepted):
-            rest = None if after and after.place.of_structure == last else after
-            doubts[verdict.name] = tuple(suspicions(verdict, rest))
+            following = None if after and after.place.of_structure == last else after
+            doubts[verdict.name] = tuple(suspicions(verdict, following))
             warnings += doubts[verdict.name]
     return Comparison(
         systemd=guest.systemd,
@@ -178,27 +184,27 @@ def _required(
 
 
 def _unreadable(guest: Guest, credentials: list[Credential]) -> list[Finding]:
-    """A finding for what stands in place of a credential and is no file, where no loss tells of it."""
-    told = {f"{SYSTEM}/{one.name}" for one in credentials}
-    untold = {path: reason for path, reason in guest.unreadable.items() if path not in told}
-    if not untold:
+    """A finding for each place of a credential that holds no readable file, unless a loss reports it already."""
+    reported = {f"{SYSTEM}/{credential.name}" for credential in credentials}
+    others = {path: reason for path, reason in guest.unreadable.items() if path not in reported}
+    if not others:
         return []
     from guestcred.diagnose.causes import CAUSES
 
     at, fix = visible(guest.root.rstrip("/") + "/"), CAUSES["unreadable"][1]
     return [
-        Finding("unreadable", f"{at}{visible(path)} cannot be read: {reason}", fix) for path, reason in untold.items()
+        Finding("unreadable", f"{at}{visible(path)} cannot be read: {reason}", fix) for path, reason in others.items()
     ]
 
 
 def _losses(credentials: list[Credential]) -> list[Finding]:
-    """A finding for each cause of a loss, with the names of all that it took."""
+    """A finding for each cause of a loss, with the names of all credentials lost by it."""
     losses: dict[tuple[Loss, Cause], list[str]] = {}
-    for one in credentials:
-        if one.loss is not None and one.cause is not None:
-            losses.setdefault((one.loss, one.cause), []).append(one.shown)
+    for credential in credentials:
+        if credential.loss is not None and credential.cause is not None:
+            losses.setdefault((credential.loss, credential.cause), []).append(credential.shown)
     return [loss(*key, names) for key, names in losses.items()]
 
 
-def _near_miss(one: Unrelated) -> Finding:
-    return Finding("near-miss", f"{one.place} is not a credential", one.hint or "")
+def _near_miss(string: Unrelated) -> Finding:
+    return Finding("near-miss", f"{string.place} is not a credential", string.hint or "")

@@ -11,7 +11,7 @@ STRUCTURE_MAX = 255 + 2  # bytes of a formatted area and two NULs
 def cut_offset(table: Table, declared: int | None) -> int | None:
     """The offset (bytes) from which on the table was cut to the low 16 bits of its length, or None where it was not.
 
-    `declared` is the length that the entry point tells. Behind the cut there are zeros in memory: Linux takes those
+    `declared` is the length in bytes that the entry point gives. After the cut, memory holds zeros: Linux takes those
     for the end of the structure that was cut, and keeps the table up to there (dmi_decode_table() in dmi_scan.c).
     """
     if table.ended is None or declared is None or declared <= table.size:
@@ -21,7 +21,7 @@ def cut_offset(table: Table, declared: int | None) -> int | None:
 
 
 def last_string(table: Table, cut: int | None) -> tuple[int, int] | None:
-    """(handle, number) of the string in which the table stops, or was cut at the offset `cut`: it may be only the front."""
+    """(handle, number) of the string in which the table stops or was cut at `cut` (bytes): maybe only its front."""
     last = table.structures[-1]
     end = last.offset + len(last.formatted) + len(last.string_set)
     stops = not last.complete if cut is None else end >= cut

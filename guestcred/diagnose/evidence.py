@@ -1,4 +1,4 @@
-"""The evidence that decides for one cause of a loss."""
+"""The evidence that decides which cause a loss has."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class Span(Record):
-    """Where a string stands in its `entries/11-N/raw`: `start` and `end` in bytes."""
+    """Where a string is in its `entries/11-N/raw`: `start` and `end` in bytes."""
 
     entry: Entry
     start: int
@@ -35,14 +35,14 @@ class Span(Record):
 
 def spans(entries: tuple[Entry, ...]) -> dict[tuple[int, int], Span]:
     """(instance, string number) to its place, for every string that PID 1 could read."""
-    found: dict[tuple[int, int], Span] = {}
+    places: dict[tuple[int, int], Span] = {}
     for entry in entries:
         for structure in parse(entry.data).structures[:1]:
             start = structure.length
             for index, text in enumerate(structure.strings, 1):
-                found[entry.instance, index] = Span(entry, start, start + len(text))
+                places[entry.instance, index] = Span(entry, start, start + len(text))
                 start += len(text) + 1
-    return found
+    return places
 
 
 class Evidence:
@@ -53,39 +53,39 @@ class Evidence:
         self._facts = facts
         self._system = guest.system or {}
         self.spans = spans(guest.entries or ())
-        # what another source offers with the same bytes says nothing of SMBIOS
+        # what another source offers with the same bytes says nothing about SMBIOS
         self._arrived = {
-            one.name
-            for one in accepted
-            if one.name in self._system and self.source(one.name, self._system[one.name]) is None
+            offer.name
+            for offer in accepted
+            if offer.name in self._system and self.source(offer.name, self._system[offer.name]) is None
         }
-        self._cut_at_4096 = guest.systemd == IMPORTS_SMBIOS_SINCE and all(self._fits_cut(one) for one in accepted)
+        self._cut_at_4096 = guest.systemd == IMPORTS_SMBIOS_SINCE and all(self._fits_cut(offer) for offer in accepted)
         self._store_full = self._is_store_full(accepted)
 
-    def span(self, one: Accepted) -> Span | None:
-        """Where `one` stands in what PID 1 reads, or None where it is not there."""
-        return self.spans.get((one.place.instance, one.place.index))
+    def span(self, offer: Accepted) -> Span | None:
+        """Where `offer` is in what PID 1 reads, or None where it is not there."""
+        return self.spans.get((offer.place.instance, offer.place.index))
 
-    def differing(self, one: Accepted, imported: bytes) -> tuple[Loss, Cause]:
+    def differing(self, offer: Accepted, imported: bytes) -> tuple[Loss, Cause]:
         """(status, cause) of a credential that was imported with other bytes than were offered."""
-        source = self.source(one.name, imported)
+        source = self.source(offer.name, imported)
         if source == "fw-cfg":
             return "differs", "shadowed-by-fw-cfg"
         if source is not None:
             # it comes after SMBIOS, so SMBIOS did not give this one
-            return "differs", self.missing(one)
-        read = self._as_read(one)
+            return "differs", self.missing(offer)
+        read = self._as_read(offer)
         if read is not None and compare_digest(imported, read):
             return "truncated", "cut-read"
-        if len(imported) < len(one.value) and compare_digest(imported, one.value[: len(imported)]):
+        if len(imported) < len(offer.value) and compare_digest(imported, offer.value[: len(imported)]):
             return "truncated", "unknown"
         return "differs", "unknown"
 
-    def missing(self, one: Accepted) -> Cause:
+    def missing(self, offer: Accepted) -> Cause:
         """The cause of a credential that was not imported."""
         refusal = self._refusal()
-        # what stands in its place may have come later, and must not hide that systemd refused on purpose
-        if f"{SYSTEM}/{one.name}" in self._guest.unreadable and refusal in (None, "systemd-too-old"):
+        # what is there now may have come later, and must not hide that systemd refused on purpose
+        if f"{SYSTEM}/{offer.name}" in self._guest.unreadable and refusal in (None, "systemd-too-old"):
             return "unreadable"
         if refusal is not None:
             return refusal
@@ -93,14 +93,14 @@ class Evidence:
             return self._earlier_stage()
         if not self._guest.entries:
             return "dmi-sysfs-absent"
-        span = self.span(one)
+        span = self.span(offer)
         if self._cut_at_4096 and span is not None and span.end > READ_CUT:
             return "cut-read"
         return "store-full" if self._store_full else "unknown"
 
     @property
     def undecided(self) -> bool:
-        """Whether PID 1 may have refused on purpose, and it could not be asked."""
+        """Whether PID 1 may have refused on purpose, but could not be asked."""
         version, facts = self._guest.systemd, self._facts
         if facts is None:
             return False
@@ -117,7 +117,7 @@ class Evidence:
         return None
 
     def not_imported(self, source: Origin) -> Cause:
-        """The cause for what another source holds and `@system` does not (systemd src/core/import-creds.c)."""
+        """Why `@system` lacks what another source holds (systemd src/core/import-creds.c)."""
         facts = self._facts
         if source != "initrd" and facts is not None and facts.container:
             return "container"
@@ -138,7 +138,7 @@ class Evidence:
         return not (facts.confidential == "tdx" and version is not None and version >= TDX_TRUSTED_SINCE)
 
     def _refusal(self) -> Cause | None:
-        """A reason for which this PID 1 takes nothing at all from SMBIOS (systemd src/core/import-creds.c)."""
+        """Why this PID 1 takes nothing at all from SMBIOS, or None (systemd src/core/import-creds.c)."""
         version, facts = self._guest.systemd, self._facts
         if facts is not None and facts.container:
             return "container"
@@ -148,28 +148,29 @@ class Evidence:
             return "systemd-too-old"
         return "confidential-vm" if self._distrusts() else None
 
-    def _as_read(self, one: Accepted) -> bytes | None:
+    def _as_read(self, offer: Accepted) -> bytes | None:
         """What the first 4096 bytes of the entry make of this string; None where they do not cut it."""
-        span = self.span(one)
+        span = self.span(offer)
         if span is None or not span.start < READ_CUT < span.end:
             return None
         verdicts = judge(parse(span.entry.data[:READ_CUT]).structures, self._guest.systemd)
-        return next((v.value for v in verdicts if isinstance(v, Accepted) and v.place.index == one.place.index), None)
+        fronts = (verdict for verdict in verdicts if isinstance(verdict, Accepted))
+        return next((front.value for front in fronts if front.place.index == offer.place.index), None)
 
-    def _fits_cut(self, one: Accepted) -> bool:
-        """Whether this credential is here or not as a reader of 4096 bytes would have it."""
-        span = self.span(one)
-        if span is None or (one.name in self._system and one.name not in self._arrived):
+    def _fits_cut(self, offer: Accepted) -> bool:
+        """Whether a reader of 4096 bytes explains that this credential is here, or that it is not."""
+        span = self.span(offer)
+        if span is None or (offer.name in self._system and offer.name not in self._arrived):
             return True
         return (
-            one.name in self._arrived
+            offer.name in self._arrived
             if span.end <= READ_CUT
-            else span.start < READ_CUT or one.name not in self._arrived
+            else span.start < READ_CUT or offer.name not in self._arrived
         )
 
     def _is_store_full(self, accepted: tuple[Accepted, ...]) -> bool:
-        """Whether all up to one are here, none from there on, and that one no longer fitted in."""
-        arrived = [one.name in self._system for one in accepted]
+        """Whether all before some credential are here, none from it on, and it did not fit in any more."""
+        arrived = [offer.name in self._system for offer in accepted]
         if all(arrived):
             return False
         first = arrived.index(False)
@@ -182,5 +183,5 @@ def _pages(size: int) -> int:
 
 
 def gather(guest: Guest, facts: Facts | None, offered: tuple[Verdict, ...]) -> Evidence:
-    """The evidence of a guest, of whose facts some may not have been asked for."""
-    return Evidence(guest, facts, tuple(one for one in offered if isinstance(one, Accepted)))
+    """The evidence of a guest; `facts` is None where they were not asked for."""
+    return Evidence(guest, facts, tuple(verdict for verdict in offered if isinstance(verdict, Accepted)))

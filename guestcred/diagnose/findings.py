@@ -48,7 +48,7 @@ LOSSES: dict[Loss, str] = {
 class Finding(Record):
     """Something a person must know: a code, one sentence about it and one about its fix.
 
-    `names` are those of the credentials that it is about, as they are shown, and `cause` is that of their loss.
+    `names` has the credentials that it is about, as they are shown, and `cause` is that of their loss.
     """
 
     code: Code
@@ -59,12 +59,12 @@ class Finding(Record):
 
     @property
     def status(self) -> str:
-        """What became of the credentials that it names, in one word."""
+        """What became of the credentials in `names`, in one word."""
         return "rejected" if self.code in REASONS else self.code
 
 
 def loss(status: Loss, cause: Cause, names: list[str], why_not_rescued: str | None = None) -> Finding:
-    """The finding for credentials that were lost for one cause: its sentence and its fix."""
+    """The finding for credentials that were lost by one cause, with that cause's sentence and fix."""
     from guestcred.diagnose.causes import CAUSES
 
     sentence, fix = CAUSES[cause]
@@ -76,20 +76,24 @@ def loss(status: Loss, cause: Cause, names: list[str], why_not_rescued: str | No
 
 
 def refusals(rejected: tuple[Rejected, ...]) -> list[Finding]:
-    """The findings for OEM strings that PID 1 refuses, those for one reason with one fix in one."""
+    """The findings for OEM strings that PID 1 refuses, one for all with the same reason and fix."""
     groups: dict[tuple[str, str], list[Rejected]] = {}
-    for one in rejected:
-        groups.setdefault((one.reason, one.hint), []).append(one)
-    return [refusal(*same) for same in groups.values()]
+    for string in rejected:
+        groups.setdefault((string.reason, string.hint), []).append(string)
+    return [refusal(*group) for group in groups.values()]
 
 
 def refusal(first: Rejected, *others: Rejected) -> Finding:
     """The finding for OEM strings that PID 1 refuses for one reason."""
-    same = (first, *others)
-    told = listed([f"{one.name or 'a string'} ({one.place})" for one in same])
-    message = f"{told} {'are' if others else 'is'} refused: {REASONS[first.reason]}"
+    strings = (first, *others)
+    subject = listed([f"{string.name or 'a string'} ({string.place})" for string in strings])
+    message = f"{subject} {'are' if others else 'is'} refused: {REASONS[first.reason]}"
     return Finding(
-        first.reason, message, first.hint, names=tuple(one.name for one in same if one.name), cause=first.reason
+        first.reason,
+        message,
+        first.hint,
+        names=tuple(string.name for string in strings if string.name),
+        cause=first.reason,
     )
 
 
@@ -103,7 +107,7 @@ def length_cut_finding(table: Table, point: EntryPoint) -> Finding:
 
 
 def table_warnings(table: Table, point: EntryPoint | None) -> list[Finding]:
-    """What a person should know of the table itself and of its entry point, if there is one."""
+    """What a person should know about the table itself and its entry point, if there is one."""
     warnings = [Finding("entry-point", defect, REPORT) for defect in (point.defects if point else ())]
     if table.ended is not None:
         message = f"{ENDINGS[table.ended.reason]} (offset {table.ended.offset:#x} of {table.size:#x})"
@@ -125,45 +129,46 @@ def table_warnings(table: Table, point: EntryPoint | None) -> list[Finding]:
 
 
 def trailing_warning(table: Table) -> Finding:
-    # behind a 32-bit entry point Linux goes on by the count of structures (drivers/firmware/dmi_scan.c, dmi_decode_table)
-    verb = "stands" if table.trailing == 1 else "stand"
+    """The warning for bytes after the table's end."""
+    # with a 32-bit entry point Linux goes on by the count of structures (drivers/firmware/dmi_scan.c, dmi_decode_table)
+    verb = "is" if table.trailing == 1 else "are"
     message = f"{count(table.trailing, 'byte')} {verb} behind the End-of-Table structure, and PID 1 may have read them"
     return Finding("trailing-bytes", message, REPORT)
 
 
-def suspicions(one: Accepted, after: Verdict | None) -> list[Finding]:
-    """What looks wrong about a value that was taken as it is; `after` is the OEM string behind it."""
-    at, names = f"{one.shown} ({one.place})", (one.shown,)
-    found = []
-    if one.shown != one.name:
+def suspicions(offer: Accepted, after: Verdict | None) -> list[Finding]:
+    """What looks wrong about a value that was taken as it is; `after` is the OEM string after it, None for none."""
+    at, names = f"{offer.shown} ({offer.place})", (offer.shown,)
+    warnings = []
+    if offer.shown != offer.name:
         message = f"{at} has no value: NAME= is missing, and this name may be the secret itself"
         fix = "write NAME=VALUE behind the prefix, and change the secret"
-        found.append(Finding("name-missing", message, fix, names=names))
-    elif not one.value:
+        warnings.append(Finding("name-missing", message, fix, names=names))
+    elif not offer.value:
         fix = "see whether the secret's file on the host is empty"
-        found.append(Finding("empty", f"{at} was offered empty", fix, names=names))
-    elif one.value.find(b"\n") == len(one.value) - 1:
+        warnings.append(Finding("empty", f"{at} was offered empty", fix, names=names))
+    elif offer.value.find(b"\n") == len(offer.value) - 1:
         fix = "if a password fails for it, write the secret's file on the host with 'printf %s', not 'echo'"
-        found.append(
+        warnings.append(
             Finding("trailing-newline", f"{at} ends in a newline, and programs get that too", fix, names=names)
         )
     if (
         isinstance(after, Unrelated)
-        and after.place.instance == one.place.instance
-        and _may_be_cut(one)
+        and after.place.instance == offer.place.instance
+        and _may_be_cut(offer)
         and _may_be_rest(after)
     ):
         message = f"{at} is followed by string {after.place.index}, which has no prefix and may be the rest of it"
-        found.append(Finding("fragment", message, COMMA, names=names))
-    return found
+        warnings.append(Finding("fragment", message, COMMA, names=names))
+    return warnings
 
 
-def _may_be_cut(one: Accepted) -> bool:
-    """Whether a comma may have stood behind this value: base64 has none, and padded base64 looks whole."""
-    return one.encoding == "text" and not (one.value and is_whole_base64(one.value))
+def _may_be_cut(offer: Accepted) -> bool:
+    """Whether a comma may have cut this value: base64 has none, and padded base64 looks whole."""
+    return offer.encoding == "text" and not (offer.value and is_whole_base64(offer.value))
 
 
 def _may_be_rest(after: Unrelated) -> bool:
-    """Whether a string may be the rest of a value: one with a key like `org.example.tool:` or `org.example=` is its own."""
+    """Whether a string may be the rest of a value: one with a key like `org.example.tool:` or `org.example=` is not."""
     key, separator, _ = after.text.replace(b":", b"=").partition(b"=")
     return not (separator and b"." in key and not any(byte in b" /" for byte in key))

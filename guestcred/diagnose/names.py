@@ -1,4 +1,4 @@
-"""All that is known of one name: the strings that bear it, other sources that hold it, and what looks like it."""
+"""Everything known about one name: the strings that have it, other sources that hold it, and near misses."""
 
 from __future__ import annotations
 
@@ -35,34 +35,40 @@ class Known(Record):
 
     @property
     def accepted(self) -> Accepted | None:
-        return next((one for one in self.strings if isinstance(one, Accepted)), None)
+        """The string that PID 1 takes, if there is one."""
+        return next((string for string in self.strings if isinstance(string, Accepted)), None)
 
     @property
     def rejected(self) -> tuple[Rejected, ...]:
-        return tuple(one for one in self.strings if isinstance(one, Rejected))
+        """The strings that PID 1 refuses."""
+        return tuple(string for string in self.strings if isinstance(string, Rejected))
 
 
 def look_up(name: str, offered: tuple[Verdict, ...], guest: Guest) -> Known:
-    """Everything of that name; a name that is shown shortened or with escapes may be given as it is shown."""
+    """Everything known about a name; one that is shown shortened or with escapes may be given as it is shown."""
     raw = os.fsencode(name)
     strings = tuple(
-        one
-        for one in offered
-        if (isinstance(one, Accepted) and name in (one.name, one.shown))
-        or (isinstance(one, Rejected) and (raw == one.raw_name or name == one.name))
+        verdict
+        for verdict in offered
+        if (isinstance(verdict, Accepted) and name in (verdict.name, verdict.shown))
+        or (isinstance(verdict, Rejected) and (raw == verdict.raw_name or name == verdict.name))
     )
-    known = next((one for one in strings if isinstance(one, Accepted)), None)
+    known = next((string for string in strings if isinstance(string, Accepted)), None)
     return Known(
         name=name if known is None else known.name,
         shown=shown_name(name) if known is None else known.shown,
         strings=strings,
         origins=tuple(origin for origin, values in other_sources(guest) if name in values),
-        similar=tuple(one for one in offered if isinstance(one, Unrelated) and one.hint and near_name(one.text) == raw),
+        similar=tuple(
+            verdict
+            for verdict in offered
+            if isinstance(verdict, Unrelated) and verdict.hint and near_name(verdict.text) == raw
+        ),
     )
 
 
 def absence(known: Known, evidence: Evidence, cut: str | None) -> tuple[Cause | None, str, str]:
-    """(cause, clause about `it`, fix) for a name that neither arrived nor was accepted or refused in the table.
+    """(cause, clause about `it`, fix) for a name that did not arrive and was neither accepted nor refused in the table.
 
     `cut` is the sentence that says how much of the table Linux cut off, if it did.
     """
@@ -72,8 +78,8 @@ def absence(known: Known, evidence: Evidence, cut: str | None) -> tuple[Cause | 
         cause = evidence.not_imported(origin)
         sentence, fix = CAUSES[cause]
         return cause, f"{ORIGINS[origin]} offers it, and it was not imported: {sentence}", fix
-    for one in known.similar:
-        hint = f"{one.place} looks like it: {one.hint}"
+    for string in known.similar:
+        hint = f"{string.place} looks like it: {string.hint}"
         return None, "no OEM string and no other source offers it", hint
     if cut is not None:
         return "cut-by-kernel", f"no OEM string that is here offers it, and {cut}", CAUSES["cut-by-kernel"][1]

@@ -36,9 +36,9 @@ class Survey:
 
 
 def survey(guest: Guest, facts: Facts | None = None, require: tuple[str, ...] = ()) -> Survey:
-    """Judge a guest; facts are asked for where they matter and were not given. `require` names what must arrive.
+    """Judge a guest; `facts` are asked for if they matter and are None. `require` has the names that must arrive.
 
-    Raises GuestcredError (exit status 3) where there is no structure in the table.
+    Raises GuestcredError (exit status 3) where the table has no structure.
     """
     table = parse(guest.table)
     if not table.holds_anything:
@@ -46,13 +46,13 @@ def survey(guest: Guest, facts: Facts | None = None, require: tuple[str, ...] = 
     offered = judge(table.structures, guest.systemd)
     if facts is None and needs_facts(offered, guest):
         facts = read_facts(guest.root)
-    looked = Survey(guest, offered, facts)
-    looked.comparison = compare(guest, table, offered, looked.evidence, _point(guest, table), require)
-    return looked
+    result = Survey(guest, offered, facts)
+    result.comparison = compare(guest, table, offered, result.evidence, _point(guest, table), require)
+    return result
 
 
 def _point(guest: Guest, table: Table) -> EntryPoint | None:
-    """The entry point; looked at only for a table that ended badly."""
+    """The entry point, read only for a table that ended badly."""
     if table.ended is None or guest.entry_point is None:
         return None
     from guestcred.smbios.entry_point import parse_entry_point
@@ -61,5 +61,5 @@ def _point(guest: Guest, table: Table) -> EntryPoint | None:
 
 
 def no_structure(path: str) -> GuestcredError:
-    """The error for what is no table at all."""
+    """The error for bytes that are no table at all (exit status 3)."""
     return GuestcredError(f"no structure could be read from {path}", "is this a DMI table, from its first byte on?")

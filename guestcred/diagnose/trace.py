@@ -31,7 +31,7 @@ class Stage(Record):
 
 
 class Trace(Record):
-    """One credential's whole way; `finding` is None where it arrived, `also` has the strings of its name that were refused."""
+    """One credential's whole way; `finding` is None where it arrived; `also` has the refused strings of its name."""
 
     name: str
     status: Status | Literal["rejected", "not-offered", "not-imported"]
@@ -47,8 +47,8 @@ def trace(name: str, survey: Survey) -> Trace:
     guest, comparison = survey.guest, survey.comparison
     at = visible(guest.root.rstrip("/") + "/")
     known = look_up(name, survey.offered, guest)
-    credential = next((one for one in comparison.credentials if one.name == known.name), None) or next(
-        (one for one in comparison.credentials if one.shown == name), None
+    credential = next((entry for entry in comparison.credentials if entry.name == known.name), None) or next(
+        (entry for entry in comparison.credentials if entry.shown == name), None
     )
     if credential is not None and known.accepted is None:
         return _foreign(credential, known, at)
@@ -56,21 +56,27 @@ def trace(name: str, survey: Survey) -> Trace:
         return _offered(credential, known, known.accepted, survey, at)
     if known.rejected:
         return _rejected(known, at)
-    cut = next((one.message for one in comparison.findings if one.code == "cut-by-kernel"), None)
+    cut = next((finding.message for finding in comparison.findings if finding.code == "cut-by-kernel"), None)
     return _absent(known, *absence(known, survey.evidence(), cut), at)
 
 
-def _where(one: Verdict, at: str) -> str:
-    return f"{at}{TABLE}, {one.place}"
+def _where(verdict: Verdict, at: str) -> str:
+    return f"{at}{TABLE}, {verdict.place}"
 
 
-def _foreign(one: Credential, known: Known, at: str) -> Trace:
-    taken = "no OEM string of that name was taken" if known.rejected else "no OEM string of that name"
+def _foreign(credential: Credential, known: Known, at: str) -> Trace:
+    why = "no OEM string of that name was taken" if known.rejected else "no OEM string of that name"
     stages = (
-        Stage("offered", True, f"{taken}: it came from {ORIGINS[one.origin]}"),
-        Stage("imported", True, f"{at}{SYSTEM}/{one.shown}, {size(one.size)}"),
+        Stage("offered", True, f"{why}: it came from {ORIGINS[credential.origin]}"),
+        Stage("imported", True, f"{at}{SYSTEM}/{credential.shown}, {size(credential.size)}"),
     )
-    return Trace(name=one.shown, status=one.status, cause=one.origin or "unknown", stages=stages, also=known.rejected)
+    return Trace(
+        name=credential.shown,
+        status=credential.status,
+        cause=credential.origin or "unknown",
+        stages=stages,
+        also=known.rejected,
+    )
 
 
 def _rejected(known: Known, at: str) -> Trace:
@@ -102,31 +108,33 @@ def _absent(known: Known, cause: Cause | None, clause: str, fix: str, at: str) -
     return Trace(name=known.shown, status=status, cause=cause, stages=tuple(stages), finding=finding)
 
 
-def _offered(one: Credential, known: Known, source: Accepted, survey: Survey, at: str) -> Trace:
+def _offered(credential: Credential, known: Known, offer: Accepted, survey: Survey, at: str) -> Trace:
     guest = survey.guest
     rules = f"systemd {guest.systemd}" if guest.systemd is not None else "the newest systemd"
     stages = [
-        Stage("offered", True, f"{_where(source, at)}, {source.encoding}"),
-        Stage("accepted", True, f"{size(len(source.value))} by the rules of {rules}"),
+        Stage("offered", True, f"{_where(offer, at)}, {offer.encoding}"),
+        Stage("accepted", True, f"{size(len(offer.value))} by the rules of {rules}"),
     ]
-    arrived = one.loss is None
-    span = survey.evidence().span(source)
-    if one.cause == "dmi-sysfs-absent":
+    arrived = credential.loss is None
+    span = survey.evidence().span(offer)
+    if credential.cause == "dmi-sysfs-absent":
         state = "does not exist" if guest.entries is None else "has no Type 11"
         stages.append(Stage("entry", False, f"{at}{ENTRIES} {state}"))
     elif span is not None:
-        readable = one.cause != "cut-read"
+        readable = credential.cause != "cut-read"
         stages.append(Stage("entry", readable, f"{at}{span.entry.path}, bytes {span.start} to {span.end}"))
     if stages[-1].passed:
-        absent = guest.unreadable.get(f"{SYSTEM}/{one.name}", "does not exist")
-        state = absent if one.loss == "missing" else size(one.size)
-        stages.append(Stage("imported", arrived, f"{at}{SYSTEM}/{one.shown}: {state}"))
+        absent = guest.unreadable.get(f"{SYSTEM}/{credential.name}", "does not exist")
+        state = absent if credential.loss == "missing" else size(credential.size)
+        stages.append(Stage("imported", arrived, f"{at}{SYSTEM}/{credential.shown}: {state}"))
     return Trace(
-        name=one.shown,
-        status=one.status,
-        cause=one.cause,
+        name=credential.shown,
+        status=credential.status,
+        cause=credential.cause,
         stages=tuple(stages),
         also=known.rejected,
-        finding=None if one.loss is None else loss(one.loss, one.cause or "unknown", [one.shown]),
+        finding=None
+        if credential.loss is None
+        else loss(credential.loss, credential.cause or "unknown", [credential.shown]),
         warnings=survey.comparison.doubts.get(known.name, ()),
     )
