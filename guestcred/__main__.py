@@ -29,7 +29,7 @@ def plain_form(arguments: list[str]) -> tuple[str, View] | None:
 
 
 def main() -> int:
-    """Run the command line. Returns the exit status: 0 agrees, 1 findings, 2 usage, 3 could not look, 130 interrupted."""
+    """Run the command line. The exit status: 0 agrees, 1 findings, 2 usage, 3 could not look, 130 interrupted."""
     from guestcred.errors import GuestcredError, reason
 
     _open_streams()
@@ -70,7 +70,7 @@ def main() -> int:
 
 
 def _open_streams() -> None:
-    """Open /dev/null for every closed standard stream: else the next file opened takes its number, and gets the output."""
+    """Open /dev/null for every closed standard stream: else the next file opened gets its number, and its output."""
     for fd, name in enumerate(("stdin", "stdout", "stderr")):
         if getattr(sys, name) is None:
             setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_RDWR), "w" if fd else "r"))

@@ -1,6 +1,6 @@
 """The private C modules behind five public ones, for the boot path.
 
-Each public module imports several others, and costs between a quarter and all of a bare interpreter's start. The private
+Each public module imports several others, and costs from a quarter to all of a bare interpreter's start. The private
 ones may change with Python or python-systemd, so nothing else of the package imports them, and a test holds each
 function here to its public twin.
 """
@@ -50,7 +50,7 @@ class _Decoder:
 
 
 def prctl(option: int, argument: int) -> int:
-    """prctl(2), like `ctypes.CDLL(None).prctl`, which also needs memory that is writable and executable. -1 is a failure."""
+    """prctl(2), -1 for a failure; `ctypes.CDLL(None).prctl` also needs memory that is writable and executable."""
     import _ctypes
 
     # None is this program itself, as in ctypes.CDLL(None)
@@ -59,7 +59,7 @@ def prctl(option: int, argument: int) -> int:
 
 
 def journal_send(*fields: str) -> None:
-    """Write a journal entry of `NAME=value` fields, like `systemd.journal.sendv`. Raises ImportError without python-systemd."""
+    """Write `NAME=value` fields to the journal, like `systemd.journal.sendv`. Raises ImportError without python-systemd."""
     from systemd._journal import sendv
 
     sendv(*fields)
