@@ -78,7 +78,7 @@ def _rescues(store: Folder | None, wanted: Wanted) -> tuple[tuple[str, ...], tup
 
 def _links(home: Folder | None, wanted: Wanted) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """(links to make, links to remove)."""
-    names = [*(one.unit for one in wanted.plan.directories), REPORT]
+    names = [*(directory.unit for directory in wanted.plan.directories), REPORT]
     if home is None:
         return tuple(names), ()
     for name in names:
@@ -113,12 +113,12 @@ def _generation(home: Folder | None, wanted: Wanted) -> tuple[str | None, tuple[
 
 def _is_as_wanted(generation: Folder, wanted: Wanted) -> bool:
     directories, uid, gid = wanted.plan.directories, os.geteuid(), os.getegid()
-    if generation.names() != sorted([REPORT, *(one.unit for one in directories)]):
+    if generation.names() != sorted([REPORT, *(directory.unit for directory in directories)]):
         return False
     return (
         _is_owned(generation.status(), uid, gid, stat.S_IFDIR | GENERATION_MODE)
         and _holds(generation, REPORT, wanted.report, (uid, gid, REPORT_MODE))
-        and all(_is_delivered(generation, one, wanted.values) for one in directories)
+        and all(_is_delivered(generation, directory, wanted.values) for directory in directories)
     )
 
 

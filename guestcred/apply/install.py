@@ -103,11 +103,11 @@ class Installation:
 
     def _refuse_vanished(self, plan: Plan) -> None:
         """Files must not go to a number that has become nobody's, or somebody else's, since the plan was made."""
-        for one in plan.directories:
-            user = find_user(self._tree, one.user)
-            if user is None or user.uid != one.uid:
+        for directory in plan.directories:
+            user = find_user(self._tree, directory.user)
+            if user is None or user.uid != directory.uid:
                 raise GuestcredError(
-                    f"the user {one.user} of {one.unit} has vanished while apply ran",
+                    f"the user {directory.user} of {directory.unit} has vanished while apply ran",
                     "run it again",
                     status=FINDINGS,
                 )

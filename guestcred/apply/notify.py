@@ -15,11 +15,11 @@ INFO, WARNING = 6, 4  # syslog(3)
 
 def entries(plan: Plan) -> list[list[str]]:
     """The fields of one journal entry for each rescued credential and for each finding that is left."""
-    causes = {one.name: one.cause for one in plan.comparison.credentials}
+    causes = {credential.name: credential.cause for credential in plan.comparison.credentials}
     told = []
-    for one in plan.rescues:
-        message = f"{one.name} was not imported, and is in /{one.place} now"
-        told.append(_entry(RESCUED, INFO, message, (one.name,), "rescued", causes[one.name]))
+    for file in plan.rescues:
+        message = f"{file.name} was not imported, and is in /{file.place} now"
+        told.append(_entry(RESCUED, INFO, message, (file.name,), "rescued", causes[file.name]))
     for left in plan.left:
         message = f"{left.message}; fix: {left.fix}"
         told.append(_entry(LEFT, WARNING, message, left.names, left.status, left.cause))

@@ -84,28 +84,28 @@ def plan_rescues(comparison: Comparison, others: dict[str, tuple[str, bool]], un
     present: list[File] = []
     blocked = {name: path for name, (path, same) in others.items() if not same}
     lost: dict[tuple[Loss, Cause, str], list[str]] = {}
-    for one in comparison.credentials:
-        if one.loss is None:
+    for credential in comparison.credentials:
+        if credential.loss is None:
             continue
-        cause: Cause = one.cause or "unknown"
-        if undecided and one.loss == "missing" and cause not in DECISIONS:
+        cause: Cause = credential.cause or "unknown"
+        if undecided and credential.loss == "missing" and cause not in DECISIONS:
             cause = "undecided"
-        why_not = _why_not(one, cause, comparison.fronts, blocked)
+        why_not = _why_not(credential, cause, comparison.fronts, blocked)
         if why_not is not None:
-            lost.setdefault((one.loss, cause, why_not), []).append(one.shown)
-        elif one.name in others:
-            present.append(File(one.name, one.size, others[one.name][0]))
+            lost.setdefault((credential.loss, cause, why_not), []).append(credential.shown)
+        elif credential.name in others:
+            present.append(File(credential.name, credential.size, others[credential.name][0]))
         else:
-            made.append(File(one.name, one.size, f"{RESCUE}/{one.name}"))
+            made.append(File(credential.name, credential.size, f"{RESCUE}/{credential.name}"))
     left = [loss(status, cause, names, why_not) for (status, cause, why_not), names in lost.items()]
     left += refusals(comparison.rejected)
-    left += [one for one in comparison.findings if one not in left and one.code not in LOSSES]
+    left += [finding for finding in comparison.findings if finding not in left and finding.code not in LOSSES]
     return Rescues(tuple(made), tuple(present), tuple(left))
 
 
-def _why_not(one: Credential, cause: Cause, fronts: frozenset[str], blocked: dict[str, str]) -> str | None:
+def _why_not(credential: Credential, cause: Cause, fronts: frozenset[str], blocked: dict[str, str]) -> str | None:
     """Why a lost credential is not rescued, in words for its finding; None where it is."""
-    if one.loss != "missing":
+    if credential.loss != "missing":
         return "what was imported is not written over"
     if cause in DECISIONS:
         return "that is a decision, and guestcred does not overrule it"
@@ -113,12 +113,12 @@ def _why_not(one: Credential, cause: Cause, fronts: frozenset[str], blocked: dic
         return "that may be a decision, and guestcred overrules none"
     if cause == "unreadable":
         return "systemd looks there first, and would still not find it"
-    if one.shown != one.name:
+    if credential.shown != credential.name:
         return "NAME= is missing before it, and a file of that name would show the secret"
-    if one.name in fronts:
+    if credential.name in fronts:
         return "the table stops in it, so that its value may be only the front"
-    if one.name in blocked:
-        return f"another credential is at {blocked[one.name]} already"
+    if credential.name in blocked:
+        return f"another credential is at {blocked[credential.name]} already"
     return None
 
 
@@ -129,10 +129,10 @@ def plan_directories(deliveries: list[Delivery], shown: Callable[[str], str]) ->
     """
     missing: list[str] = []
     names: list[str] = []
-    for one in deliveries:
-        service = one.service
+    for delivery in deliveries:
+        service = delivery.service
         for identifier in service.required:
-            if identifier not in one.found:
+            if identifier not in delivery.found:
                 missing.append(f"{identifier} ({service.unit}, {shown(service.path)})")
                 names.append(dict(service.load).get(identifier, identifier))
     if missing:

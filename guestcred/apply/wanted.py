@@ -29,11 +29,13 @@ def want(tree: Tree, systemd: int | None) -> Wanted:
     """What `apply` shall write. Raises GuestcredError for what cannot be looked at, and for what is required and missing."""
     services = read_services(tree)
     looked = survey(_look(tree, systemd, services))
-    missing = {one.name for one in looked.comparison.credentials if one.loss == "missing"}
-    accepted = {one.name: one for one in looked.offered if isinstance(one, Accepted) and one.name in missing}
-    others = {name: other for name, one in accepted.items() if (other := find_other(tree, name, one.value))}
+    missing = {credential.name for credential in looked.comparison.credentials if credential.loss == "missing"}
+    accepted = {
+        verdict.name: verdict for verdict in looked.offered if isinstance(verdict, Accepted) and verdict.name in missing
+    }
+    others = {name: other for name, verdict in accepted.items() if (other := find_other(tree, name, verdict.value))}
     rescues = plan_rescues(looked.comparison, others, looked.evidence().undecided)
-    rescued = {one.name: accepted[one.name].value for one in rescues.made}
+    rescued = {file.name: accepted[file.name].value for file in rescues.made}
     sources = Sources(tree, planned=dict.fromkeys(rescued_names(tree)) | rescued)
     values = {f"{RESCUE}/{name}": value for name, value in rescued.items()}
     deliveries = []
@@ -70,16 +72,16 @@ def _find(tree: Tree, service: Service, sources: Sources) -> dict[str, tuple[str
     found: dict[str, tuple[str, bytes]] = {}
     defaults = dict(service.defaults)
     for request in service.requests:
-        for one in sources.resolve(request, SEARCH_PATH, only_files=True):
-            if one.id in found:
+        for source in sources.resolve(request, SEARCH_PATH, only_files=True):
+            if source.id in found:
                 continue
-            value = _value(tree, service, request, one, sources)
-            if value is None and one.id in defaults and not request.source:
-                value = f"{service.path} ({service.unit}, set {one.id})", defaults[one.id]
+            value = _value(tree, service, request, source, sources)
+            if value is None and source.id in defaults and not request.source:
+                value = f"{service.path} ({service.unit}, set {source.id})", defaults[source.id]
             # a name that may be the secret itself helps no service, and would be told of in the report
-            if value is None or (request.setting == IMPORT and is_secret_file(one.name, len(value[1]))):
+            if value is None or (request.setting == IMPORT and is_secret_file(source.name, len(value[1]))):
                 continue
-            found[one.id] = value
+            found[source.id] = value
     return found
 
 

@@ -76,7 +76,7 @@ class Writing:
                     continue
                 with generation.open(unit) as folder:
                     found = {name: status for name in folder.names() if (status := folder.status(name)) is not None}
-                    ours = {name: one.st_size for name, one in found.items() if _is_ours(one)}
+                    ours = {name: status.st_size for name, status in found.items() if _is_ours(status)}
                     keep = ours.keys() if sum(ours.values()) <= TOTAL_SIZE_MAX else ()
                     for name in found.keys() - keep:
                         _take_back(folder, name, False)
