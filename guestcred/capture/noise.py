@@ -128,10 +128,12 @@ def hide_table(data: bytes, replace: Replace) -> bytes:
     """A DMI table, or one entry of it, with everything replaced that may be secret or names the machine."""
     table = parse(data)
     out = bytearray()
-    for one in table.structures:
-        out += data[len(out) : one.offset]
-        out += _hide_formatted(one, replace)
-        out += b"\0".join(_hide_string(one, number, text, replace) for number, text in enumerate(one.strings, 1))
+    for structure in table.structures:
+        out += data[len(out) : structure.offset]
+        out += _hide_formatted(structure, replace)
+        out += b"\0".join(
+            _hide_string(structure, number, text, replace) for number, text in enumerate(structure.strings, 1)
+        )
     if table.ended is None:
         seen = table.size - table.trailing
     elif table.structures and not table.structures[-1].complete:
@@ -144,10 +146,10 @@ def hide_table(data: bytes, replace: Replace) -> bytes:
 def secret_names(data: bytes, replace: Replace) -> dict[str, str]:
     """The names in a table that may be secrets, and the noise that `hide_table` puts in place of each."""
     found: dict[str, str] = {}
-    for one in judge(parse(data).structures, None):
-        if isinstance(one, Accepted) and one.shown != one.name:
-            noise = _hide_bare(one.name.encode("ascii") + b"=" + one.value, replace)
-            found[one.name] = noise.partition(b"=")[0].decode("ascii")
+    for verdict in judge(parse(data).structures, None):
+        if isinstance(verdict, Accepted) and verdict.shown != verdict.name:
+            noise = _hide_bare(verdict.name.encode("ascii") + b"=" + verdict.value, replace)
+            found[verdict.name] = noise.partition(b"=")[0].decode("ascii")
     return found
 
 
@@ -155,21 +157,27 @@ def _hide_bare(text: bytes, replace: Replace) -> bytes:
     return text[:SHOWN_FRONT] + replace("text", text[SHOWN_FRONT:])
 
 
-def _hide_formatted(one: Structure, replace: Replace) -> bytes:
-    area = one.formatted
-    if one.type == 1:
+def _hide_formatted(structure: Structure, replace: Replace) -> bytes:
+    area = structure.formatted
+    if structure.type == 1:
         return area[: _UUID.start] + replace("text", area[_UUID]) + area[_UUID.stop :]
-    shown = HEADER_SIZE if one.type >= _OEM_SPECIFIC else OEM_STRINGS_SIZE if one.type == OEM_STRINGS else len(area)
+    shown = len(area)
+    if structure.type >= _OEM_SPECIFIC:
+        shown = HEADER_SIZE
+    elif structure.type == OEM_STRINGS:
+        shown = OEM_STRINGS_SIZE
     return area[:shown] + replace("text", area[shown:])
 
 
-def _hide_string(one: Structure, number: int, text: bytes, replace: Replace) -> bytes:
-    if one.type == OEM_STRINGS:
+def _hide_string(structure: Structure, number: int, text: bytes, replace: Replace) -> bytes:
+    if structure.type == OEM_STRINGS:
         return _hide_oem(text, replace)
     numbers = {
-        value for name, value in fields_of(one).items() if name in _IDENTIFYING and isinstance(value, StringNumber)
+        value
+        for name, value in fields_of(structure).items()
+        if name in _IDENTIFYING and isinstance(value, StringNumber)
     }
-    secret = one.type >= _OEM_SPECIFIC or number in numbers or b"io.systemd.cred" in text.lower()
+    secret = structure.type >= _OEM_SPECIFIC or number in numbers or b"io.systemd.cred" in text.lower()
     return replace("text", text) if secret else text
 
 

@@ -50,7 +50,7 @@ def _rewritten(guest: Guest, stores: Stores, replace: Replace) -> tuple[Guest, S
 
     entries = guest.entries
     if entries is not None:
-        entries = tuple(Entry(one.path, one.instance, hide_table(one.data, replace)) for one in entries)
+        entries = tuple(Entry(entry.path, entry.instance, hide_table(entry.data, replace)) for entry in entries)
     parameters = guest.parameters
     credentials = {name: (key, replace("value", value)) for name, (key, value) in parameters.credentials.items()}
     safe = Guest(
@@ -95,7 +95,7 @@ def tree_of(guest: Guest, facts: Facts, stores: Stores, units: dict[str, object]
     if guest.entry_point is not None:
         files[ENTRY_POINT] = guest.entry_point
     if guest.entries is not None:
-        files |= {ENTRIES: None} | {one.path: one.data for one in guest.entries}
+        files |= {ENTRIES: None} | {entry.path: entry.data for entry in guest.entries}
     files |= dict.fromkeys(guest.unreadable)
     for folder, suffix, values in (
         (SYSTEM, "", guest.system),
