@@ -52,15 +52,15 @@ def encode(secrets: Iterable[Secret], others: Iterable[bytes] = ()) -> tuple[Enc
     """Encode every secret; `others` are the OEM strings that the VM's config has already, whose names are taken."""
     taken = {split[1].partition(b"=")[0] for text in others if (split := split_prefix(text))}
     encoded = []
-    for one in secrets:
-        if one.name.encode("ascii") in taken:
+    for secret in secrets:
+        if secret.name.encode("ascii") in taken:
             raise GuestcredError(
-                f"the VM's config has an OEM string for {one.name} already",
+                f"the VM's config has an OEM string for {secret.name} already",
                 "the guest takes the first of a name only: remove one of them",
                 status=USAGE,
             )
-        encoding, text = oem_string(one.name, one.value)
-        encoded.append(Encoded(name=one.name, encoding=encoding, size=len(one.value), text=text))
+        encoding, text = oem_string(secret.name, secret.value)
+        encoded.append(Encoded(name=secret.name, encoding=encoding, size=len(secret.value), text=text))
     return tuple(encoded)
 
 
@@ -78,9 +78,11 @@ def limits(
     `others` are OEM strings from elsewhere, `body` the size in bytes of a request that carries them all,
     `reserve` the bytes left for the structures of other types.
     """
-    texts = [one.text for one in encoded] + list(others)
+    texts = [credential.text for credential in encoded] + list(others)
     structure = FORMATTED_SIZE + sum(len(text) + 1 for text in texts) + 1
-    pages = sum(_pages(one.size) for one in encoded) + sum(_pages(len(one)) for one in others if split_prefix(one))
+    pages = sum(_pages(credential.size) for credential in encoded)
+    pages += sum(_pages(len(text)) for text in others if split_prefix(text))
+    total = sum(credential.size for credential in encoded)
     table_max, table_source = TABLE_MAX, "SeaBIOS places only the low 16 bits of the table's length"
     if hypervisor in ("cloud-hypervisor", "crosvm"):
         table_max = 0x10000 - SIZE_64
@@ -91,7 +93,7 @@ def limits(
         Limit("strings", len(texts), STRINGS_MAX, unit="strings", source=counted),
         Limit("table", structure + reserve, table_max, source=f"{table_source}; {reserve} are for other structures"),
         Limit("store", pages, STORE_PAGES, unit="pages", source=kept),
-        Limit("total", sum(one.size for one in encoded), TOTAL_SIZE_MAX, source="systemd takes 1 MiB in all"),
+        Limit("total", total, TOTAL_SIZE_MAX, source="systemd takes 1 MiB in all"),
     ]
     if guest_systemd == IMPORTS_SMBIOS_SINCE:
         source = "systemd 252 reads the first 4096 bytes of a Type 11 structure"
@@ -108,11 +110,11 @@ def _pages(size: int) -> int:
 
 def check_limits(found: tuple[Limit, ...], encoded: tuple[Encoded, ...]) -> None:
     """Raise GuestcredError for the first limit that does not hold, with what to leave out."""
-    for one in found:
-        if one.used > one.maximum:
+    for limit in found:
+        if limit.used > limit.maximum:
             raise GuestcredError(
-                f"too much for the {one.name}: {one.used} {one.unit}, and {one.maximum} fit: {one.source}",
-                _leave_out(one, encoded),
+                f"too much for the {limit.name}: {limit.used} {limit.unit}, and {limit.maximum} fit: {limit.source}",
+                _leave_out(limit, encoded),
                 status=FINDINGS,
             )
 
@@ -123,7 +125,10 @@ def _leave_out(limit: Limit, encoded: tuple[Encoded, ...]) -> str:
     over = limit.used - limit.maximum
     if limit.unit == "strings":
         return f"leave out {over} of them, join small ones into one, or {elsewhere}"
-    cost = {one.name: _pages(one.size) if limit.unit == "pages" else len(one.text) + 1 for one in encoded}
+    cost = {
+        credential.name: _pages(credential.size) if limit.unit == "pages" else len(credential.text) + 1
+        for credential in encoded
+    }
     out = []
     for name in sorted(cost, key=lambda name: -cost[name]):
         if over <= 0:
@@ -145,4 +150,4 @@ def check_guest(guest_systemd: int | None) -> None:
 
 def fits(found: tuple[Limit, ...]) -> bool:
     """Whether every limit holds."""
-    return all(one.used <= one.maximum for one in found)
+    return all(limit.used <= limit.maximum for limit in found)

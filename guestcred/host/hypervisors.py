@@ -55,14 +55,14 @@ class Config:
         if not isinstance(inside, dict | None):
             raise wrong(f"'{section}' is not an object")
         strings = (inside or {}).get(key)
-        if not isinstance(strings, list | None) or not all(isinstance(one, str) for one in strings or ()):
+        if not isinstance(strings, list | None) or not all(isinstance(string, str) for string in strings or ()):
             raise wrong(f"'{section}.{key}' is not a list of strings")
         # either ends the strings of a table, and ours, which come behind, would be lost
-        if any(not one or "\0" in one for one in strings or ()):
+        if any(not string or "\0" in string for string in strings or ()):
             raise wrong(f"'{section}.{key}' has a string that is empty or holds a NUL")
         self._document: dict[str, Any] = document
         self._place = section, key
-        self.strings: tuple[bytes, ...] = tuple(one.encode("utf-8", "surrogatepass") for one in strings or ())
+        self.strings: tuple[bytes, ...] = tuple(string.encode("utf-8", "surrogatepass") for string in strings or ())
 
     def merged(self, texts: list[str]) -> bytes:
         """The config as JSON, in ASCII, with `texts` behind the OEM strings that it has."""

@@ -39,7 +39,7 @@ class Prepared(Record):
     @property
     def texts(self) -> list[str]:
         """The OEM strings; names and values are in ASCII by now."""
-        return [one.text.decode("ascii") for one in self.encoded]
+        return [credential.text.decode("ascii") for credential in self.encoded]
 
 
 def prepare(asked: Request, config: str | None, *, optional: bool = False) -> Prepared:
@@ -61,7 +61,7 @@ def prepare(asked: Request, config: str | None, *, optional: bool = False) -> Pr
     base = _read_config(config, asked.hypervisor, optional)
     others = () if base is None else base.strings
     encoded = encode(secrets, others)
-    document = None if base is None else base.merged([one.text.decode("ascii") for one in encoded])
+    document = None if base is None else base.merged([credential.text.decode("ascii") for credential in encoded])
     found = limits(
         encoded,
         asked.hypervisor,
@@ -74,7 +74,7 @@ def prepare(asked: Request, config: str | None, *, optional: bool = False) -> Pr
 
 
 def takes_stdin(asked: Request) -> bool:
-    return any(one.partition("=")[2] == STDIN for one in asked.files)
+    return any(pair.partition("=")[2] == STDIN for pair in asked.files)
 
 
 def _read_config(path: str | None, hypervisor: str, optional: bool) -> hypervisors.Config | None:

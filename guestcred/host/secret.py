@@ -42,8 +42,8 @@ def read_secrets(
     A FILE is absolute, a plain name in `folder` ($CREDENTIALS_DIRECTORY), or `-`. One newline at the end goes
     unless `keep_newline`. Raises GuestcredError that names the secret and never its value.
     """
-    given = [_split(number, one, FILES) for number, one in enumerate(files, 1)]
-    fixed = [_split(number, one, LITERALS) for number, one in enumerate(literals, 1)]
+    given = [_split(number, pair, FILES) for number, pair in enumerate(files, 1)]
+    fixed = [_split(number, pair, LITERALS) for number, pair in enumerate(literals, 1)]
     names = [name for name, _ in given + fixed]
     for name in names:
         if names.count(name) > 1:
