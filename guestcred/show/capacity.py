@@ -14,12 +14,23 @@ def capacity_json(hypervisor: str, encoded: tuple[Encoded, ...], found: tuple[Li
         "for": hypervisor,
         "fits": fits(found),
         "credentials": [
-            {"name": one.name, "encoding": one.encoding, "size": one.size, "string_size": len(one.text)}
-            for one in encoded
+            {
+                "name": credential.name,
+                "encoding": credential.encoding,
+                "size": credential.size,
+                "string_size": len(credential.text),
+            }
+            for credential in encoded
         ],
         "limits": [
-            {"name": one.name, "used": one.used, "maximum": one.maximum, "unit": one.unit, "source": one.source}
-            for one in found
+            {
+                "name": limit.name,
+                "used": limit.used,
+                "maximum": limit.maximum,
+                "unit": limit.unit,
+                "source": limit.source,
+            }
+            for limit in found
         ],
     }
 
@@ -28,19 +39,22 @@ def capacity_text(hypervisor: str, encoded: tuple[Encoded, ...], found: tuple[Li
     """The same for people."""
     lines = [f"{'fits' if fits(found) else 'does not fit'}: {count(len(encoded), 'credential')} for {hypervisor}"]
     lines += columns(
-        [(one.name, one.encoding, f"{one.size:>5} bytes, {len(one.text):>5} as a string") for one in encoded],
+        [
+            (credential.name, credential.encoding, f"{credential.size:>5} bytes, {len(credential.text):>5} as a string")
+            for credential in encoded
+        ],
         LEFT,
         Column(least=6),
     )
     lines += columns(
         [
             (
-                "OVER" if one.used > one.maximum else "ok",
-                one.name,
-                f"{one.used:>6} of {one.maximum:>7} {one.unit:<7}",
-                one.source,
+                "OVER" if limit.used > limit.maximum else "ok",
+                limit.name,
+                f"{limit.used:>6} of {limit.maximum:>7} {limit.unit:<7}",
+                limit.source,
             )
-            for one in found
+            for limit in found
         ],
         Column(least=4),
         Column(least=9),

@@ -32,14 +32,14 @@ LEFT, RIGHT = Column(), Column(right=True)
 def columns(rows: Sequence[Sequence[str]], *layout: Column, colour: bool = False, indent: str = "  ") -> list[str]:
     """Rows as lines, each cell but the last of its row padded to its column; with `colour` the first cell has one."""
     widths = [
-        min(max([one.least, *(len(row[number]) for row in rows if number < len(row) - 1)]), one.most)
-        for number, one in enumerate(layout)
+        min(max([column.least, *(len(row[number]) for row in rows if number < len(row) - 1)]), column.most)
+        for number, column in enumerate(layout)
     ]
     lines = []
     for row in rows:
         cells = [
-            f"{cell:>{width}}" if one.right else f"{cell:<{width}}"
-            for cell, one, width in zip(row[:-1], layout, widths)
+            f"{cell:>{width}}" if column.right else f"{cell:<{width}}"
+            for cell, column, width in zip(row[:-1], layout, widths)
         ]
         if cells:
             cells[0] = painted(cells[0], COLOURS.get(row[0].strip(), RED), colour)
