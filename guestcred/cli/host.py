@@ -28,19 +28,19 @@ def _undone_when_ended() -> Iterator[None]:
     """Let SIGTERM and SIGHUP raise SystemExit in here, so that what was begun is undone; a second one changes nothing."""
 
     def end(number: int, _frame: FrameType | None) -> None:
-        for one in before:
-            signal.signal(one, signal.SIG_IGN)
+        for signum in before:
+            signal.signal(signum, signal.SIG_IGN)
         raise SystemExit(128 + number)
 
     # one that is ignored, as under nohup, stays so
-    before = [one for one in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(one) is signal.SIG_DFL]
+    before = [signum for signum in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(signum) is signal.SIG_DFL]
     try:
-        for one in before:
-            signal.signal(one, end)
+        for signum in before:
+            signal.signal(signum, end)
         yield
     finally:
-        for one in before:
-            signal.signal(one, signal.SIG_DFL)
+        for signum in before:
+            signal.signal(signum, signal.SIG_DFL)
 
 
 def run_encode(
@@ -71,7 +71,7 @@ def run_encode(
     if prepared.document is not None:
         _print(prepared.document)
     elif asked.hypervisor == "qemu" and folder is not None:
-        files = {f"{number:03}": one.text for number, one in enumerate(prepared.encoded)}
+        files = {f"{number:03}": credential.text for number, credential in enumerate(prepared.encoded)}
         # a folder whose arguments nobody got is of no use
         with _undone_when_ended(), private_folder(folder, files) as paths:
             arguments = hypervisors.qemu(paths)
@@ -102,7 +102,7 @@ def _print(line: bytes) -> None:
 
 def _refuse_arguments(secrets: tuple[Secret, ...], allowed: bool) -> None:
     """libvirt writes oemStrings into QEMU's arguments (its tests/qemuxmlconfdata/smbios.x86_64-latest.args)."""
-    exposed = [one.name for one in secrets if not one.literal]
+    exposed = [secret.name for secret in secrets if not secret.literal]
     if exposed and not allowed:
         raise GuestcredError(
             f"libvirt would put {', '.join(exposed)} into QEMU's arguments, for every user of the host to read",
@@ -132,10 +132,10 @@ def run_launch(
         )
     prepared = prepare(asked, config)
     check_limits(prepared.limits, prepared.encoded)
-    texts = tuple(one.text for one in prepared.encoded)
+    texts = tuple(credential.text for credential in prepared.encoded)
     if prepared.document is None or api_socket is None:
         exec_qemu(texts, command)
-    names = [one.name for one in prepared.encoded]
+    names = [credential.name for credential in prepared.encoded]
     with _undone_when_ended():
         boot_vm(Vmm(api_socket, timeout), prepared.document, names, texts)
     return 0
