@@ -182,7 +182,7 @@ def test_decisions_are_not_overruled(root: Path, told: dict[str, object], cmdlin
     done = apply(root)
     assert done.returncode == 1 and "not rescued: that is a decision" in done.stdout
     assert not (root / "run/credstore").exists()
-    assert [(one["names"], one["status"], one["cause"]) for one in report(root)["findings"]] == [
+    assert [(finding["names"], finding["status"], finding["cause"]) for finding in report(root)["findings"]] == [
         (["KEY"], "missing", cause)
     ]
 
@@ -193,7 +193,7 @@ def test_a_decision_that_could_not_be_asked_for_is_not_overruled(root: Path, una
     done = apply(root)
     assert done.returncode == 1 and "not rescued: that may be a decision" in done.stdout
     assert not (root / "run/credstore").exists()
-    assert [(one["names"], one["cause"]) for one in report(root)["findings"]] == [(["KEY"], "undecided")]
+    assert [(finding["names"], finding["cause"]) for finding in report(root)["findings"]] == [(["KEY"], "undecided")]
     command = [*PROGRAM, "--root", str(root), "check", "--format", "json"]
     check = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, check=False)
     assert json.loads(check.stdout)["credentials"][0]["cause"] == "unknown"
@@ -212,7 +212,7 @@ def test_what_stands_in_system_hides_no_decision(
     done = apply(root)
     cause = {"container": "container", "confidential": "confidential-vm"}.get(next(iter(told), ""), "unreadable")
     assert done.returncode == 1 and not (root / "run/credstore").exists()
-    assert [(one["names"], one["cause"]) for one in report(root)["findings"]] == [(["KEY"], cause)]
+    assert [(finding["names"], finding["cause"]) for finding in report(root)["findings"]] == [(["KEY"], cause)]
 
 
 @pytest.mark.parametrize(

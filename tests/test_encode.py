@@ -40,7 +40,7 @@ def secrets_of(values: dict[str, bytes]) -> list[Secret]:
 
 
 def table_of(encoded: tuple[Encoded, ...]) -> bytes:
-    return OTHERS + build_structure(11, 3, [one.text for one in encoded]) + build_structure(127, 4)
+    return OTHERS + build_structure(11, 3, [credential.text for credential in encoded]) + build_structure(127, 4)
 
 
 def check(encoded: tuple[Encoded, ...], guest_systemd: int | None = None, hypervisor: str = "qemu") -> None:
@@ -54,7 +54,7 @@ def test_what_is_encoded_arrives(values: dict[str, bytes]) -> None:
     check(encoded)
     for systemd in (252, 254, 257, 262, None):
         verdicts = judge(parse(table_of(encoded)).structures, systemd)
-        assert {one.name: one.value for one in verdicts if isinstance(one, Accepted)} == values
+        assert {verdict.name: verdict.value for verdict in verdicts if isinstance(verdict, Accepted)} == values
         assert len(verdicts) == len(values)
 
 
@@ -63,11 +63,11 @@ def test_what_is_encoded_arrives(values: dict[str, bytes]) -> None:
 def test_what_would_not_arrive_is_refused(values: dict[str, bytes], systemd: int) -> None:
     encoded = encode(secrets_of(values))
     table = table_of(encoded)
-    structure = build_structure(11, 3, [one.text for one in encoded])
+    structure = build_structure(11, 3, [credential.text for credential in encoded])
     # what Linux leaves of a table that is too long, and systemd 252 of a structure
     kept = table[: len(table) % 0x10000] if systemd != 252 else structure[:READ_CUT]
     verdicts = judge(parse(kept).structures, systemd)
-    arrives = {one.name: one.value for one in verdicts if isinstance(one, Accepted)} == values
+    arrives = {verdict.name: verdict.value for verdict in verdicts if isinstance(verdict, Accepted)} == values
     try:
         check(encoded, systemd)
     except GuestcredError:

@@ -71,7 +71,9 @@ def test_the_other_structures_of_qemu_fit_into_the_reserve(folder: Path) -> None
     with Machine([*machine(folder), *sockets], folder) as qemu:
         table = qemu.table()
     assert (
-        table is not None and 300 < len(table) < 2048 and not [one for one in parse(table).structures if one.type == 11]
+        table is not None
+        and 300 < len(table) < 2048
+        and not [structure for structure in parse(table).structures if structure.type == 11]
     )
 
 
@@ -145,7 +147,7 @@ def test_qemu_gets_the_environment_that_was_there(tmp_path: Path, environment: d
     environment = {"PATH": "/usr/bin:/bin", **environment}
     command = [sys.executable, "-m", "guestcred", "launch", "--for", "qemu", "--", str(program)]
     done = subprocess.run(command, capture_output=True, check=True, env=environment)
-    got = dict(one.split("=", 1) for one in done.stdout.decode().split("\0") if one)
+    got = dict(line.split("=", 1) for line in done.stdout.decode().split("\0") if line)
     assert {name: value for name, value in got.items() if name not in ("PWD", "OLDPWD", "SHLVL", "_")} == environment
 
 

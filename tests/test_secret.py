@@ -36,13 +36,13 @@ def refusal(*files: str, folder: Path | None = None, timeout: float = 0.2) -> Gu
 def test_one_newline_is_stripped(tmp_path: Path, content: bytes, keep: bool, value: bytes) -> None:
     (tmp_path / "host-key").write_bytes(content)
     for path in ("host-key", f"{tmp_path}/host-key"):
-        (one,) = read_secrets([f"KEY={path}"], folder=str(tmp_path), keep_newline=keep)
-        assert (one.name, one.value) == ("KEY", value)
+        (secret,) = read_secrets([f"KEY={path}"], folder=str(tmp_path), keep_newline=keep)
+        assert (secret.name, secret.value) == ("KEY", value)
 
 
 def test_literals_are_taken_as_they_are() -> None:
-    (one, two) = read_secrets([], ["A=b=c\n", "EMPTY="])
-    assert (one.value, two.value, one.literal) == (b"b=c\n", b"", True)
+    (literal, empty) = read_secrets([], ["A=b=c\n", "EMPTY="])
+    assert (literal.value, empty.value, literal.literal) == (b"b=c\n", b"", True)
 
 
 @pytest.mark.parametrize("name", ["", ".", "..", "a/b", "a:b", "x" * 256, "ä", "a\tb"])
@@ -93,8 +93,8 @@ def test_an_empty_file(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "key").write_bytes(content)
     error = refusal("KEY=key", folder=tmp_path)
     assert "the secret KEY is empty" in str(error) and error.status == 1
-    (one,) = read_secrets(["KEY=key"], folder=str(tmp_path), allow_empty=True)
-    assert one.value == b""
+    (secret,) = read_secrets(["KEY=key"], folder=str(tmp_path), allow_empty=True)
+    assert secret.value == b""
 
 
 def test_a_folder_and_a_device(tmp_path: Path) -> None:
