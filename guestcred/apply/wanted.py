@@ -1,4 +1,4 @@
-"""A guest and its configuration -> the plan, and the values that it names by place; reads, and writes nothing."""
+"""A guest and its configuration -> the plan, and the values that it refers to by place; reads, and writes nothing."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from guestcred.systemd.search_path import RESCUE, SEARCH_PATH
 
 
 class Wanted(Record):
-    """The plan, the values that it names by place, and the report that stays."""
+    """The plan, its values by place (File.place), and the bytes of report.json."""
 
     plan: Plan
     values: dict[str, bytes]
@@ -26,7 +26,10 @@ class Wanted(Record):
 
 
 def want(tree: Tree, systemd: int | None) -> Wanted:
-    """What `apply` shall write. Raises GuestcredError for what cannot be looked at, and for what is required and missing."""
+    """What `apply` has to write, by the rules of that systemd (None: the guest's own); the report is still empty.
+
+    Raises GuestcredError if the guest or its configuration cannot be read, or something required is missing.
+    """
     services = read_services(tree)
     looked = survey(_look(tree, systemd, services))
     missing = {credential.name for credential in looked.comparison.credentials if credential.loss == "missing"}
@@ -58,17 +61,17 @@ def want(tree: Tree, systemd: int | None) -> Wanted:
 
 
 def _look(tree: Tree, systemd: int | None, services: tuple[Service, ...]) -> Guest:
-    """The guest; where it has no table, the services that now go without are named."""
+    """Look at the guest; an error also names the services whose directories stay as they were."""
     try:
         return read_guest(tree.root, systemd)
     except GuestcredError as error:
         units = ", ".join(service.unit for service in services)
-        told = (f"so the directories of {units} stay as they were",) if units else ()
+        told = (f"the directories of {units} stay as they were",) if units else ()
         raise GuestcredError(error.problem, *told, *error.hints, status=error.status) from None
 
 
 def _find(tree: Tree, service: Service, sources: Sources) -> dict[str, tuple[str, bytes]]:
-    """Id to (place, value) for each that has a source, in the order load, import, set; the first wins (systemd.exec(5))."""
+    """Id to (place, value) for each id with a source, in the order load, import, set; first wins (systemd.exec(5))."""
     found: dict[str, tuple[str, bytes]] = {}
     defaults = dict(service.defaults)
     for request in service.requests:
@@ -78,7 +81,7 @@ def _find(tree: Tree, service: Service, sources: Sources) -> dict[str, tuple[str
             value = _value(tree, service, request, source, sources)
             if value is None and source.id in defaults and not request.source:
                 value = f"{service.path} ({service.unit}, set {source.id})", defaults[source.id]
-            # a name that may be the secret itself helps no service, and would be told of in the report
+            # a name that may be the secret itself helps no service, and the report would show it
             if value is None or (request.setting == IMPORT and is_secret_file(source.name, len(value[1]))):
                 continue
             found[source.id] = value
@@ -94,6 +97,6 @@ def _value(
         raise GuestcredError(
             f"{tree.shown(service.path)}: services.{service.unit.removesuffix('.service')}.load: "
             f"{request.id!r}: {error.problem}",
-            "put a regular file there, or name another source",
+            "put a regular file there, or give another source",
             status=FINDINGS,
         ) from None
