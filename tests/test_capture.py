@@ -226,7 +226,7 @@ def test_quotes_in_a_name_of_the_command_line(tree: Build, tmp_path: Path, line:
 def test_nothing_is_written_over_or_left_half(tree: Build, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     root = tree([b"io.systemd.credential:KEY=v"], {})
     (tmp_path / "there").mkdir()
-    assert "exists already" in run("--root", root, "capture", tmp_path / "there", status=2)
+    assert "already exists" in run("--root", root, "capture", tmp_path / "there", status=2)
     assert "no such file" in run("--root", root, "capture", tmp_path / "no/where", status=1)
 
     def full(*_: object) -> None:

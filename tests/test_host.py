@@ -269,7 +269,7 @@ def test_a_dry_run_counts_the_config(credentials: Path) -> None:
 def test_a_config_that_nobody_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     os.mkfifo(tmp_path / "vm.json")
     monkeypatch.setattr(prepare, "READ_TIMEOUT", 0.2)
-    with pytest.raises(GuestcredError, match=r"it did not come to its end within 0\.2 seconds"):
+    with pytest.raises(GuestcredError, match=r"it did not end within 0\.2 seconds"):
         prepare.prepare(asked(), str(tmp_path / "vm.json"))
 
 
@@ -303,7 +303,7 @@ def test_what_does_not_fit(credentials: Path) -> None:
     done = run(*arguments, "252", "--dry-run", credentials=credentials, status=1)
     assert done.stdout.startswith(b"does not fit: 2 credentials for json\n") and b"OVER  structure" in done.stdout
     refused = error(*arguments, "252", credentials=credentials, status=1)
-    assert "50110 bytes, and 4096 fit: systemd 252 reads the first 4096 bytes" in refused
+    assert "50110 bytes, only 4096 fit: systemd 252 reads the first 4096 bytes" in refused
     assert "leave out LARGE (50029 bytes)" in refused
     run(*arguments, "257", credentials=credentials)
     assert "imports nothing" in error(*arguments, "249", credentials=credentials, status=1)
@@ -323,10 +323,13 @@ def test_a_request_that_cloud_hypervisor_would_not_take(credentials: Path) -> No
         (["encode", "--for", "vmware", "A=host-hard"], "'vmware' is not one of"),
         (["encode", "A=host-hard"], "missing option '--for'"),
         (["encode", "--for", "json", "--config", "x", "A=host-hard"], "json takes no VM config"),
-        (["encode", "--for", "cloud-hypervisor", "A=-"], "are both to come from standard input"),
+        (["encode", "--for", "cloud-hypervisor", "A=-"], "cannot both come from standard input"),
         (["encode", "--for", "cloud-hypervisor", "A=host-hard"], "it is not JSON (line 1, column 1)"),
         (["launch", "--for", "qemu", "A=host-hard"], "QEMU is started by its own command line"),
-        (["launch", "--for", "cloud-hypervisor", "A=host-hard"], "is spoken to over its API socket"),
+        (
+            ["launch", "--for", "cloud-hypervisor", "A=host-hard"],
+            "takes no command line: it needs --api-socket and --config",
+        ),
         (["launch", "--for", "crosvm", "A=host-hard"], "'crosvm' is not one of"),
     ],
 )

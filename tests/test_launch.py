@@ -186,7 +186,7 @@ def test_cloud_hypervisor_creates_and_boots(api: Api, folder: Path) -> None:
 
 def test_a_vm_that_was_there_is_left_alone(api: Api, folder: Path) -> None:
     api.vm = "theirs"
-    assert "there is a VM already" in boot(folder, status=1)
+    assert "there is already a VM" in boot(folder, status=1)
     assert (api.asked, api.vm) == (["vm.info"], "theirs")
 
 
@@ -235,7 +235,7 @@ def test_a_vm_that_came_between_is_left_alone(api: Api, folder: Path, theirs: ob
 
     api.asks = come
     said = boot(folder, status=1)
-    assert "vm.create failed" in said and "does not hold these strings: it was left alone" in said
+    assert "vm.create failed" in said and "there is now a VM without these strings: it was left alone" in said
     assert api.vm == theirs and "vm.delete" not in api.asked
 
 
@@ -246,7 +246,7 @@ def test_what_cannot_be_seen_after_a_refusal_is_not_deleted(api: Api, folder: Pa
 
     api.asks = fall_silent
     api.answers["vm.create"] = (500, b"")
-    assert "a VM may remain, since vm.info failed as well" in boot(folder, status=1)
+    assert "a VM may remain, since vm.info failed too" in boot(folder, status=1)
     assert "vm.delete" not in api.asked
 
 
@@ -271,7 +271,7 @@ def test_no_vm_remains_where_the_launch_is_ended(api: Api, folder: Path, step: s
 def test_a_vm_that_cannot_be_deleted_is_told(api: Api, folder: Path, answer: tuple[int, bytes] | None) -> None:
     api.answers |= {"vm.boot": (500, b""), "vm.delete": answer}
     said = boot(folder, status=1, timeout=30 if answer else 2)
-    assert "vm.boot failed" in said and "a VM remains, since vm.delete failed as well" in said
+    assert "vm.boot failed" in said and "a VM remains, since vm.delete failed too" in said
 
 
 def test_a_socket_that_is_not_there_refuses_or_says_nothing(folder: Path) -> None:
