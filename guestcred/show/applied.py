@@ -1,4 +1,4 @@
-"""Plan -> text and the document that stays as report.json: what shall stand, not what one run did."""
+"""Plan -> text, and the document that stays as report.json: what is to be in place, not what one run did."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def report_json(plan: Plan) -> dict[str, object]:
 
 
 def json_text(value: object) -> str:
-    """JSON on one line, of dictionaries, lists, strings, whole numbers, truth values and None."""
+    """JSON on one line, of dictionaries, lists, strings, integers, booleans and None."""
     match value:
         case dict():
             return "{" + ", ".join(f"{quoted(key)}: {json_text(below)}" for key, below in value.items()) + "}"
@@ -61,7 +61,7 @@ def headline(plan: Plan) -> str:
     """The verdict and the counts, in one line without colour."""
     counts = [f"{count(len(plan.rescues), 'credential')} rescued"] if plan.rescues else []
     if plan.present:
-        counts.append(f"{count(len(plan.present), 'credential')} there already")
+        counts.append(f"{count(len(plan.present), 'credential')} already there")
     if plan.directories:
         counts.append(f"{len(plan.directories)} service {'directory' if len(plan.directories) == 1 else 'directories'}")
     if plan.left:
@@ -70,7 +70,10 @@ def headline(plan: Plan) -> str:
 
 
 def plan_text(plan: Plan, did: str, root: str, colour: bool) -> str:
-    """The verdict, then a line for each credential that is to stand somewhere, then what is left to fix."""
+    """The verdict, then a line for each credential that is written or skipped, then what is left to fix.
+
+    `did` says what this run did with the plan; `root` is put before each path.
+    """
     at = visible(root.rstrip("/") + "/")
     rows = [_row("rescued", file, at) for file in plan.rescues]
     rows += [

@@ -1,4 +1,4 @@
-"""What OEM strings use of every limit -> text or JSON."""
+"""How much of every limit OEM strings use -> text or JSON."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from guestcred.text import count
 
 
 def capacity_json(hypervisor: str, encoded: tuple[Encoded, ...], found: tuple[Limit, ...]) -> dict[str, object]:
-    """The document `guestcred.encode/1`: names, sizes and limits, no value."""
+    """The document `guestcred.encode/1`: names, sizes in bytes and limits, no value."""
     return {
         "schema": "guestcred.encode/1",
         "for": hypervisor,
@@ -36,7 +36,7 @@ def capacity_json(hypervisor: str, encoded: tuple[Encoded, ...], found: tuple[Li
 
 
 def capacity_text(hypervisor: str, encoded: tuple[Encoded, ...], found: tuple[Limit, ...]) -> str:
-    """The same for people."""
+    """The same for people: the verdict, a line for each credential, a line for each limit."""
     lines = [f"{'fits' if fits(found) else 'does not fit'}: {count(len(encoded), 'credential')} for {hypervisor}"]
     lines += columns(
         [

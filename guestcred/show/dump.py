@@ -21,7 +21,7 @@ from guestcred.text import count, printable, size
 
 
 class Dump(Record):
-    """A decoded table for people or programs: `kind` is the type shown (None: all), `typed` whether with fields."""
+    """A decoded table to show: `kind` is the structure type (None: all), `typed` adds the fields by name."""
 
     table: Table
     version: str | None
@@ -32,13 +32,14 @@ class Dump(Record):
     reveal: bool
 
     def structures(self) -> list[Structure]:
+        """The structures of the type that is shown."""
         return [structure for structure in self.table.structures if self.kind is None or structure.type == self.kind]
 
     def strings(self, structure: Structure) -> list[str]:
         """The structure's strings; what may hold a secret is redacted unless `reveal`."""
         if self.reveal:
             return [printable(text) for text in structure.strings]
-        # behind a comma in a value stands its rest, and how many commas there were is not known
+        # a comma in a value may have cut it into several strings, and nobody knows into how many
         oem = structure.type == OEM_STRINGS
         shown, behind = [], False
         for text in structure.strings:
@@ -48,7 +49,7 @@ class Dump(Record):
 
 
 def redacted(text: bytes, hide: bool) -> str:
-    """A string with what may be secret left out: the value of a credential, and all of another string where `hide`."""
+    """A string without what may be secret: the value of a credential, and with `hide` all of any other string."""
     split = split_prefix(text)
     if split is not None:
         name, equals, value = split[1].partition(b"=")
@@ -108,7 +109,7 @@ def _oem_json(verdict: Verdict, shown: str, reveal: bool) -> dict[str, object]:
 
 
 def _fields(structure: Structure, dump: Dump) -> list[tuple[str, object]]:
-    """Fields by their DSP0134 names; bytes as hexadecimal, strings as shown, OEM bytes hidden unless revealed."""
+    """Fields by their DSP0134 names; bytes as hexadecimal, strings as shown; OEM bytes are hidden unless revealed."""
     from guestcred.smbios.layout import fields_of
 
     strings = dump.strings(structure)
@@ -127,7 +128,7 @@ def _fields(structure: Structure, dump: Dump) -> list[tuple[str, object]]:
 def _bytes_text(value: bytes, version: str | None) -> str:
     if not isinstance(value, Uuid):
         return value.hex()
-    # drivers/firmware/dmi_scan.c, dmi_save_uuid(): before SMBIOS 2.6 nothing said in which order
+    # drivers/firmware/dmi_scan.c, dmi_save_uuid(): before SMBIOS 2.6 the byte order was not defined
     numbers = [int(part) for part in (version or "3.0").split(".")[:2]]
     return value.text(little_endian=numbers >= [2, 6])
 

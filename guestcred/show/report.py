@@ -1,4 +1,4 @@
-"""A comparison, and the way of one credential -> text or JSON."""
+"""A comparison, and the path of one credential -> text or JSON."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def _place(place: Place | None) -> str:
 
 
 def _cause(credential: Credential) -> str | None:
-    """The cause of a loss, or where a foreign one is from."""
+    """The cause of a loss, or where a foreign credential came from."""
     return credential.cause if credential.place else credential.origin or "unknown"
 
 
@@ -61,7 +61,7 @@ def finding_json(finding: Finding) -> dict[str, object]:
 
 
 def check_text(comparison: Comparison, colour: bool) -> str:
-    """One line a credential, the verdict first; then for each problem its cause and its fix."""
+    """The verdict, a line for each credential, then for each problem its cause and its fix."""
     rows: list[tuple[str, ...]] = [
         (credential.status, credential.shown, size(credential.size), _place(credential.place), _cause(credential) or "")
         for credential in comparison.credentials
@@ -70,7 +70,7 @@ def check_text(comparison: Comparison, colour: bool) -> str:
         ("rejected", rejected.name or "-", "", _place(rejected.place), rejected.reason)
         for rejected in comparison.rejected
     ]
-    # a name has up to 255 bytes, and one such shall not push all others' columns away
+    # a name has up to 255 bytes, and a long one must not push away the columns of all the others
     layout = Column(least=9), Column(most=NAME_COLUMN), RIGHT, Column(least=23)
     counts: dict[str, int] = {}
     for credential in comparison.credentials:
@@ -87,7 +87,7 @@ def check_text(comparison: Comparison, colour: bool) -> str:
 
 
 def why_text(trace: Trace, colour: bool) -> str:
-    """The way of one credential, a line a stage, up to where it was lost."""
+    """The path of one credential, a line for each stage, up to where it was lost."""
     rows = [("ok" if stage.passed else "LOST", stage.name, stage.evidence) for stage in trace.stages]
     lines = columns(rows, Column(least=4), Column(least=8), colour=colour, indent="")
     lines += [

@@ -20,7 +20,7 @@ WITHOUT_SOURCE = {
 
 
 def services_text(services: Services, colour: bool) -> str:
-    """A line a unit and one for each credential it requests, the verdict first; then for each problem cause and fix."""
+    """The verdict, a line for each unit and each credential that it requests, then for each problem cause and fix."""
     rows = [
         (outcome.state, outcome.id, "" if outcome.size is None else size(outcome.size), _origin(outcome))
         for service in services.services
