@@ -128,12 +128,12 @@ def main() -> None:
     split = in_process(lambda: big.split(b"\0"))
     print(f"{'bytes.split of 1 MiB, 4,000 strings':<44} {split * 1e3:7.2f} {1:6.2f}")
     for name, seconds in (
-        ("parse of the same", in_process(lambda: [one.strings for one in parse(big).structures])),
+        ("parse of the same", in_process(lambda: [structure.strings for structure in parse(big).structures])),
         ("parse and judge of the same", in_process(lambda: judge(parse(big).structures, 257))),
     ):
         print(f"{name:<44} {seconds * 1e3:7.2f} {seconds / split:6.2f}")
-    one = build_structure(1, 7, [b"QEMU", b"pc"])
-    few, many = one * 10_000, one * 100_000
+    structure = build_structure(1, 7, [b"QEMU", b"pc"])
+    few, many = structure * 10_000, structure * 100_000
     base = in_process(lambda: parse(few))
     print(f"{'parse of 10,000 structures':<44} {base * 1e3:7.2f} {1:6.2f}")
     print(

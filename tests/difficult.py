@@ -39,7 +39,7 @@ def write(folder: Path) -> dict[str, Path]:
 def arrived(table: bytes | None) -> dict[str, bytes]:
     """What PID 1 would import from a table, by name."""
     verdicts = judge(parse(table).structures, None) if table is not None else ()
-    return {one.name: one.value for one in verdicts if isinstance(one, Accepted)}
+    return {verdict.name: verdict.value for verdict in verdicts if isinstance(verdict, Accepted)}
 
 
 def by_guestcred(files: dict[str, Path], folder: Path) -> list[str]:

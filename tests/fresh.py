@@ -120,7 +120,7 @@ def check(release: Release, commands: tuple[str, ...]) -> bool:
 
 
 def main(names: list[str]) -> int:
-    known = {one.name: one for one in RELEASES}
+    known = {release.name: release for release in RELEASES}
     if not names or not set(names) <= known.keys():
         print(f"usage: make test-fresh RELEASE={'|'.join(known)}", file=sys.stderr)
         return 2

@@ -105,7 +105,7 @@ def test_a_rescued_file_that_was_written_to_is_nobody_s_to_remove(root: Path) ->
     (root / "run/credstore/KEY").chmod(0o600)
     (root / "run/credstore/KEY").write_text("by hand")
     done = apply(root)
-    assert done.returncode == 1 and "another credential is at run/credstore/KEY" in done.stdout
+    assert done.returncode == 1 and "there is already another credential at run/credstore/KEY" in done.stdout
     offer(root, {"KEY": SECRET}, ["KEY"])
     assert apply(root).returncode == 0 and (root / "run/credstore/KEY").read_text() == "by hand"
 
@@ -114,7 +114,7 @@ def test_a_rescued_file_that_was_written_to_is_nobody_s_to_remove(root: Path) ->
 def test_never_over_another_credential(root: Path, place: str) -> None:
     put(root, f"{place}/KEY", "other")
     done = apply(root)
-    assert done.returncode == 1 and f"not rescued: another credential is at {place}/KEY" in done.stdout
+    assert done.returncode == 1 and f"not rescued: there is already another credential at {place}/KEY" in done.stdout
     assert (root / place / "KEY").read_text() == "other" and report(root)["rescued"] == []
 
 
@@ -124,7 +124,7 @@ def test_the_same_bytes_by_another_hand_are_fine(root: Path) -> None:
     done = apply(root)
     assert done.returncode == 0 and (root / "run/credstore/KEY").stat().st_ino == inode
     assert done.stdout == (
-        "fixed: 1 credential there already; written\n"
+        "fixed: 1 credential already there; written\n"
         f"  there      KEY    {len(SECRET)} bytes  {root}/run/credstore/KEY  which guestcred did not write\n"
     )
     assert report(root)["rescued"] == [] and report(root)["present"][0]["name"] == "KEY"
@@ -180,9 +180,9 @@ def test_decisions_are_not_overruled(root: Path, told: dict[str, object], cmdlin
     facts(root, **told)
     put(root, "proc/cmdline", cmdline)
     done = apply(root)
-    assert done.returncode == 1 and "not rescued: that is a decision" in done.stdout
+    assert done.returncode == 1 and "not rescued: that is on purpose" in done.stdout
     assert not (root / "run/credstore").exists()
-    assert [(one["names"], one["status"], one["cause"]) for one in report(root)["findings"]] == [
+    assert [(finding["names"], finding["status"], finding["cause"]) for finding in report(root)["findings"]] == [
         (["KEY"], "missing", cause)
     ]
 
@@ -191,9 +191,9 @@ def test_decisions_are_not_overruled(root: Path, told: dict[str, object], cmdlin
 def test_a_decision_that_could_not_be_asked_for_is_not_overruled(root: Path, unasked: str) -> None:
     facts(root, unasked=[unasked])
     done = apply(root)
-    assert done.returncode == 1 and "not rescued: that may be a decision" in done.stdout
+    assert done.returncode == 1 and "not rescued: that may be on purpose" in done.stdout
     assert not (root / "run/credstore").exists()
-    assert [(one["names"], one["cause"]) for one in report(root)["findings"]] == [(["KEY"], "undecided")]
+    assert [(finding["names"], finding["cause"]) for finding in report(root)["findings"]] == [(["KEY"], "undecided")]
     command = [*PROGRAM, "--root", str(root), "check", "--format", "json"]
     check = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, check=False)
     assert json.loads(check.stdout)["credentials"][0]["cause"] == "unknown"
@@ -212,7 +212,7 @@ def test_what_stands_in_system_hides_no_decision(
     done = apply(root)
     cause = {"container": "container", "confidential": "confidential-vm"}.get(next(iter(told), ""), "unreadable")
     assert done.returncode == 1 and not (root / "run/credstore").exists()
-    assert [(one["names"], one["cause"]) for one in report(root)["findings"]] == [(["KEY"], cause)]
+    assert [(finding["names"], finding["cause"]) for finding in report(root)["findings"]] == [(["KEY"], cause)]
 
 
 @pytest.mark.parametrize(
@@ -237,7 +237,7 @@ def test_what_differs_or_was_cut_is_left_alone(root: Path) -> None:
     put(root, "run/credentials/@system/KEY", "other")
     put(root, "run/credentials/@system/CUT", SECRET[:9])
     done = apply(root)
-    assert done.returncode == 1 and done.stdout.count("not rescued: what was imported is not written over") == 2
+    assert done.returncode == 1 and done.stdout.count("not rescued: what was imported is not overwritten") == 2
     assert not (root / "run/credstore").exists()
 
 
@@ -321,7 +321,7 @@ def test_a_source_that_is_no_file_is_named(root: Path, setting: str) -> None:
 def test_an_absolute_source_that_is_required(root: Path) -> None:
     put(root, "etc/guestcred/demo.toml", '[services.demo]\nuser = "demo-svc-user"\nload = ["a:/etc/a"]\nrequired = ["a"]\n')  # fmt: skip
     done = apply(root)
-    assert done.returncode == 1 and done.stderr.endswith(f"guestcred: hint: make the file {root}/etc/a\n")
+    assert done.returncode == 1 and done.stderr.endswith(f"guestcred: hint: create the file {root}/etc/a\n")
 
 
 @pytest.mark.root
@@ -357,8 +357,8 @@ def test_missing_required_ones_are_all_named(root: Path) -> None:
     assert done.returncode == 1 and standing(root) == {}
     at = f"{root}/etc/guestcred/demo.toml"
     assert done.stderr == (
-        f"guestcred: error: x (b.service, {at}), T1 (demo.service, {at}) are required and nowhere to be found\n"
-        "guestcred: hint: follow it: guestcred why X\n"
+        f"guestcred: error: x (b.service, {at}), T1 (demo.service, {at}) are required, but not found\n"
+        "guestcred: hint: find out why: guestcred why X\n"
     )
 
 
@@ -379,7 +379,7 @@ def test_without_a_table_the_services_that_go_without_are_named(root: Path) -> N
     put(root, "etc/guestcred/demo.toml", DEMO)
     (root / "sys/firmware/dmi/tables/DMI").unlink()
     done = apply(root)
-    assert done.returncode == 3 and "so the directories of demo.service stay as they were" in done.stderr
+    assert done.returncode == 3 and "the directories of demo.service stay as they were" in done.stderr
 
 
 def test_without_run_there_is_nowhere_to_write(root: Path) -> None:
@@ -468,7 +468,7 @@ def test_what_others_planted_in_the_credstore_is_a_finding(root: Path, plant: Ca
     plant(root / "run/credstore/KEY")
     before = untouched(root / "run/credstore/KEY")
     done = apply(root)
-    assert done.returncode == 1 and "another credential is at run/credstore/KEY" in done.stdout
+    assert done.returncode == 1 and "there is already another credential at run/credstore/KEY" in done.stdout
     assert untouched(root / "run/credstore/KEY") == before
 
 
@@ -476,7 +476,7 @@ def test_what_others_planted_in_the_credstore_is_a_finding(root: Path, plant: Ca
 def test_a_parent_that_others_may_write_is_refused(root: Path, parent: str) -> None:
     (root / parent).chmod(0o777)
     done = apply(root)
-    assert done.returncode == 1 and "others than root may write to the folder" in done.stderr
+    assert done.returncode == 1 and "users other than root may write to the folder" in done.stderr
     assert standing(root) == {}
 
 
@@ -531,7 +531,7 @@ def test_a_run_that_does_not_end_is_not_waited_for(root: Path, monkeypatch: pyte
     monkeypatch.setattr(install, "LOCK_SECONDS", 0.1)
     held = os.open(root / "run/guestcred", os.O_RDONLY)
     fcntl.flock(held, fcntl.LOCK_EX)
-    with pytest.raises(GuestcredError, match="another run has held") as caught:
+    with pytest.raises(GuestcredError, match="another run has kept") as caught:
         commands.apply(View(root=str(root)))
     os.close(held)
     assert caught.value.status == 1
@@ -540,7 +540,7 @@ def test_a_run_that_does_not_end_is_not_waited_for(root: Path, monkeypatch: pyte
 def test_a_user_that_vanishes_between_plan_and_write(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     put(root, "etc/guestcred/demo.toml", DEMO)
     monkeypatch.setattr(install, "find_user", lambda *_: None)
-    with pytest.raises(GuestcredError, match=r"the user demo-svc-user .* has vanished") as caught:
+    with pytest.raises(GuestcredError, match=r"the user demo-svc-user .* was removed or changed") as caught:
         commands.apply(View(root=str(root)))
     assert caught.value.status == 1 and standing(root) == {}
 
@@ -673,7 +673,7 @@ def test_the_journal_is_told_names_and_causes(root: Path, monkeypatch: pytest.Mo
         (
             [
                 [
-                    "MESSAGE=KEY was not imported, and is in /run/credstore/KEY now",
+                    "MESSAGE=KEY was not imported; it is now in /run/credstore/KEY",
                     f"MESSAGE_ID={notify.RESCUED}",
                     "PRIORITY=6",
                     "SYSLOG_IDENTIFIER=guestcred",
@@ -683,7 +683,7 @@ def test_the_journal_is_told_names_and_causes(root: Path, monkeypatch: pytest.Mo
                 ],
                 [
                     "MESSAGE=OTHER was imported with other bytes than were offered: nothing that can be seen from here explains it; "
-                    "not rescued: what was imported is not written over; fix: read PID 1's own words: journalctl -b _PID=1 | grep -i credential",
+                    "not rescued: what was imported is not overwritten; fix: read PID 1's own words: journalctl -b _PID=1 | grep -i credential",
                     f"MESSAGE_ID={notify.LEFT}",
                     "PRIORITY=4",
                     "SYSLOG_IDENTIFIER=guestcred",
@@ -730,6 +730,6 @@ def test_without_pythons_systemd_module_it_says_so(root: Path, tmp_path: Path) -
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert (done.returncode, (root / "run/credstore/KEY").exists()) == (0, True)
     assert done.stderr == (
-        "guestcred: warning: systemd and its journal were not told: the Python module systemd is missing\n"
+        "guestcred: warning: could not notify systemd and its journal: the Python module systemd is missing\n"
         "guestcred: hint: apt-get install python3-systemd\n"
     )

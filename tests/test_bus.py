@@ -142,7 +142,7 @@ def test_units_over_the_private_socket(listen: Listen) -> None:
     peer = listen("PRIVATE", manager)
     first, second = bus.read_units()
     assert (first.name, first.state, first.user, first.uid, first.running) == ("a.service", "active", "svc", 901, True)
-    assert [(one.setting, one.id, one.size) for one in first.requests] == [
+    assert [(request.setting, request.id, request.size) for request in first.requests] == [
         ("LoadCredential", "key", None),
         ("SetCredential", "region", 14),
     ]

@@ -89,7 +89,10 @@ def test_every_string_keeps_its_verdict(strings: list[bytes]) -> None:
 def test_any_bytes_keep_their_shape(data: bytes) -> None:
     (noise,) = hidden(data)
     shapes = [
-        [(one.type, one.length, one.offset, [len(text) for text in one.strings]) for one in parse(table).structures]
+        [
+            (structure.type, structure.length, structure.offset, [len(text) for text in structure.strings])
+            for structure in parse(table).structures
+        ]
         for table in (data, noise)
     ]
     assert len(noise) == len(data) and shapes[0] == shapes[1]
@@ -110,7 +113,9 @@ def test_equal_stays_equal_and_a_front_stays_a_front() -> None:
     ]
     table = table_of(*strings)
     noise, cut = hidden(table, table[:60])
-    found = {one.name: one.value for one in judge(parse(noise).structures, 257) if isinstance(one, Accepted)}
+    found = {
+        verdict.name: verdict.value for verdict in judge(parse(noise).structures, 257) if isinstance(verdict, Accepted)
+    }
     assert found["A"] == found["B"] == found["C"] != secret
     assert found["D"].startswith(found["E"]) and found["F"] != b"other"
     assert noise.startswith(cut)
@@ -188,7 +193,7 @@ def test_captured_guests_captured_again(capture: Path, tmp_path: Path) -> None:
     printed = run("--root", capture, "capture", tmp_path / "out")
     assert "noise" in printed
     again = read_guest(str(tmp_path / "out"))
-    sizes = [{name: len(value) for name, value in (one.system or {}).items()} for one in (guest, again)]
+    sizes = [{name: len(value) for name, value in (look.system or {}).items()} for look in (guest, again)]
     assert sizes[0] == sizes[1]
     assert not survivors(tmp_path / "out", [value for value in (guest.system or {}).values() if len(set(value)) > 11])
 
@@ -221,7 +226,7 @@ def test_quotes_in_a_name_of_the_command_line(tree: Build, tmp_path: Path, line:
 def test_nothing_is_written_over_or_left_half(tree: Build, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     root = tree([b"io.systemd.credential:KEY=v"], {})
     (tmp_path / "there").mkdir()
-    assert "exists already" in run("--root", root, "capture", tmp_path / "there", status=2)
+    assert "already exists" in run("--root", root, "capture", tmp_path / "there", status=2)
     assert "no such file" in run("--root", root, "capture", tmp_path / "no/where", status=1)
 
     def full(*_: object) -> None:

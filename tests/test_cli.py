@@ -57,7 +57,7 @@ def test_fixtures_say_what_they_hold(capture: Path) -> None:
 @pytest.mark.parametrize("capture", CAPTURES, ids=lambda path: path.name)
 def test_fixtures_show_no_value(capture: Path) -> None:
     system = capture / "run/credentials/@system"
-    values = [one.read_bytes() for one in system.iterdir()] if system.exists() else []
+    values = [file.read_bytes() for file in system.iterdir()] if system.exists() else []
     shown = [value.decode("latin-1") for value in values if len(value) > 11]
     imported = [path.name for path in system.iterdir()][:3] if system.exists() else []
     for arguments in (["check"], ["dump"], ["dump", "--all"], *(["why", name] for name in imported)):
@@ -129,7 +129,7 @@ def test_cut_at_4096(tree: Build) -> None:
     shortened = b"y" * (4096 - 5 - len(b"io.systemd.credential:LONG="))
     root = tree([long, behind], {"LONG": shortened}, systemd="systemd 252 (252.39)")
     document = json.loads(run("--root", root, "check", "--format", "json", status=1))
-    assert [(one["status"], one["cause"]) for one in document["credentials"]] == [
+    assert [(credential["status"], credential["cause"]) for credential in document["credentials"]] == [
         ("truncated", "cut-read"),
         ("missing", "cut-read"),
     ]
@@ -145,15 +145,15 @@ def test_cut_to_the_low_16_bits(tree: Build, behind: bytes) -> None:
         table=kept, declared=len(whole), entries=[kept], system={"KEY": SECRET, "CUT": b"y" * 1000, "GONE": last}
     )
     document = json.loads(run("--root", root, "check", "--format", "json", status=1))
-    assert [one["status"] for one in document["credentials"]] == ["imported", "imported", "truncated"]
-    assert "cut-by-kernel" in [one["code"] for one in document["findings"]]
+    assert [credential["status"] for credential in document["credentials"]] == ["imported", "imported", "truncated"]
+    assert "cut-by-kernel" in [finding["code"] for finding in document["findings"]]
 
 
 def test_store_full(tree: Build) -> None:
     names = [f"N{number:03}" for number in range(300)]
     root = tree([f"io.systemd.credential:{name}=v".encode() for name in names], dict.fromkeys(names[:256], b"v"))
     document = json.loads(run("--root", root, "check", "--format", "json", status=1))
-    assert [one["cause"] for one in document["credentials"]] == [None] * 256 + ["store-full"] * 44
+    assert [credential["cause"] for credential in document["credentials"]] == [None] * 256 + ["store-full"] * 44
 
 
 @pytest.mark.parametrize(
@@ -167,7 +167,9 @@ def test_store_full(tree: Build) -> None:
 )
 def test_foreign_names_its_source(tree: Build, sources: dict[str, object], expected: str) -> None:
     document = json.loads(run("--root", tree([], {"F": b"v"}, **sources), "check", "--format", "json"))
-    assert [(one["status"], one["cause"]) for one in document["credentials"]] == [("foreign", expected)]
+    assert [(credential["status"], credential["cause"]) for credential in document["credentials"]] == [
+        ("foreign", expected)
+    ]
 
 
 @pytest.mark.parametrize(
@@ -185,7 +187,7 @@ def test_foreign_names_its_source(tree: Build, sources: dict[str, object], expec
 def test_refusals_and_near_misses(tree: Build, text: bytes, reason: str, hint: str) -> None:
     root = tree([text], {})
     document = json.loads(run("--root", root, "check", "--format", "json", status=1))
-    assert [one["code"] for one in document["findings"]] == [reason]
+    assert [finding["code"] for finding in document["findings"]] == [reason]
     assert hint in document["findings"][0]["hint"]
     run("--root", root, "dump")
     run("--root", root, "dump", "--all", "--format", "json")
@@ -234,13 +236,13 @@ def test_values_that_look_wrong_are_warned_of(tree: Build, value: bytes, code: s
     root = tree([b"io.systemd.credential:KEY=" + value], {"KEY": value})
     for command in (["check"], ["why", "KEY"]):
         document = json.loads(run("--root", root, *command, "--format", "json"))
-        assert [one["code"] for one in document["warnings"]] == ([code] if code else [])
+        assert [warning["code"] for warning in document["warnings"]] == ([code] if code else [])
 
 
 def test_a_table_that_ends_badly_is_warned_of(tree: Build) -> None:
     root = tree(table=table_of(KEY)[:-6], system={"KEY": SECRET}, entries=[table_of(KEY)[:-6]])
     document = json.loads(run("--root", root, "check", "--format", "json"))
-    assert [one["code"] for one in document["warnings"]] == ["no-end-of-table"]
+    assert [warning["code"] for warning in document["warnings"]] == ["no-end-of-table"]
 
 
 def test_require(tree: Build) -> None:
@@ -334,7 +336,7 @@ def test_an_absent_name_may_have_been_cut_by_the_kernel(tree: Build) -> None:
     kept = whole[: len(whole) & 0xFFFF]
     root = tree(table=kept, declared=len(whole), entries=[kept], system={"KEY": SECRET})
     document = json.loads(run("--root", root, "check", "--require", "X", "--format", "json", status=1))
-    assert [one["code"] for one in document["findings"]] == ["cut-by-kernel", "required"]
+    assert [finding["code"] for finding in document["findings"]] == ["cut-by-kernel", "required"]
     assert "low 16 bits" in document["findings"][1]["message"]
     assert document["warnings"] == []
     assert "low 16 bits" in run("--root", root, "why", "X", status=1)
@@ -448,7 +450,7 @@ def test_usage(arguments: list[str]) -> None:
 def found(root: Path, *arguments: str, status: int = 1) -> list[str]:
     """The codes of all findings of `check`."""
     document = json.loads(run("--root", root, "check", *arguments, "--format", "json", status=status))
-    return [one["code"] for one in document["findings"]]
+    return [finding["code"] for finding in document["findings"]]
 
 
 def test_what_is_no_file_in_system_is_one_finding_and_the_rest_is_compared(tree: Build) -> None:
@@ -458,7 +460,7 @@ def test_what_is_no_file_in_system_is_one_finding_and_the_rest_is_compared(tree:
     (system / "loop").symlink_to("loop")
     os.mkfifo(system / "f\x1b[31m")
     document = json.loads(run("--root", root, "check", "--format", "json", status=1))
-    assert [(one["status"], one["cause"]) for one in document["credentials"]] == [
+    assert [(credential["status"], credential["cause"]) for credential in document["credentials"]] == [
         ("missing", "unreadable"),
         ("imported", None),
     ]
@@ -543,7 +545,7 @@ def test_structures_may_share_a_handle(tree: Build) -> None:
     raws = [build_structure(11, 7, [first]), build_structure(11, 7, [b"x", second])]
     root = tree(table=b"".join(raws) + build_structure(127, 8), entries=raws, system={"A": b"1", "B": SECRET})
     document = json.loads(run("--root", root, "dump", "--format", "json"))
-    assert [one.get("name") for one in document["oem_strings"]] == ["A", None, "B"]
+    assert [string.get("name") for string in document["oem_strings"]] == ["A", None, "B"]
     assert "B  text" in run("--root", root, "dump")
     assert "entries/11-1/raw, bytes 7 to 45" in run("--root", root, "why", "B")
 

@@ -54,7 +54,7 @@ def test_the_first_of_a_file_name_wins(tmp_path: Path) -> None:
     put(tmp_path, "etc/guestcred/a.toml", DEMO)
     put(tmp_path, "etc/guestcred/README", "not ours")
     found = read_services(Tree(str(tmp_path)))
-    assert [(one.unit, one.path) for one in found] == [
+    assert [(service.unit, service.path) for service in found] == [
         ("demo.service", "etc/guestcred/a.toml"),
         ("other.service", "usr/lib/guestcred/b.toml"),
     ]

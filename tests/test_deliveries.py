@@ -41,7 +41,7 @@ def put(root: Path, mode: int, name: str = "key", folder_mode: int = 0o755) -> P
 
 
 def readable(look: Look) -> bool | None:
-    ((_, delivered),) = [(one.unit, one.delivered) for one in look.consumers]
+    ((_, delivered),) = [(consumer.unit, consumer.delivered) for consumer in look.consumers]
     assert delivered is not None and delivered[0].size == 7
     return delivered[0].readable
 
@@ -57,18 +57,18 @@ def test_files_of_a_running_unit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 def test_the_users_rights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = put(tmp_path, 0o400)
-    one = unit("NAME")
-    assert readable(live(tmp_path, monkeypatch, one)) is False
+    service = unit("NAME")
+    assert readable(live(tmp_path, monkeypatch, service)) is False
     assert readable(live(tmp_path, monkeypatch, unit("NAME", uid=None, user=""))) is True
     os.setxattr(
         path,
         "system.posix_acl_access",
         acl((1, 4, NONE), (2, 4, STRANGER), (4, 0, NONE), (0x10, 4, NONE), (0x20, 0, NONE)),
     )
-    assert readable(live(tmp_path, monkeypatch, one)) is True
+    assert readable(live(tmp_path, monkeypatch, service)) is True
     # what is in a folder that the user may not enter is not for it
     path.parent.chmod(0o750)
-    assert readable(live(tmp_path, monkeypatch, one)) is False
+    assert readable(live(tmp_path, monkeypatch, service)) is False
 
 
 def test_a_user_that_nobody_knows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -109,9 +109,10 @@ def test_services_of_the_own_configuration(tmp_path: Path, monkeypatch: pytest.M
     folder.mkdir(parents=True)
     (folder / "a").write_bytes(b"hunter2")
     (tmp_path / "run/guestcred/legacy.service").symlink_to(".current/legacy.service")
-    ((one, delivered),) = [(one.unit, one.delivered) for one in live(tmp_path, monkeypatch).consumers]
-    assert (one.name, one.state, one.running, one.user) == ("legacy.service", "configured", True, "nobody-here")
-    assert [(r.setting, r.id, r.source, r.required, r.size) for r in one.requests] == [
+    ((legacy, delivered),) = [(consumer.unit, consumer.delivered) for consumer in live(tmp_path, monkeypatch).consumers]
+    assert (legacy.name, legacy.state) == ("legacy.service", "configured")
+    assert (legacy.running, legacy.user) == (True, "nobody-here")
+    assert [(r.setting, r.id, r.source, r.required, r.size) for r in legacy.requests] == [
         ("LoadCredential", "a", "A", True, None),
         ("LoadCredential", "b", "b", False, None),
         ("ImportCredential", "", "T_*", False, None),

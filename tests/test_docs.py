@@ -154,12 +154,12 @@ def invocations(page: Path) -> Iterator[list[str]]:
         yield ["257" if word == "VERSION" else word for word in shlex.split(words)]
 
 
-INVOCATIONS = [(page, one) for page in PAGES for one in invocations(page)]
+INVOCATIONS = [(page, arguments) for page in PAGES for arguments in invocations(page)]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_commands_and_options_are_there(page: Path) -> None:
-    for arguments in (one for where, one in INVOCATIONS if where == page):
+    for arguments in (arguments for where, arguments in INVOCATIONS if where == page):
         at = arguments.index("COMMAND") if "COMMAND" in arguments else None
         for command in COMMANDS if at is not None else ("",):
             words = [*arguments[:at], command, *arguments[at + 1 :]] if at is not None else arguments
@@ -191,18 +191,23 @@ def test_make_targets_are_there() -> None:
     makefile = (ROOT / "Makefile").read_text()
     targets = set(re.findall(r"^([\w./-]+):", makefile, re.MULTILINE))
     named = {
-        target for page in PAGES for one in code(page) for target in re.findall(r"(?:^|&& )make ([a-z][\w-]*)", one)
+        target
+        for page in PAGES
+        for snippet in code(page)
+        for target in re.findall(r"(?:^|&& )make ([a-z][\w-]*)", snippet)
     }
     assert {"demo", "test"} <= named
     assert named - targets == set()
-    variables = {name for page in PAGES for one in code(page) for name in re.findall(r"^make .*?\b([A-Z_]+)=", one)}
+    variables = {
+        name for page in PAGES for snippet in code(page) for name in re.findall(r"^make .*?\b([A-Z_]+)=", snippet)
+    }
     assert {name for name in variables if f"$({name})" not in makefile} == set()
 
 
 def headings(page: Path) -> set[str]:
     """The anchors of a page, as its readers' programs make them of its headings."""
     found = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
-    return {re.sub(r"[^\w -]", "", one.lower()).replace(" ", "-") for one in found}
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in found}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
@@ -218,7 +223,9 @@ def test_links_lead_somewhere(page: Path) -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_files_are_there(page: Path) -> None:
-    within = "|".join(sorted(one.name for one in ROOT.iterdir() if one.is_dir() and one.name[0] not in "._"))
+    within = "|".join(
+        sorted(folder.name for folder in ROOT.iterdir() if folder.is_dir() and folder.name[0] not in "._")
+    )
     for path in re.findall(rf"(?<![\w/.}}@-])(?:\./)?((?:{within})/[\w@./*-]*[\w/*])", page.read_text()):
         if not path.startswith(("build/", "dist/")):
             assert list(ROOT.glob(path.rstrip("/"))), path
@@ -260,5 +267,5 @@ def write(page: Path) -> None:
 if __name__ == "__main__":
     if sys.argv[1:] != ["--write"]:
         sys.exit(f"type: {sys.argv[0]} --write")
-    for one in PAGES:
-        write(one)
+    for page in PAGES:
+        write(page)

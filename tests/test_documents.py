@@ -40,9 +40,11 @@ def names_in(path: Path) -> set[str]:
                     yield name
                 case ast.ClassDef(name=name, body=inside):
                     yield name
-                    yield from (f"{name}.{one}" for one in below(inside))
+                    yield from (f"{name}.{inner}" for inner in below(inside))
                 case ast.Assign(targets=targets):
-                    yield from (one.id for target in targets for one in ast.walk(target) if isinstance(one, ast.Name))
+                    yield from (
+                        node.id for target in targets for node in ast.walk(target) if isinstance(node, ast.Name)
+                    )
                 case ast.AnnAssign(target=ast.Name(id=name)):
                     yield name
 

@@ -40,7 +40,7 @@ def secrets_of(values: dict[str, bytes]) -> list[Secret]:
 
 
 def table_of(encoded: tuple[Encoded, ...]) -> bytes:
-    return OTHERS + build_structure(11, 3, [one.text for one in encoded]) + build_structure(127, 4)
+    return OTHERS + build_structure(11, 3, [credential.text for credential in encoded]) + build_structure(127, 4)
 
 
 def check(encoded: tuple[Encoded, ...], guest_systemd: int | None = None, hypervisor: str = "qemu") -> None:
@@ -54,7 +54,7 @@ def test_what_is_encoded_arrives(values: dict[str, bytes]) -> None:
     check(encoded)
     for systemd in (252, 254, 257, 262, None):
         verdicts = judge(parse(table_of(encoded)).structures, systemd)
-        assert {one.name: one.value for one in verdicts if isinstance(one, Accepted)} == values
+        assert {verdict.name: verdict.value for verdict in verdicts if isinstance(verdict, Accepted)} == values
         assert len(verdicts) == len(values)
 
 
@@ -63,11 +63,11 @@ def test_what_is_encoded_arrives(values: dict[str, bytes]) -> None:
 def test_what_would_not_arrive_is_refused(values: dict[str, bytes], systemd: int) -> None:
     encoded = encode(secrets_of(values))
     table = table_of(encoded)
-    structure = build_structure(11, 3, [one.text for one in encoded])
+    structure = build_structure(11, 3, [credential.text for credential in encoded])
     # what Linux leaves of a table that is too long, and systemd 252 of a structure
     kept = table[: len(table) % 0x10000] if systemd != 252 else structure[:READ_CUT]
     verdicts = judge(parse(kept).structures, systemd)
-    arrives = {one.name: one.value for one in verdicts if isinstance(one, Accepted)} == values
+    arrives = {verdict.name: verdict.value for verdict in verdicts if isinstance(verdict, Accepted)} == values
     try:
         check(encoded, systemd)
     except GuestcredError:
@@ -107,7 +107,7 @@ def sized(name: str, size: int) -> Secret:
 def test_at_and_over_a_limit_of_bytes(hypervisor: str, systemd: int | None, maximum: int, rest: int) -> None:
     fitting = maximum - rest - 1
     check(encode([sized("A", fitting)]), systemd, hypervisor)
-    with pytest.raises(GuestcredError, match=f"{maximum + 1} bytes, and {maximum} fit") as caught:
+    with pytest.raises(GuestcredError, match=f"{maximum + 1} bytes, only {maximum} fit") as caught:
         check(encode([sized("A", fitting + 1)]), systemd, hypervisor)
     assert caught.value.status == 1
 
@@ -116,13 +116,13 @@ def test_the_hint_names_what_to_leave_out() -> None:
     encoded = encode([sized("SMALL", 100), sized("CERT", 30_000), sized("IMAGE", 50_000), sized("B", 200)])
     with pytest.raises(GuestcredError) as caught:
         check(encoded)
-    assert caught.value.hints == ("leave out IMAGE (50001 bytes) and hand it over on a disk or over vsock",)
+    assert caught.value.hints == ("leave out IMAGE (50001 bytes) and send it on a disk or over vsock",)
 
 
 def test_255_strings_and_no_more() -> None:
     secrets = secrets_of({f"N{number}": b"v" for number in range(256)})
     check(encode(secrets[:255]))
-    with pytest.raises(GuestcredError, match="256 strings, and 255 fit") as caught:
+    with pytest.raises(GuestcredError, match="256 strings, only 255 fit") as caught:
         check(encode(secrets))
     assert "leave out 1 of them" in caught.value.hints[0]
 
@@ -131,7 +131,7 @@ def test_256_pages_and_no_more() -> None:
     small = [f"N{number}" for number in range(250)]
     values = dict.fromkeys(small, b"v") | {"A": b"x" * 4096 * 2, "B": b"x" * 4096 * 4}
     check(encode(secrets_of(values)))
-    with pytest.raises(GuestcredError, match="257 pages, and 256 fit") as caught:
+    with pytest.raises(GuestcredError, match="257 pages, only 256 fit") as caught:
         check(encode(secrets_of(values | {"B": b"x" * (4096 * 4 + 1)})))
     assert "B (5 pages)" in caught.value.hints[0]
 
@@ -141,7 +141,7 @@ def test_the_configs_own_strings_count() -> None:
     with pytest.raises(GuestcredError, match="256 strings"):
         encoded = encode(secrets_of({"A": b"v"}), others)
         check_limits(limits(encoded, "cloud-hypervisor", others=others, reserve=0), encoded)
-    with pytest.raises(GuestcredError, match="has an OEM string for A already"):
+    with pytest.raises(GuestcredError, match="already has an OEM string for A"):
         encode(secrets_of({"A": b"v"}), [b"io.systemd.credential:A=other"])
 
 

@@ -117,7 +117,7 @@ def test_qemus_arguments_work_as_they_are_printed(credentials: Path, folder: Pat
     with Machine([*machine(folder), *shlex.split(done.stdout.decode())], folder) as qemu:
         table = qemu.table()
     assert table is not None
-    assert [getattr(one, "value", None) for one in judge(parse(table).structures, None)] == [
+    assert [getattr(verdict, "value", None) for verdict in judge(parse(table).structures, None)] == [
         *REFERENCE.values(),
         SECRET,
     ]
@@ -256,11 +256,11 @@ def test_a_dry_run_counts_the_config(credentials: Path) -> None:
     config = json.dumps({"platform": {"oem_strings": ["z" * 1000]}}).encode()
     by_pipe = json.loads(run(*arguments, credentials=credentials, given=config).stdout)
     without = json.loads(run(*arguments, credentials=credentials).stdout)
-    used = [{one["name"]: one["used"] for one in document["limits"]} for document in (by_pipe, without)]
+    used = [{limit["name"]: limit["used"] for limit in document["limits"]} for document in (by_pipe, without)]
     assert used[0]["table"] - used[1]["table"] == 1001 and used[0]["request"] - used[1]["request"] == 1004
     # the secret takes standard input, so the config counts as empty
     taken = json.loads(run(*arguments, "KEY=-", credentials=credentials, given=b"v").stdout)
-    assert [one["name"] for one in taken["credentials"]] == ["API_KEY", "KEY"]
+    assert [credential["name"] for credential in taken["credentials"]] == ["API_KEY", "KEY"]
     large = b'{"platform": {"serial_number": "%s"}}' % (b"x" * 2000)
     arguments += ["LARGE=host-large"]
     assert json.loads(run(*arguments, credentials=credentials, given=large, status=1).stdout)["fits"] is False
@@ -269,7 +269,7 @@ def test_a_dry_run_counts_the_config(credentials: Path) -> None:
 def test_a_config_that_nobody_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     os.mkfifo(tmp_path / "vm.json")
     monkeypatch.setattr(prepare, "READ_TIMEOUT", 0.2)
-    with pytest.raises(GuestcredError, match=r"it did not come to its end within 0\.2 seconds"):
+    with pytest.raises(GuestcredError, match=r"it did not end within 0\.2 seconds"):
         prepare.prepare(asked(), str(tmp_path / "vm.json"))
 
 
@@ -291,10 +291,10 @@ def test_no_record_prints_a_value(tmp_path: Path) -> None:
     prepared = prepare.prepare(request, str(tmp_path / "vm.json"))
     records: list[Record] = [request, prepared, *prepared.secrets, *prepared.encoded, *prepared.limits]
     defined = [vars(module).values() for module in (secret, encode, prepare)]
-    kinds = {one for values in defined for one in values if isinstance(one, type) and issubclass(one, Record)}
-    assert kinds - {Record} == {type(one) for one in records}
+    kinds = {kind for values in defined for kind in values if isinstance(kind, type) and issubclass(kind, Record)}
+    assert kinds - {Record} == {type(record) for record in records}
     assert prepared.document is not None and b"hunter2" in prepared.document
-    assert "hunter2" not in "".join(repr(one) for one in records)
+    assert "hunter2" not in "".join(repr(record) for record in records)
 
 
 def test_what_does_not_fit(credentials: Path) -> None:
@@ -303,7 +303,7 @@ def test_what_does_not_fit(credentials: Path) -> None:
     done = run(*arguments, "252", "--dry-run", credentials=credentials, status=1)
     assert done.stdout.startswith(b"does not fit: 2 credentials for json\n") and b"OVER  structure" in done.stdout
     refused = error(*arguments, "252", credentials=credentials, status=1)
-    assert "50110 bytes, and 4096 fit: systemd 252 reads the first 4096 bytes" in refused
+    assert "50110 bytes, only 4096 fit: systemd 252 reads the first 4096 bytes" in refused
     assert "leave out LARGE (50029 bytes)" in refused
     run(*arguments, "257", credentials=credentials)
     assert "imports nothing" in error(*arguments, "249", credentials=credentials, status=1)
@@ -323,10 +323,13 @@ def test_a_request_that_cloud_hypervisor_would_not_take(credentials: Path) -> No
         (["encode", "--for", "vmware", "A=host-hard"], "'vmware' is not one of"),
         (["encode", "A=host-hard"], "missing option '--for'"),
         (["encode", "--for", "json", "--config", "x", "A=host-hard"], "json takes no VM config"),
-        (["encode", "--for", "cloud-hypervisor", "A=-"], "are both to come from standard input"),
+        (["encode", "--for", "cloud-hypervisor", "A=-"], "cannot both come from standard input"),
         (["encode", "--for", "cloud-hypervisor", "A=host-hard"], "it is not JSON (line 1, column 1)"),
         (["launch", "--for", "qemu", "A=host-hard"], "QEMU is started by its own command line"),
-        (["launch", "--for", "cloud-hypervisor", "A=host-hard"], "is spoken to over its API socket"),
+        (
+            ["launch", "--for", "cloud-hypervisor", "A=host-hard"],
+            "takes no command line: it needs --api-socket and --config",
+        ),
         (["launch", "--for", "crosvm", "A=host-hard"], "'crosvm' is not one of"),
     ],
 )

@@ -217,7 +217,8 @@ def test_microvm_run_becomes_cloud_hypervisor(unit: dict[str, str], tmp_path: Pa
     vm = json.loads(done)
     assert vm["payload"] == {"kernel": "/boot/vmlinux"}
     values = {
-        one.removeprefix("io.systemd.credential:").partition("=")[0]: one for one in vm["platform"]["oem_strings"]
+        string.removeprefix("io.systemd.credential:").partition("=")[0]: string
+        for string in vm["platform"]["oem_strings"]
     }
     assert {name: text.partition("=")[2].encode() for name, text in values.items()} == expected(unit)
 

@@ -71,7 +71,9 @@ def test_the_other_structures_of_qemu_fit_into_the_reserve(folder: Path) -> None
     with Machine([*machine(folder), *sockets], folder) as qemu:
         table = qemu.table()
     assert (
-        table is not None and 300 < len(table) < 2048 and not [one for one in parse(table).structures if one.type == 11]
+        table is not None
+        and 300 < len(table) < 2048
+        and not [structure for structure in parse(table).structures if structure.type == 11]
     )
 
 
@@ -145,7 +147,7 @@ def test_qemu_gets_the_environment_that_was_there(tmp_path: Path, environment: d
     environment = {"PATH": "/usr/bin:/bin", **environment}
     command = [sys.executable, "-m", "guestcred", "launch", "--for", "qemu", "--", str(program)]
     done = subprocess.run(command, capture_output=True, check=True, env=environment)
-    got = dict(one.split("=", 1) for one in done.stdout.decode().split("\0") if one)
+    got = dict(line.split("=", 1) for line in done.stdout.decode().split("\0") if line)
     assert {name: value for name, value in got.items() if name not in ("PWD", "OLDPWD", "SHLVL", "_")} == environment
 
 
@@ -184,7 +186,7 @@ def test_cloud_hypervisor_creates_and_boots(api: Api, folder: Path) -> None:
 
 def test_a_vm_that_was_there_is_left_alone(api: Api, folder: Path) -> None:
     api.vm = "theirs"
-    assert "there is a VM already" in boot(folder, status=1)
+    assert "there is already a VM" in boot(folder, status=1)
     assert (api.asked, api.vm) == (["vm.info"], "theirs")
 
 
@@ -233,7 +235,7 @@ def test_a_vm_that_came_between_is_left_alone(api: Api, folder: Path, theirs: ob
 
     api.asks = come
     said = boot(folder, status=1)
-    assert "vm.create failed" in said and "does not hold these strings: it was left alone" in said
+    assert "vm.create failed" in said and "there is now a VM without these strings: it was left alone" in said
     assert api.vm == theirs and "vm.delete" not in api.asked
 
 
@@ -244,7 +246,7 @@ def test_what_cannot_be_seen_after_a_refusal_is_not_deleted(api: Api, folder: Pa
 
     api.asks = fall_silent
     api.answers["vm.create"] = (500, b"")
-    assert "a VM may remain, since vm.info failed as well" in boot(folder, status=1)
+    assert "a VM may remain, since vm.info failed too" in boot(folder, status=1)
     assert "vm.delete" not in api.asked
 
 
@@ -269,7 +271,7 @@ def test_no_vm_remains_where_the_launch_is_ended(api: Api, folder: Path, step: s
 def test_a_vm_that_cannot_be_deleted_is_told(api: Api, folder: Path, answer: tuple[int, bytes] | None) -> None:
     api.answers |= {"vm.boot": (500, b""), "vm.delete": answer}
     said = boot(folder, status=1, timeout=30 if answer else 2)
-    assert "vm.boot failed" in said and "a VM remains, since vm.delete failed as well" in said
+    assert "vm.boot failed" in said and "a VM remains, since vm.delete failed too" in said
 
 
 def test_a_socket_that_is_not_there_refuses_or_says_nothing(folder: Path) -> None:

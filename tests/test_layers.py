@@ -53,7 +53,7 @@ def imports(path: Path) -> set[str]:
                 found |= {alias.name for alias in names}
             case ast.ImportFrom(str(module), names) if module.partition(".")[0] == "guestcred":
                 below = {f"{module}.{alias.name}" for alias in names}
-                found |= {one if one.removeprefix("guestcred.") in modules() else module for one in below}
+                found |= {name if name.removeprefix("guestcred.") in modules() else module for name in below}
             case ast.ImportFrom(str(module)):
                 found.add(module)
     return found
@@ -73,7 +73,9 @@ def test_imports_run_one_way() -> None:
 
 
 def test_no_two_modules_import_each_other() -> None:
-    graph = {name: {one.removeprefix("guestcred.") for one in imports(path)} for name, path in modules().items()}
+    graph = {
+        name: {imported.removeprefix("guestcred.") for imported in imports(path)} for name, path in modules().items()
+    }
     order = TopologicalSorter({name: below & graph.keys() for name, below in graph.items()})
     order.prepare()
 

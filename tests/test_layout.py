@@ -29,8 +29,8 @@ from guestcred.smbios.walk import (
     parse,
 )
 
-REAL = sorted({(one / "sys/firmware/dmi/tables/DMI").read_bytes() for one in CAPTURES}, key=len)
-STARTS = [[one.offset for one in parse(data).structures] for data in REAL]
+REAL = sorted({(capture / "sys/firmware/dmi/tables/DMI").read_bytes() for capture in CAPTURES}, key=len)
+STARTS = [[structure.offset for structure in parse(data).structures] for data in REAL]
 
 few_bytes = st.sampled_from([b"\0", b"\0\0", b"a", b"\0a", b"a\0"])
 
@@ -70,14 +70,15 @@ small_tables = st.lists(small_structure, max_size=4).map(b"".join)
 def hold(data: bytes) -> None:
     """The walk and the declaration agree on a table, and the declaration builds it again."""
     walked, declared = parse(data), TABLE.parse(data)
-    structures = [one for one in declared.structures if "area" in one]
-    assert [(one.offset, one.formatted, one.strings, one.complete) for one in walked.structures] == [
-        (one.offset, HEADER.build(one) + one.area, one.strings, one.ended is None) for one in structures
+    structures = [structure for structure in declared.structures if "area" in structure]
+    assert [(walk.offset, walk.formatted, walk.strings, walk.complete) for walk in walked.structures] == [
+        (structure.offset, HEADER.build(structure) + structure.area, structure.strings, structure.ended is None)
+        for structure in structures
     ]
     last = declared.structures[-1]
     assert walked.ended == (Ended(last.offset, last.ended) if last.ended else None)
     assert (walked.size, walked.trailing) == (len(data), len(declared.trailing))
-    assert [fields_of(one) for one in walked.structures] == [one.fields for one in structures]
+    assert [fields_of(structure) for structure in walked.structures] == [structure.fields for structure in structures]
     assert TABLE.build(declared) == data
 
 
@@ -120,8 +121,9 @@ def test_the_boot_paths_numbers_are_the_declarations() -> None:
         OEM_STRINGS_NAME,
     )
     assert TYPES[END_OF_TABLE].title == "End-of-Table"
-    one = parse(build_structure(OEM_STRINGS, 0x1234)).structures[0]
-    assert HEADER.parse(one.formatted) == {"type": one.type, "length": one.length, "handle": one.handle}
+    structure = parse(build_structure(OEM_STRINGS, 0x1234)).structures[0]
+    header = {"type": structure.type, "length": structure.length, "handle": structure.handle}
+    assert HEADER.parse(structure.formatted) == header
 
 
 @pytest.mark.parametrize("number", TYPES)
@@ -210,8 +212,8 @@ def test_strings_and_uuids_are_resolved() -> None:
 
 
 def test_a_count_byte_wraps() -> None:
-    one = parse(build_structure(11, 1, [b"x"] * 300)).structures[0]
-    assert fields_of(one)["count"] == 300 % 256 and len(one.strings) == 300
+    structure = parse(build_structure(11, 1, [b"x"] * 300)).structures[0]
+    assert fields_of(structure)["count"] == 300 % 256 and len(structure.strings) == 300
 
 
 def test_fields_whose_width_hangs_on_others() -> None:
@@ -241,5 +243,5 @@ def test_a_structure_may_end_behind_any_field() -> None:
 def test_the_parser_is_usable_alone() -> None:
     code = "import sys, guestcred.smbios.layout; print(*(one for one in sys.modules if one.startswith('guestcred')))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    outside = {one for one in done.stdout.split() if not one.startswith("guestcred.smbios")}
+    outside = {name for name in done.stdout.split() if not name.startswith("guestcred.smbios")}
     assert outside == {"guestcred", "guestcred.record"}

@@ -17,12 +17,12 @@ def judged(*strings: bytes, systemd: int | None = 257) -> tuple[Verdict, ...]:
 
 
 def reasons(verdicts: tuple[Verdict, ...]) -> list[str | None]:
-    return [one.reason if isinstance(one, Rejected) else None for one in verdicts]
+    return [verdict.reason if isinstance(verdict, Rejected) else None for verdict in verdicts]
 
 
 def test_the_first_equals_splits() -> None:
-    (one,) = judged(b"io.systemd.credential:A=b=c=")
-    assert one == Accepted(name="A", encoding="text", value=b"b=c=", place=Place(0x0E00, 1, 0))
+    (verdict,) = judged(b"io.systemd.credential:A=b=c=")
+    assert verdict == Accepted(name="A", encoding="text", value=b"b=c=", place=Place(0x0E00, 1, 0))
 
 
 def test_a_value_may_be_empty() -> None:
@@ -39,8 +39,8 @@ def test_the_first_of_a_name_wins() -> None:
 
 @pytest.mark.parametrize("over", [False, True])
 def test_sizes_at_and_over_the_limits(over: bool) -> None:
-    one = b"io.systemd.credential:A=" + b"x" * (MIB + over)
-    assert reasons(judged(one)) == (["too-large"] if over else [None])
+    text = b"io.systemd.credential:A=" + b"x" * (MIB + over)
+    assert reasons(judged(text)) == (["too-large"] if over else [None])
     half = b"x" * (MIB // 2)
     two = [b"io.systemd.credential:A=" + half, b"io.systemd.credential:B=" + half + b"x" * over]
     assert reasons(judged(*two)) == ([None, "total-too-large"] if over else [None, None])
@@ -52,8 +52,9 @@ def test_what_was_too_large_takes_no_room() -> None:
 
 
 def test_a_wrong_type11_length_ends_the_import() -> None:
-    one, two, three = (b"io.systemd.credential:" + name + b"=v" for name in (b"A", b"B", b"C"))
-    data = build_structure(11, 1, [one]) + b"\x0b\x06\x02\x00\x01\x00" + two + b"\0\0" + build_structure(11, 3, [three])
+    first, second, third = (b"io.systemd.credential:" + name + b"=v" for name in (b"A", b"B", b"C"))
+    longer = b"\x0b\x06\x02\x00\x01\x00" + second + b"\0\0"
+    data = build_structure(11, 1, [first]) + longer + build_structure(11, 3, [third])
     assert reasons(judge(parse(data).structures, 257)) == [None, "type11-length", "type11-length"]
 
 
@@ -81,8 +82,8 @@ def test_other_types_are_not_looked_at() -> None:
     ],
 )
 def test_near_misses(text: bytes, hint: str) -> None:
-    (one,) = judged(text)
-    assert isinstance(one, Unrelated) and one.hint is not None and hint in one.hint
+    (verdict,) = judged(text)
+    assert isinstance(verdict, Unrelated) and verdict.hint is not None and hint in verdict.hint
 
 
 @pytest.mark.parametrize(
@@ -96,8 +97,8 @@ def test_near_misses(text: bytes, hint: str) -> None:
     ],
 )
 def test_other_strings_are_nobodys_mistake(text: bytes) -> None:
-    (one,) = judged(text)
-    assert isinstance(one, Unrelated) and one.hint is None
+    (verdict,) = judged(text)
+    assert isinstance(verdict, Unrelated) and verdict.hint is None
 
 
 @pytest.mark.parametrize(
@@ -109,5 +110,5 @@ def test_other_strings_are_nobodys_mistake(text: bytes) -> None:
     ],
 )
 def test_hints_for_base64(text: bytes, systemd: int, hint: str) -> None:
-    (one,) = judged(b"io.systemd.credential.binary:A=" + text, systemd=systemd)
-    assert isinstance(one, Rejected) and one.hint is not None and hint in one.hint
+    (verdict,) = judged(b"io.systemd.credential.binary:A=" + text, systemd=systemd)
+    assert isinstance(verdict, Rejected) and verdict.hint is not None and hint in verdict.hint

@@ -21,11 +21,11 @@ class Pair(Record):
 
 
 def test_records_print_no_value() -> None:
-    one = Accepted(name="KEY", encoding="text", value=b"hunter2", place=Place(14, 1, 0))
-    assert repr(one) == (
+    accepted = Accepted(name="KEY", encoding="text", value=b"hunter2", place=Place(14, 1, 0))
+    assert repr(accepted) == (
         "Accepted(name='KEY', encoding='text', value=<bytes of 7>, place=Place(handle=14, index=1, instance=0))"
     )
-    assert one == Accepted("KEY", "text", b"hunter2", Place(14, 1, 0))
+    assert accepted == Accepted("KEY", "text", b"hunter2", Place(14, 1, 0))
 
 
 def test_fields_may_have_a_default() -> None:
@@ -50,20 +50,20 @@ def test_wrong_fields_are_refused(values: tuple[object, ...], named: dict[str, o
 
 
 def test_a_record_is_frozen() -> None:
-    one = Pair(1)
+    pair = Pair(1)
     with pytest.raises(AttributeError):
-        one.left = 2  # type: ignore[misc]  # that is the point
+        pair.left = 2  # type: ignore[misc]  # that is the point
     with pytest.raises(AttributeError):
-        del one.left
+        del pair.left
     with pytest.raises(AttributeError):
-        one.replace().new = 1
+        pair.replace().new = 1
 
 
 def test_no_record_of_many_fields_is_built_by_their_order() -> None:
     trees = {path: ast.parse(path.read_text()) for path in PACKAGE.rglob("*.py")}
     classes = [node for tree in trees.values() for node in ast.walk(tree) if isinstance(node, ast.ClassDef)]
     records = {
-        one.name for one in classes if [base.id for base in one.bases if isinstance(base, ast.Name)] == ["Record"]
+        node.name for node in classes if [base.id for base in node.bases if isinstance(base, ast.Name)] == ["Record"]
     }
     assert len(records) > 30
     wrong = [

@@ -27,9 +27,9 @@ def project_files() -> set[str]:
     found: set[str] = set()
     for folder, folders, files in os.walk(ROOT):
         folders[:] = [
-            one for one in folders if one != ".git" and not any(fnmatch(f"{one}/", pattern) for pattern in ignored)
+            below for below in folders if below != ".git" and not any(fnmatch(f"{below}/", name) for name in ignored)
         ]
-        found |= {str((Path(folder) / one).relative_to(ROOT)) for one in files if one != ".git"}
+        found |= {str((Path(folder) / file).relative_to(ROOT)) for file in files if file != ".git"}
     return found
 
 
@@ -88,4 +88,4 @@ def test_the_sdist_passes_its_own_tests(sdist: Path) -> None:
         return done.stdout
 
     assert python("-c", "import guestcred; print(guestcred.__file__)").strip() == f"{sdist}/guestcred/__init__.py"
-    python("-m", "pytest", "-p", "no:cacheprovider", *(f"tests/{one}" for one in QUICK))
+    python("-m", "pytest", "-p", "no:cacheprovider", *(f"tests/{file}" for file in QUICK))

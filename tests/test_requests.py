@@ -38,7 +38,7 @@ def test_a_unit_of_systemd_252() -> None:
 
 def test_imports_with_and_without_renames() -> None:
     def imports(**properties: object) -> list[tuple[str, str]]:
-        return [(one.source, one.id) for one in parse_unit("x.service", "active", properties).requests]
+        return [(request.source, request.id) for request in parse_unit("x.service", "active", properties).requests]
 
     assert imports(ImportCredential=["TLS_*", "A"]) == [("TLS_*", ""), ("A", "")]
     assert imports(ImportCredential=["TLS_*"], ImportCredentialEx=[("TLS_*", ""), ("my.*", "new.")]) == [

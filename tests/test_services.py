@@ -56,14 +56,18 @@ def told(root: Path, *arguments: str, status: int | None = None) -> dict[str, An
 def outcomes(root: Path, *arguments: str) -> dict[str, tuple[str, str | None, int | None]]:
     """State, source below the root and size of every credential of all units."""
     return {
-        one["id"]: (one["state"], one["source"] and one["source"].removeprefix(f"{root}/"), one["size"])
+        credential["id"]: (
+            credential["state"],
+            credential["source"] and credential["source"].removeprefix(f"{root}/"),
+            credential["size"],
+        )
         for service in told(root, *arguments)["services"]
-        for one in service["credentials"]
+        for credential in service["credentials"]
     }
 
 
 def codes(root: Path) -> list[str]:
-    return [one["code"] for one in told(root)["findings"]]
+    return [finding["code"] for finding in told(root)["findings"]]
 
 
 def test_all_is_well(tree: Build) -> None:
@@ -235,13 +239,13 @@ def test_what_apply_requires_and_nothing_has(tree: Build) -> None:
         Request("ImportCredential", "", "T_KEY", True, None),
     ]
     root = tree(units=[of_guestcred(*requests)])
-    assert {one: state for one, (state, *_) in outcomes(root).items()} == {
+    assert {name: state for name, (state, *_) in outcomes(root).items()} == {
         "a": "skipped",
         "b": "fatal",
         "T_*": "nothing",
         "T_KEY": "fatal",
     }
-    assert [one["hint"] for one in told(root)["findings"]] == [
+    assert [finding["hint"] for finding in told(root)["findings"]] == [
         'make that file; to make its absence an error, write required = ["a"] into its table',
         'make that file, or give a default with set = ["b:VALUE"]',
         "offer it on the host as 'io.systemd.credential:T_KEY=...', or give a default with set = [\"T_KEY:VALUE\"]",

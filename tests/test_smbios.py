@@ -29,9 +29,9 @@ def _covers(data: bytes, table: Table) -> None:
     assert (table.ended is None) == bool(
         table.structures and table.structures[-1].type == 127 and table.structures[-1].complete
     )
-    for one in table.structures:
-        assert one.formatted == data[one.offset : one.offset + one.length]
-        fields_of(one)
+    for structure in table.structures:
+        assert structure.formatted == data[structure.offset : structure.offset + structure.length]
+        fields_of(structure)
     judge(table.structures, None)
     parse_entry_point(data)
 
@@ -51,8 +51,8 @@ def test_build_then_parse_gives_the_same(structures: list[tuple[int, int, list[b
     table = parse(data)
     assert table.ended is None
     found = [
-        (one.type, one.handle, list(one.strings), one.formatted[len(one.formatted) - len(r) :])
-        for one, (_, _, _, r) in zip(table.structures, structures)
+        (built.type, built.handle, list(built.strings), built.formatted[len(built.formatted) - len(r) :])
+        for built, (_, _, _, r) in zip(table.structures, structures)
     ]
     assert found == [(k, h, s, r) for k, h, s, r in structures]
 
@@ -67,7 +67,7 @@ def test_build_then_parse_gives_the_same(structures: list[tuple[int, int, list[b
 def test_the_offered_set_is_what_was_put_in(wanted: dict[str, bytes]) -> None:
     strings = [b"io.systemd.credential:" + name.encode() + b"=" + value for name, value in wanted.items()]
     found = judge(parse(table_of(*strings)).structures, 257)
-    assert {one.name: one.value for one in found if isinstance(one, Accepted)} == wanted
+    assert {verdict.name: verdict.value for verdict in found if isinstance(verdict, Accepted)} == wanted
 
 
 @pytest.mark.parametrize("capture", CAPTURES, ids=lambda path: path.name)

@@ -34,7 +34,7 @@ def test_the_first_place_wins_and_the_rest_is_told(tree: Build) -> None:
         name: Sources(Tree(str(root))).resolve(Request(setting="LoadCredential", id="x", source=name), SEARCH_PATH)
         for name in "ABC"
     }
-    assert [[(one.id, one.paths, one.size) for one in found[name]] for name in "ABC"] == [
+    assert [[(source.id, source.paths, source.size) for source in found[name]] for name in "ABC"] == [
         [("x", ("run/credentials/@system/A", "etc/credstore/A", "usr/lib/credstore/A"), 1)],
         [("x", ("usr/lib/credstore/B",), 1)],
         [("x", (), None)],
@@ -45,7 +45,7 @@ def test_what_is_planned_counts_as_if_it_were_there(tree: Build) -> None:
     root = tree([], {"A": b"1"}, files={"run/credstore/GOES": b"old", "usr/lib/credstore/GOES": b"lib"})
     sources = Sources(Tree(str(root)), planned={"NEW": b"new", "GOES": None})
     found = sources.resolve(Request(setting="ImportCredential", source="*"), SEARCH_PATH)
-    assert [(one.name, sources.value(one)) for one in found] == [
+    assert [(source.name, sources.value(source)) for source in found] == [
         ("A", ("run/credentials/@system/A", b"1")),
         ("GOES", ("usr/lib/credstore/GOES", b"lib")),
         ("NEW", ("run/credstore/NEW", b"new")),
@@ -60,5 +60,5 @@ def test_a_pattern_may_pass_over_what_is_no_file(tree: Build) -> None:
     pattern = Request(setting="ImportCredential", source="*")
     everything = Sources(Tree(str(root))).resolve(pattern, SEARCH_PATH)
     files = Sources(Tree(str(root))).resolve(pattern, SEARCH_PATH, only_files=True)
-    assert [one.paths for one in everything] == [("etc/credstore/A",), ("etc/credstore/B", "usr/lib/credstore/B")]
-    assert [one.paths for one in files] == [("usr/lib/credstore/B",)]
+    assert [source.paths for source in everything] == [("etc/credstore/A",), ("etc/credstore/B", "usr/lib/credstore/B")]
+    assert [source.paths for source in files] == [("usr/lib/credstore/B",)]

@@ -31,7 +31,7 @@ from guestcred.systemd import rules
 TESTS = Path(__file__).parent
 HOSTILE = REFERENCE.with_name("debian14-hostile")
 # nothing imports in the one, and in the other it was built to the rules themselves
-GUESTS = [one for one in CAPTURES if one.name not in ("aarch64-virt", "built-cloud-hypervisor")]
+GUESTS = [capture for capture in CAPTURES if capture.name not in ("aarch64-virt", "built-cloud-hypervisor")]
 
 
 @pytest.mark.parametrize("capture", GUESTS, ids=lambda path: path.name)
@@ -99,7 +99,7 @@ def run_pytest(folder: Path, test: str, *arguments: str) -> subprocess.Popen[str
 
 
 @pytest.mark.parametrize("workers", [(), ("-n", "1")], ids=["alone", "xdist"])
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL], ids=lambda one: one.name)
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL], ids=lambda number: number.name)
 def test_guests_end_with_us(number: signal.Signals, workers: tuple[str, ...], tmp_path: Path) -> None:
     guest, scratch = tmp_path / "pid", tmp_path / "scratch"
     test = f"""
@@ -158,7 +158,9 @@ def test_it(record_property):
 
 @pytest.mark.parametrize("full", [False, True], ids=["core", "full"])
 def test_what_is_selected(full: bool) -> None:
-    names = [f"{one.name}-{release.name}" for one in scenarios(1) if one.core or full for release in RELEASES]
+    names = [
+        f"{scenario.name}-{release.name}" for scenario in scenarios(1) if scenario.core or full for release in RELEASES
+    ]
     command = [sys.executable, "-m", "pytest", "--collect-only", "tests/vm"]
     for marks, wanted in (("vm", names), ("not vm and not qemu", [])):
         done = subprocess.run(
@@ -206,10 +208,12 @@ def report(outcome: Literal["passed", "failed"], **recorded: object) -> pytest.T
 
 
 def test_the_tables_at_the_end() -> None:
-    one = {"scenario": "reference", "release": "debian13", "machine": "q35 seabios 2.8"}
+    guest = {"scenario": "reference", "release": "debian13", "machine": "q35 seabios 2.8"}
     counted = {"offered": 5, "predicted": 6, "imported": 7}
     cost = {"unit_ms": 12.6, "exposure": 1.5, "critical": False, "boot": "37s"}
-    found = list(rows([report("passed", **one, **counted, **cost), report("failed", **{**one, "release": "debian12"})]))
+    found = list(
+        rows([report("passed", **guest, **counted, **cost), report("failed", **{**guest, "release": "debian12"})])
+    )
     assert guest_table(found) == [
         "scenario               release   machine          offered predicted imported    s  verdict",
         "reference              debian12  q35 seabios 2.8        -         -        -   31  FAILED",

@@ -1,1 +1,1 @@
-"""The edge out: findings and configuration -> a plan without values -> files; nothing here judges a loss."""
+"""The edge out: findings and configuration -> a plan without values -> files; nothing here finds a cause."""

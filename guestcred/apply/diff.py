@@ -1,4 +1,4 @@
-"""What is wanted below run/ against what is there -> what has to change; refuses what guestcred did not put there."""
+"""What is wanted below run/, and what is there -> what has to change; refuses to touch what guestcred did not write."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from guestcred.c_modules import compare_digest
 from guestcred.guest.credstores import is_rescued
 from guestcred.record import Record
 
-# below run/guestcred: UNIT leads to .current/UNIT, and .current to one of the two generations
+# below run/guestcred: UNIT links to .current/UNIT, and .current to one of the two generations
 GENERATIONS = (".generation-a", ".generation-b")
 CURRENT, NEXT, REPORT = ".current", ".next", "report.json"
 FOREIGN = "guestcred did not put it there"
-# who is not root needs no list of the services, so others may pass and not read
+# only root needs to list the services, so others may enter the folder but not read it
 GENERATION_MODE, FOLDER_MODE, FILE_MODE, REPORT_MODE = 0o711, 0o500, 0o400, 0o444
 
 
 class Changes(Record):
     """What a run has to do, by name.
 
-    `rescue` is to be written to run/credstore, `renew` over an older one of ours, `retract` to be removed there.
-    `generation` is the one to write, or None where the current one is as wanted; `links` are to be made to it,
-    `dropped` ones to be removed, and `leftovers` are what a killed run left.
+    In run/credstore, `rescue` are new files, `renew` replace older ones of ours, and `retract` are to be removed.
+    `generation` is the one to write, or None where the current one is right; `links` to it are to be made, and the
+    `dropped` ones removed. `leftovers` are what a killed run left.
     """
 
     rescue: tuple[str, ...] = ()
@@ -43,7 +43,10 @@ class Changes(Record):
 
 
 def find_changes(home: Folder | None, store: Folder | None, wanted: Wanted) -> Changes:
-    """Compare what is wanted with what is in run/guestcred and run/credstore; None for a folder that does not exist."""
+    """Compare what is wanted with what is in run/guestcred (`home`) and run/credstore (`store`); None: no such folder.
+
+    Raises GuestcredError for a file in the way that guestcred did not write.
+    """
     rescue, renew, retract = _rescues(store, wanted)
     links, dropped = _links(home, wanted)
     generation, leftovers = _generation(home, wanted)
@@ -78,7 +81,7 @@ def _rescues(store: Folder | None, wanted: Wanted) -> tuple[tuple[str, ...], tup
 
 def _links(home: Folder | None, wanted: Wanted) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """(links to make, links to remove)."""
-    names = [*(one.unit for one in wanted.plan.directories), REPORT]
+    names = [*(directory.unit for directory in wanted.plan.directories), REPORT]
     if home is None:
         return tuple(names), ()
     for name in names:
@@ -113,12 +116,12 @@ def _generation(home: Folder | None, wanted: Wanted) -> tuple[str | None, tuple[
 
 def _is_as_wanted(generation: Folder, wanted: Wanted) -> bool:
     directories, uid, gid = wanted.plan.directories, os.geteuid(), os.getegid()
-    if generation.names() != sorted([REPORT, *(one.unit for one in directories)]):
+    if generation.names() != sorted([REPORT, *(directory.unit for directory in directories)]):
         return False
     return (
         _is_owned(generation.status(), uid, gid, stat.S_IFDIR | GENERATION_MODE)
         and _holds(generation, REPORT, wanted.report, (uid, gid, REPORT_MODE))
-        and all(_is_delivered(generation, one, wanted.values) for one in directories)
+        and all(_is_delivered(generation, directory, wanted.values) for directory in directories)
     )
 
 
@@ -137,7 +140,7 @@ def _is_owned(status: os.stat_result | None, uid: int, gid: int, mode: int) -> b
 
 
 def _holds(folder: Folder, name: str, data: bytes, owned: tuple[int, int, int] | None = None) -> bool:
-    """Whether a regular file with no other name holds these bytes, for that (uid, gid, mode) where it matters."""
+    """Whether a regular file with only this name holds these bytes, and has that (uid, gid, mode) if given."""
     found = folder.read(name, len(data) + 1)
     if found is None:
         return False

@@ -1,4 +1,4 @@
-"""Folders to write into: opened without following links, owned by root, in memory, every failure naming its path."""
+"""Folders to write into: opened without following links, owned by root, in memory; every failure names its path."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class _Failing:
-    """Makes an OSError the one error that names the path, and keeps what the kernel says of it."""
+    """Turns an OSError into a GuestcredError that names the path and keeps the kernel's reason."""
 
     def __init__(self, path: str) -> None:
         self._path = path
@@ -34,7 +34,10 @@ class _Failing:
 
 
 class Folder:
-    """An open directory; all that is done to it is done relative to its descriptor."""
+    """An open directory; everything is done relative to its descriptor.
+
+    Every method raises GuestcredError with the path where the kernel refuses. Owners are numbers, modes are bits.
+    """
 
     def __init__(self, fd: int, path: str) -> None:
         self.fd = fd
@@ -55,17 +58,18 @@ class Folder:
         return os.path.join(self.path, name)
 
     def refused(self, name: str, why: str) -> GuestcredError:
-        """The error for something that stands where guestcred shall write."""
+        """The error for something in the place where guestcred wants to write; "" is the folder itself."""
         return GuestcredError(
             f"refusing to write {self.shown(name)}: {why}", "look at it, and move it away by hand", status=FINDINGS
         )
 
     def names(self) -> list[str]:
+        """The names of all entries, sorted."""
         with _Failing(self.path):
             return sorted(os.listdir(self.fd))
 
     def status(self, name: str = "") -> os.stat_result | None:
-        """Of the entry itself where that is a link, or of this folder; None where nothing is."""
+        """The status of an entry (of a link itself), or of this folder without a name; None where there is nothing."""
         with self._at(name):
             if not name:
                 return os.fstat(self.fd)
@@ -75,7 +79,7 @@ class Folder:
                 return None
 
     def target(self, name: str) -> str | None:
-        """Where the link leads; None where nothing is, or no link."""
+        """Where the link points to; None where there is nothing, or something that is not a link."""
         with self._at(name):
             try:
                 return os.readlink(name, dir_fd=self.fd)
@@ -85,12 +89,12 @@ class Folder:
                 raise
 
     def read(self, name: str, size: int) -> tuple[os.stat_result, bytes] | None:
-        """A regular file's status and first `size` bytes; None where there is none, something else, or no reading it."""
+        """A regular file's status and first `size` bytes; None where there is none or it cannot be read."""
         with self._at(name):
             try:
                 fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=self.fd)
             except OSError as error:
-                # nothing; a link, a FIFO or a socket; a lease that its owner, the service's user, has on it: fcntl(2)
+                # nothing there; a link, FIFO or socket; or its owner, the service's user, holds a lease on it: fcntl(2)
                 if error.errno in (errno.ENOENT, errno.ELOOP, errno.ENXIO, errno.EWOULDBLOCK):
                     return None
                 raise
@@ -101,6 +105,7 @@ class Folder:
                 os.close(fd)
 
     def open(self, name: str) -> Folder:
+        """The folder of that name in this one; a link is an error."""
         with self._at(name):
             return Folder(os.open(name, _OPEN, dir_fd=self.fd), self.shown(name))
 
@@ -111,7 +116,7 @@ class Folder:
         return self.open(name)
 
     def own(self, uid: int, gid: int, mode: int) -> None:
-        """Give this folder its owner, then its mode."""
+        """Set the owner, then the mode, of this folder."""
         with _Failing(self.path):
             os.fchown(self.fd, uid, gid)
             os.fchmod(self.fd, mode)
@@ -127,7 +132,7 @@ class Folder:
                 os.close(fd)
 
     def publish(self, name: str, data: bytes, uid: int, gid: int, mode: int, changed: int) -> None:
-        """A new file that has no name until it is whole; `changed` is its time of change in nanoseconds."""
+        """A new file that has no name until it is whole; `changed` is its modification time in nanoseconds."""
         with self._at(name):
             fd = os.open(".", os.O_WRONLY | os.O_TMPFILE | os.O_CLOEXEC, 0o600, dir_fd=self.fd)
             try:
@@ -138,6 +143,7 @@ class Folder:
                 os.close(fd)
 
     def link(self, name: str, target: str) -> None:
+        """A new symbolic link."""
         with self._at(name):
             os.symlink(target, name, dir_fd=self.fd)
 
@@ -147,15 +153,16 @@ class Folder:
             os.rename(name, new, src_dir_fd=self.fd, dst_dir_fd=(into or self).fd)
 
     def remove(self, name: str) -> None:
+        """Remove an entry that is not a folder."""
         with self._at(name):
             os.unlink(name, dir_fd=self.fd)
 
     def remove_folder(self, name: str) -> None:
-        """Remove a folder of ours with all that others may have put into its folders, however deep."""
+        """Remove a folder of ours with everything that others may have put below it, however deep."""
         with self.open(name) as top:
             top.own(os.geteuid(), os.getegid(), 0o700)
             todo = top.names()
-            for entry in todo:  # grows by what is found further down, moved up, so that no depth hurts
+            for entry in todo:  # grows: folders found further down are moved up, so no depth is a problem
                 if not _is_folder(top, entry):
                     top.remove(entry)
                     continue
@@ -188,23 +195,23 @@ def _is_folder(folder: Folder, name: str) -> bool:
 
 
 def open_root(path: str) -> Folder:
-    """The folder below which all is written; a link to it may be followed."""
+    """The folder below which everything is written; the path may be a link."""
     with _Failing(path):
         return Folder(os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC), path)
 
 
 def refuse_untrusted(folder: Folder, root: Folder) -> None:
-    """Refuse a folder that others than root, or than the owner of the tree, could change under our hands."""
+    """Refuse a folder that anybody but root, or the owner of the tree, could change while we write."""
     status, top = folder.status(), root.status()
     assert status is not None and top is not None
     if status.st_uid not in (0, top.st_uid):
         raise folder.refused("", "the folder is not owned by root")
     if status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-        raise folder.refused("", "others than root may write to the folder")
+        raise folder.refused("", "users other than root may write to the folder")
 
 
 def refuse_disk(folder: Folder) -> None:
-    """Refuse a folder that is not in memory: what is written there could be found on a disk later."""
+    """Refuse a folder that is not in memory: what is written there could later be found on a disk."""
     with _Failing(folder.path):
         if is_in_memory(folder.fd):
             return

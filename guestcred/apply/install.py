@@ -17,15 +17,15 @@ from guestcred.guest.rootfs import Tree
 from guestcred.guest.users import find_user
 
 HOME, STORE = "guestcred", "credstore"  # below run/
-HOME_MODE, STORE_MODE = 0o711, 0o700  # without the right to read it, others cannot take the lock on it either
+HOME_MODE, STORE_MODE = 0o711, 0o700  # others cannot read the folder, so they cannot lock it either
 LOCK_SECONDS = 10.0
 
 
 class Installation:
-    """The two folders below run/ that `apply` writes to, checked; either is None while it does not exist.
+    """The two folders below run/ that `apply` writes to, opened and checked; one that does not exist yet is made later.
 
-    As a context it takes the lock, for as long as the process lives, so that what is read for a plan is what it is
-    written by.
+    As a context it takes the lock, which lasts until the process ends: nothing changes between the look that a plan is
+    made from and the writing. Raises GuestcredError for a folder that others may change or that is not in memory.
     """
 
     def __init__(self, tree: Tree) -> None:
@@ -35,7 +35,7 @@ class Installation:
         if self._root.status("run") is None:
             raise GuestcredError(
                 f"there is no folder {self._root.shown('run')}",
-                "it holds what is written: make one in memory",
+                "guestcred writes there: make one in memory",
                 status=FINDINGS,
             )
         self._run = self._checked(self._root, "run")
@@ -47,20 +47,20 @@ class Installation:
         self._is_new = self._home is None
         home = self._home = self._home or self._made(HOME, HOME_MODE)
         _lock(home)
-        self._store = self._store or self._existing(STORE)  # of a run that had the lock before this one
+        self._store = self._store or self._existing(STORE)  # made by a run that had the lock before this one
         return self
 
     def __exit__(self, kind: object, *_: object) -> None:
         if kind is not None and self._is_new:
             from contextlib import suppress
 
-            with suppress(OSError):  # the failure itself is what must be told
-                os.rmdir(HOME, dir_fd=self._run.fd)  # nothing was written, and so nothing shall be there
+            with suppress(OSError):  # the first failure is the one to report
+                os.rmdir(HOME, dir_fd=self._run.fd)  # nothing was written, so leave nothing behind
 
     def _checked(self, parent: Folder, name: str) -> Folder:
         status = parent.status(name)
         if status is None or not stat.S_ISDIR(status.st_mode):
-            raise parent.refused(name, "it is no folder")
+            raise parent.refused(name, "it is not a folder")
         folder = parent.open(name)
         refuse_untrusted(folder, self._root)
         refuse_disk(folder)
@@ -80,13 +80,13 @@ class Installation:
         return folder
 
     def changes(self, wanted: Wanted) -> Changes:
-        """What `install` would do, with nothing done."""
+        """What `install` would do; changes nothing."""
         return find_changes(self._home, self._store, wanted)
 
     def install(self, wanted: Wanted) -> Changes:
-        """Make what is there what is wanted, and say what that took. Raises GuestcredError, with the old state intact.
+        """Write what is wanted, and return what had to change. Raises GuestcredError; then the old state is intact.
 
-        To be called in the context only.
+        Only to be called inside the context, which has the lock.
         """
         self._refuse_vanished(wanted.plan)
         home = self._home
@@ -102,19 +102,19 @@ class Installation:
         return changes
 
     def _refuse_vanished(self, plan: Plan) -> None:
-        """Files must not go to a number that has become nobody's, or somebody else's, since the plan was made."""
-        for one in plan.directories:
-            user = find_user(self._tree, one.user)
-            if user is None or user.uid != one.uid:
+        """Give no file to a user id that was removed, or given to somebody else, since the plan was made."""
+        for directory in plan.directories:
+            user = find_user(self._tree, directory.user)
+            if user is None or user.uid != directory.uid:
                 raise GuestcredError(
-                    f"the user {one.user} of {one.unit} has vanished while apply ran",
+                    f"the user {directory.user} of {directory.unit} was removed or changed while apply ran",
                     "run it again",
                     status=FINDINGS,
                 )
 
 
 def _lock(home: Folder) -> None:
-    """Keep a second run waiting, for a while; the kernel lets go of it however this one ends."""
+    """Make a second run wait up to LOCK_SECONDS; the kernel drops the lock however this run ends."""
     end = time.monotonic() + LOCK_SECONDS
     while True:
         try:
@@ -123,7 +123,7 @@ def _lock(home: Folder) -> None:
         except BlockingIOError:
             if time.monotonic() > end:
                 raise GuestcredError(
-                    f"another run has held {home.path} for {LOCK_SECONDS:.0f} seconds",
+                    f"another run has kept {home.path} locked for {LOCK_SECONDS:.0f} seconds",
                     "see what it does: systemctl status guestcred.service",
                     status=FINDINGS,
                 ) from None

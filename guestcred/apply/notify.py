@@ -1,4 +1,4 @@
-"""What `apply` did, for systemd and its journal; names, statuses and causes, and nothing else to leak."""
+"""What `apply` did, for systemd and its journal: names, statuses and causes, never a value."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ import os
 from guestcred.apply.plan import Plan
 from guestcred.c_modules import journal_send, notify
 
-# explained to people in packaging/systemd/guestcred.catalog
+# message ids; packaging/systemd/guestcred.catalog explains them to people
 RESCUED = "7d1b0f6c5e0a4d0d9b63a2c4f1e85a37"
 LEFT = "c2f4d9e1a6b84f3e8d570b1c9e6a2f48"
 INFO, WARNING = 6, 4  # syslog(3)
 
 
 def entries(plan: Plan) -> list[list[str]]:
-    """The fields of one journal entry for each rescued credential and for each finding that is left."""
-    causes = {one.name: one.cause for one in plan.comparison.credentials}
+    """One journal entry, as a list of "FIELD=value", for each rescued credential and each finding that is left."""
+    causes = {credential.name: credential.cause for credential in plan.comparison.credentials}
     told = []
-    for one in plan.rescues:
-        message = f"{one.name} was not imported, and is in /{one.place} now"
-        told.append(_entry(RESCUED, INFO, message, (one.name,), "rescued", causes[one.name]))
+    for file in plan.rescues:
+        message = f"{file.name} was not imported; it is now in /{file.place}"
+        told.append(_entry(RESCUED, INFO, message, (file.name,), "rescued", causes[file.name]))
     for left in plan.left:
         message = f"{left.message}; fix: {left.fix}"
         told.append(_entry(LEFT, WARNING, message, left.names, left.status, left.cause))
@@ -36,15 +36,15 @@ def _entry(
 
 
 def tell(plan: Plan, headline: str) -> bool:
-    """Tell PID 1 where it asked for it, and the journal where it listens; at a shell neither does.
+    """Notify PID 1 if $NOTIFY_SOCKET asks for it, and the journal if standard error goes there; neither at a shell.
 
-    False where they ask and Python's systemd module, which speaks to both, is not installed.
+    False if one of them asks but Python's systemd module, which talks to both, is not installed.
     """
     to_journal, to_pid1 = _to_journal(), "NOTIFY_SOCKET" in os.environ
     if not (to_journal or to_pid1):
         return True
-    # all is written, printed and in report.json; a journal that does not listen makes it no failure, nor does a
-    # socket that is none: PID 1 awaits no word of a oneshot
+    # everything is written, printed and in report.json by now, so a journal that does not answer is no failure; nor is
+    # a bad socket, since PID 1 does not wait for a oneshot's message
     try:
         try:
             if to_journal:
@@ -62,7 +62,7 @@ def tell(plan: Plan, headline: str) -> bool:
 
 
 def _to_journal() -> bool:
-    """Whether standard error is the journal: $JOURNAL_STREAM may be handed down to what writes elsewhere (systemd.exec(5))."""
+    """Whether standard error is the journal: a process that writes elsewhere may inherit the variable (systemd.exec(5))."""
     stream = os.environ.get("JOURNAL_STREAM")
     if stream is None:
         return False

@@ -1,4 +1,4 @@
-"""Comparison, configuration and what is there -> what `apply` shall write; by name and place, never by value."""
+"""Comparison, configuration and what is there -> what `apply` has to write; by name and place, never by value."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
     from guestcred.diagnose.causes import Cause
     from guestcred.diagnose.findings import Loss
 
-# where systemd takes nothing because somebody decided so, guestcred does not overrule it
+# causes where systemd imports nothing on purpose; guestcred does not overrule that
 DECISIONS: frozenset[Cause] = frozenset({"container", "confidential-vm", "import-disabled"})
 
 
 class File(Record):
-    """A credential to write: its name, its size in bytes, and the place that its value is from."""
+    """A credential to write: its name, its size in bytes, and the place that its value comes from."""
 
     name: str
     size: int
@@ -31,7 +31,7 @@ class File(Record):
 
 
 class Directory(Record):
-    """A service's directory: its files, and the ids that no source had."""
+    """A service's directory: its owner, its files, and the ids that were skipped because no source has them."""
 
     unit: str
     user: str
@@ -41,7 +41,7 @@ class Directory(Record):
 
 
 class Delivery(Record):
-    """What a service is to get: each id that has a source, with the place of that and its size in bytes."""
+    """What a service gets: `found` maps each id that has a source to (place of the source, size in bytes)."""
 
     service: Service
     user: User
@@ -49,9 +49,9 @@ class Delivery(Record):
 
 
 class Plan(Record):
-    """All that shall stand when `apply` is done, and what is left to fix for somebody else.
+    """Everything that is in place when `apply` is done, and what is left for somebody else to fix.
 
-    `present` was missing, and others put it where a rescue would go or before it.
+    `present` are missing credentials that others already put where systemd finds them.
     """
 
     comparison: Comparison
@@ -62,12 +62,12 @@ class Plan(Record):
 
     @property
     def verdict(self) -> str:
-        """One of "findings" where something is left, "fixed" and "agrees"."""
+        """One of "findings" (something is left to fix), "fixed" (it was all rescued or already there) and "agrees"."""
         return "findings" if self.left else "fixed" if self.rescues or self.present else "agrees"
 
 
 class Rescues(Record):
-    """Of the missing credentials: those that go to run/credstore, those that are there already, and what is left to fix."""
+    """What becomes of lost credentials: those that go to run/credstore, those already there, what is left to fix."""
 
     made: tuple[File, ...]
     present: tuple[File, ...]
@@ -75,71 +75,72 @@ class Rescues(Record):
 
 
 def plan_rescues(comparison: Comparison, others: dict[str, tuple[str, bool]], undecided: bool) -> Rescues:
-    """Which missing credentials are rescued.
+    """Decide which missing credentials are rescued.
 
-    `others` has the path of another's file in the way of one, and whether it holds the same bytes; `undecided` says
-    that systemd's refusal may be a decision, and that it could not be asked.
+    `others` maps a name to a file that somebody else put in its place: (path, whether it holds the same bytes).
+    `undecided`: systemd may import nothing on purpose, and it could not be asked.
     """
     made: list[File] = []
     present: list[File] = []
     blocked = {name: path for name, (path, same) in others.items() if not same}
     lost: dict[tuple[Loss, Cause, str], list[str]] = {}
-    for one in comparison.credentials:
-        if one.loss is None:
+    for credential in comparison.credentials:
+        if credential.loss is None:
             continue
-        cause: Cause = one.cause or "unknown"
-        if undecided and one.loss == "missing" and cause not in DECISIONS:
+        cause: Cause = credential.cause or "unknown"
+        if undecided and credential.loss == "missing" and cause not in DECISIONS:
             cause = "undecided"
-        why_not = _why_not(one, cause, comparison.fronts, blocked)
+        why_not = _why_not(credential, cause, comparison.fronts, blocked)
         if why_not is not None:
-            lost.setdefault((one.loss, cause, why_not), []).append(one.shown)
-        elif one.name in others:
-            present.append(File(one.name, one.size, others[one.name][0]))
+            lost.setdefault((credential.loss, cause, why_not), []).append(credential.shown)
+        elif credential.name in others:
+            present.append(File(credential.name, credential.size, others[credential.name][0]))
         else:
-            made.append(File(one.name, one.size, f"{RESCUE}/{one.name}"))
+            made.append(File(credential.name, credential.size, f"{RESCUE}/{credential.name}"))
     left = [loss(status, cause, names, why_not) for (status, cause, why_not), names in lost.items()]
     left += refusals(comparison.rejected)
-    left += [one for one in comparison.findings if one not in left and one.code not in LOSSES]
+    left += [finding for finding in comparison.findings if finding not in left and finding.code not in LOSSES]
     return Rescues(tuple(made), tuple(present), tuple(left))
 
 
-def _why_not(one: Credential, cause: Cause, fronts: frozenset[str], blocked: dict[str, str]) -> str | None:
-    """Why a lost credential is not rescued, in words for its finding; None where it is."""
-    if one.loss != "missing":
-        return "what was imported is not written over"
+def _why_not(credential: Credential, cause: Cause, fronts: frozenset[str], blocked: dict[str, str]) -> str | None:
+    """Why a lost credential is not rescued, in words for its finding; None if it is rescued or already there."""
+    if credential.loss != "missing":
+        return "what was imported is not overwritten"
     if cause in DECISIONS:
-        return "that is a decision, and guestcred does not overrule it"
+        return "that is on purpose, and guestcred does not overrule it"
     if cause == "undecided":
-        return "that may be a decision, and guestcred overrules none"
+        return "that may be on purpose, and guestcred does not overrule it"
     if cause == "unreadable":
         return "systemd looks there first, and would still not find it"
-    if one.shown != one.name:
-        return "NAME= is missing before it, and a file of that name would show the secret"
-    if one.name in fronts:
-        return "the table stops in it, so that its value may be only the front"
-    if one.name in blocked:
-        return f"another credential is at {blocked[one.name]} already"
+    if credential.shown != credential.name:
+        return "NAME= is missing in front of it, and a file with that name would show the secret"
+    if credential.name in fronts:
+        return "the table stops inside it, so its value may be cut short"
+    if credential.name in blocked:
+        return f"there is already another credential at {blocked[credential.name]}"
     return None
 
 
 def plan_directories(deliveries: list[Delivery], shown: Callable[[str], str]) -> tuple[Directory, ...]:
-    """The services' directories. Raises one GuestcredError for all that is required and has no source.
+    """The services' directories. Raises one GuestcredError for everything that is required and has no source.
 
-    `shown` makes a path below the root one that a person would type.
+    `shown` turns a path below the root into one that a person would type.
     """
     missing: list[str] = []
     names: list[str] = []
-    for one in deliveries:
-        service = one.service
+    for delivery in deliveries:
+        service = delivery.service
         for identifier in service.required:
-            if identifier not in one.found:
+            if identifier not in delivery.found:
                 missing.append(f"{identifier} ({service.unit}, {shown(service.path)})")
                 names.append(dict(service.load).get(identifier, identifier))
     if missing:
         verb = "is" if len(missing) == 1 else "are"
+        first = names[0]
         raise GuestcredError(
-            f"{', '.join(missing)} {verb} required and nowhere to be found",
-            f"make the file {shown(names[0][1:])}" if names[0][0] == "/" else f"follow it: guestcred why {names[0]}",
+            f"{', '.join(missing)} {verb} required, but not found",
+            f"create the file {shown(first[1:])}" if first[0] == "/" else f"find out why: guestcred why {first}",
             status=FINDINGS,
         )
     return tuple(map(_directory, deliveries))
@@ -161,9 +162,9 @@ def _directory(delivery: Delivery) -> Directory:
 
 
 def unknown_user(service: Service, path: str) -> GuestcredError:
-    """The error for a service whose user does not exist; `path` is the file that names it, as a person would type it."""
+    """The error for a service whose user does not exist; `path` is the TOML file, as a person would type it."""
     return GuestcredError(
         f"{path}: services.{service.unit.removesuffix('.service')}.user: there is no user {service.user!r}",
-        "create it before guestcred.service runs, by sysusers.d(5) for instance",
+        "create it before guestcred.service runs, for example with sysusers.d(5)",
         status=FINDINGS,
     )

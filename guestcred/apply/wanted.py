@@ -1,4 +1,4 @@
-"""A guest and its configuration -> the plan, and the values that it names by place; reads, and writes nothing."""
+"""A guest and its configuration -> the plan, and the values that it refers to by place; reads, and writes nothing."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from guestcred.systemd.search_path import RESCUE, SEARCH_PATH
 
 
 class Wanted(Record):
-    """The plan, the values that it names by place, and the report that stays."""
+    """The plan, its values by place (File.place), and the bytes of report.json."""
 
     plan: Plan
     values: dict[str, bytes]
@@ -26,14 +26,19 @@ class Wanted(Record):
 
 
 def want(tree: Tree, systemd: int | None) -> Wanted:
-    """What `apply` shall write. Raises GuestcredError for what cannot be looked at, and for what is required and missing."""
+    """What `apply` has to write, by the rules of that systemd (None: the guest's own); the report is still empty.
+
+    Raises GuestcredError if the guest or its configuration cannot be read, or something required is missing.
+    """
     services = read_services(tree)
     looked = survey(_look(tree, systemd, services))
-    missing = {one.name for one in looked.comparison.credentials if one.loss == "missing"}
-    accepted = {one.name: one for one in looked.offered if isinstance(one, Accepted) and one.name in missing}
-    others = {name: other for name, one in accepted.items() if (other := find_other(tree, name, one.value))}
+    missing = {credential.name for credential in looked.comparison.credentials if credential.loss == "missing"}
+    accepted = {
+        verdict.name: verdict for verdict in looked.offered if isinstance(verdict, Accepted) and verdict.name in missing
+    }
+    others = {name: other for name, verdict in accepted.items() if (other := find_other(tree, name, verdict.value))}
     rescues = plan_rescues(looked.comparison, others, looked.evidence().undecided)
-    rescued = {one.name: accepted[one.name].value for one in rescues.made}
+    rescued = {file.name: accepted[file.name].value for file in rescues.made}
     sources = Sources(tree, planned=dict.fromkeys(rescued_names(tree)) | rescued)
     values = {f"{RESCUE}/{name}": value for name, value in rescued.items()}
     deliveries = []
@@ -56,30 +61,30 @@ def want(tree: Tree, systemd: int | None) -> Wanted:
 
 
 def _look(tree: Tree, systemd: int | None, services: tuple[Service, ...]) -> Guest:
-    """The guest; where it has no table, the services that now go without are named."""
+    """Look at the guest; an error also names the services whose directories stay as they were."""
     try:
         return read_guest(tree.root, systemd)
     except GuestcredError as error:
         units = ", ".join(service.unit for service in services)
-        told = (f"so the directories of {units} stay as they were",) if units else ()
+        told = (f"the directories of {units} stay as they were",) if units else ()
         raise GuestcredError(error.problem, *told, *error.hints, status=error.status) from None
 
 
 def _find(tree: Tree, service: Service, sources: Sources) -> dict[str, tuple[str, bytes]]:
-    """Id to (place, value) for each that has a source, in the order load, import, set; the first wins (systemd.exec(5))."""
+    """Id to (place, value) for each id with a source, in the order load, import, set; first wins (systemd.exec(5))."""
     found: dict[str, tuple[str, bytes]] = {}
     defaults = dict(service.defaults)
     for request in service.requests:
-        for one in sources.resolve(request, SEARCH_PATH, only_files=True):
-            if one.id in found:
+        for source in sources.resolve(request, SEARCH_PATH, only_files=True):
+            if source.id in found:
                 continue
-            value = _value(tree, service, request, one, sources)
-            if value is None and one.id in defaults and not request.source:
-                value = f"{service.path} ({service.unit}, set {one.id})", defaults[one.id]
-            # a name that may be the secret itself helps no service, and would be told of in the report
-            if value is None or (request.setting == IMPORT and is_secret_file(one.name, len(value[1]))):
+            value = _value(tree, service, request, source, sources)
+            if value is None and source.id in defaults and not request.source:
+                value = f"{service.path} ({service.unit}, set {source.id})", defaults[source.id]
+            # a name that may be the secret itself helps no service, and the report would show it
+            if value is None or (request.setting == IMPORT and is_secret_file(source.name, len(value[1]))):
                 continue
-            found[one.id] = value
+            found[source.id] = value
     return found
 
 
@@ -92,6 +97,6 @@ def _value(
         raise GuestcredError(
             f"{tree.shown(service.path)}: services.{service.unit.removesuffix('.service')}.load: "
             f"{request.id!r}: {error.problem}",
-            "put a regular file there, or name another source",
+            "put a regular file there, or give another source",
             status=FINDINGS,
         ) from None

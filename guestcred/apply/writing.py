@@ -1,7 +1,7 @@
 """Changes -> files, whole or not at all; the writing edge of `apply`.
 
-A new generation is written whole beside the current one, one rename of `.current` switches, and only then the
-old one goes. What is rescued gets its name in run/credstore when it is whole.
+A new generation is written whole beside the current one, one rename of `.current` switches to it, and only then is the
+old one removed. A rescued credential gets its name in run/credstore only when it is whole.
 """
 
 from __future__ import annotations
@@ -28,17 +28,17 @@ from guestcred.systemd.rules import TOTAL_SIZE_MAX
 
 
 class Writing:
-    """One run's writing below the folders run/guestcred and run/credstore; the second may be None where nothing goes there."""
+    """What one run writes below run/guestcred (`home`) and run/credstore (`store`; None if nothing goes there)."""
 
     def __init__(self, home: Folder, store: Folder | None, changes: Changes, wanted: Wanted) -> None:
         self._home = home
         self._store = store
         self._changes = changes
         self._wanted = wanted
-        self._made: list[tuple[Folder, str]] = []  # what a failing run has to take back
+        self._made: list[tuple[Folder, str]] = []  # what to remove again if the run fails
 
     def run(self) -> None:
-        """Make all changes; where one fails, the old state is intact. Raises GuestcredError."""
+        """Make all changes; if one fails, the old state is intact. Raises GuestcredError."""
         self._clear()
         try:
             self._write()
@@ -53,7 +53,7 @@ class Writing:
         return self._store
 
     def _clear(self) -> None:
-        """Remove what a killed run left, and what may leave no room."""
+        """Remove what a killed run left, and what could take the room for the new files."""
         for name in self._changes.leftovers:
             self._home.remove(name) if name == NEXT else self._home.remove_folder(name)
         for name in self._changes.retract:
@@ -65,7 +65,7 @@ class Writing:
     def _clear_strangers(self) -> None:
         """Remove what services' users put into their folders.
 
-        What guestcred wrote there has group 0, which they cannot give, one name, and a limit on its size.
+        A file that guestcred wrote there has group 0, which they cannot set, only one name, and a limited size.
         """
         current = self._home.target(CURRENT)
         if current is None or self._home.status(current) is None:
@@ -76,13 +76,13 @@ class Writing:
                     continue
                 with generation.open(unit) as folder:
                     found = {name: status for name in folder.names() if (status := folder.status(name)) is not None}
-                    ours = {name: one.st_size for name, one in found.items() if _is_ours(one)}
+                    ours = {name: status.st_size for name, status in found.items() if _is_ours(status)}
                     keep = ours.keys() if sum(ours.values()) <= TOTAL_SIZE_MAX else ()
                     for name in found.keys() - keep:
                         _take_back(folder, name, False)
 
     def _write(self) -> None:
-        """Write all that is new, then switch to it by renames only."""
+        """Write everything new, then switch to it with renames only."""
         changes = self._changes
         for name in changes.rescue:
             self._publish(name, name)
@@ -103,7 +103,7 @@ class Writing:
             self._home.rename(NEXT, CURRENT)
 
     def _publish(self, entry: str, name: str) -> None:
-        """The rescued credential of that name, under the name `entry`."""
+        """Write the rescued credential `name` to a file called `entry`."""
         (place,) = [file.place for file in self._wanted.plan.rescues if file.name == name]
         self._made.append((self._rescues(), entry))
         uid, gid = os.geteuid(), os.getegid()
@@ -121,7 +121,7 @@ class Writing:
             generation.own(uid, gid, GENERATION_MODE)
 
     def _remove_old(self) -> None:
-        """Remove what nobody reads any more; what of it a killed run leaves, the next one finds and removes."""
+        """Remove what nobody reads any more; if this run is killed here, the next one removes the rest."""
         changes = self._changes
         for name in changes.dropped:
             self._home.remove(name)
@@ -139,11 +139,11 @@ def _is_ours(status: os.stat_result) -> bool:
 
 
 def _take_back(folder: Folder, name: str, rescue: bool) -> None:
-    """Remove what a failing run made, and nothing that another put there in its place."""
+    """Remove what a failing run made, but nothing that somebody else put there meanwhile."""
     try:
         status = folder.status(name)
         if status is None or (rescue and not is_rescued(name, status)):
             return
         folder.remove_folder(name) if stat.S_ISDIR(status.st_mode) else folder.remove(name)
     except GuestcredError:
-        pass  # the failure to write is what must be told, and the next run clears what is left
+        pass  # the first failure is the one to report, and the next run removes what is left

@@ -1,1 +1,1 @@
-"""A guest -> a tree for `--root`, with noise for every secret; nothing is written but into that new folder."""
+"""A guest -> a tree for `--root`, with noise for every secret; it writes only into that new folder."""

@@ -16,7 +16,7 @@ from guestcred.systemd.offered import SHOWN_FRONT, Accepted, is_bare_secret, jud
 from guestcred.systemd.rules import base64_decode, name_is_valid
 
 Replace = Callable[[str, bytes], bytes]
-"""From a kind and bytes to what shall stand there. Kinds: "value"; "binary", a value in base64; "text", where
+"""From a kind and bytes to the bytes that replace them. Kinds: "value"; "binary", a value in base64; "text", where
 punctuation stays because it decides what is wrong with an OEM string."""
 
 _WHITESPACE = b" \t\n\r"
@@ -28,7 +28,7 @@ _CLASSES = [
     bytes({*range(1, 0x20), 0x7F} - set(_WHITESPACE)),
     bytes(range(0x80, 0x100)),
 ]
-_CLASS_OF = {byte: members for members in _CLASSES for byte in members}  # any other byte stays as it is
+_CLASS_OF = {byte: members for members in _CLASSES for byte in members}  # any other byte is kept
 _ANY = bytes(set(range(1, 0x100)) - {0x0A})  # no NUL, which would end a string; newlines stay for the warning
 _WHOLE_DIGITS = {0: b"", 1: b"AEIMQUYcgkosw048", 2: b"AQgw", 3: b""}  # base64 digits without spare bits, by padding
 _TRIES = 100
@@ -39,11 +39,11 @@ class Disguise:
 
     def __init__(self) -> None:
         self._secrets: dict[str, set[bytes]] = {"binary": set(), "value": set(), "text": set()}
-        self._url_safe: set[bytes] = set()  # values that stood in URL-safe base64, which systemd 252 refuses
+        self._url_safe: set[bytes] = set()  # values that were in URL-safe base64, which systemd 252 refuses
         self._noise: dict[str, dict[bytes, bytes]] = {}
 
     def collect(self, kind: str, secret: bytes) -> bytes:
-        """Note a secret to hide and return it unchanged: the `Replace` of the first run."""
+        """Note a secret to hide, and return it unchanged: the `Replace` of the first run."""
         value = base64_decode(secret, None) if kind == "binary" else None
         if value is not None:
             self._secrets["value"].add(value)
@@ -54,11 +54,11 @@ class Disguise:
         return secret
 
     def settle(self) -> None:
-        """Make the noise for all that was collected."""
+        """Make the noise for everything collected. Raises GuestcredError if too many short secrets differ."""
         self._noise = {kind: self._fill(kind) for kind in self._secrets}
 
     def _fill(self, kind: str) -> dict[bytes, bytes]:
-        """Noise for one kind. Sorted backwards, what is the front of another secret comes right after that one."""
+        """Noise for one kind. In reverse order, a secret that is the front of another comes right after that one."""
         made: dict[bytes, bytes] = {}
         used: set[bytes] = set()
         longer = b""
@@ -69,14 +69,14 @@ class Disguise:
                 if noise not in used and self._does_as_well(kind, secret, noise):
                     break
             else:
-                raise GuestcredError("cannot hide the credentials: too many very short values differ", "try once more")
+                raise GuestcredError("cannot hide the credentials: too many very short values differ", "try again")
             made[secret] = noise
             used.add(noise)
             longer = secret
         return made
 
     def _does_as_well(self, kind: str, secret: bytes, noise: bytes) -> bool:
-        """Whether systemd takes or refuses the noise as it does the secret."""
+        """Whether systemd accepts or refuses the noise just like the secret."""
         if kind == "binary":
             padded = ((secret + padding, noise + padding) for padding in (b"", b"=", b"=="))
             return all((base64_decode(a, None) is None) == (base64_decode(b, None) is None) for a, b in padded)
@@ -125,13 +125,18 @@ _OWN_WORDS = re.compile(rb"(io\.systemd\.cred(?:entials?(?:\.binary)?)?[:=]?|cre
 
 
 def hide_table(data: bytes, replace: Replace) -> bytes:
-    """A DMI table, or one entry of it, with everything replaced that may be secret or names the machine."""
+    """A DMI table, or one entry of it, with everything replaced that may be secret or identifies the machine.
+
+    The result has the same length and the same structures. Any bytes are accepted.
+    """
     table = parse(data)
     out = bytearray()
-    for one in table.structures:
-        out += data[len(out) : one.offset]
-        out += _hide_formatted(one, replace)
-        out += b"\0".join(_hide_string(one, number, text, replace) for number, text in enumerate(one.strings, 1))
+    for structure in table.structures:
+        out += data[len(out) : structure.offset]
+        out += _hide_formatted(structure, replace)
+        out += b"\0".join(
+            _hide_string(structure, number, text, replace) for number, text in enumerate(structure.strings, 1)
+        )
     if table.ended is None:
         seen = table.size - table.trailing
     elif table.structures and not table.structures[-1].complete:
@@ -142,12 +147,12 @@ def hide_table(data: bytes, replace: Replace) -> bytes:
 
 
 def secret_names(data: bytes, replace: Replace) -> dict[str, str]:
-    """The names in a table that may be secrets, and the noise that `hide_table` puts in place of each."""
+    """The names in a table that may be secrets, each with the noise that `hide_table` replaces it with."""
     found: dict[str, str] = {}
-    for one in judge(parse(data).structures, None):
-        if isinstance(one, Accepted) and one.shown != one.name:
-            noise = _hide_bare(one.name.encode("ascii") + b"=" + one.value, replace)
-            found[one.name] = noise.partition(b"=")[0].decode("ascii")
+    for verdict in judge(parse(data).structures, None):
+        if isinstance(verdict, Accepted) and verdict.shown != verdict.name:
+            noise = _hide_bare(verdict.name.encode("ascii") + b"=" + verdict.value, replace)
+            found[verdict.name] = noise.partition(b"=")[0].decode("ascii")
     return found
 
 
@@ -155,21 +160,27 @@ def _hide_bare(text: bytes, replace: Replace) -> bytes:
     return text[:SHOWN_FRONT] + replace("text", text[SHOWN_FRONT:])
 
 
-def _hide_formatted(one: Structure, replace: Replace) -> bytes:
-    area = one.formatted
-    if one.type == 1:
+def _hide_formatted(structure: Structure, replace: Replace) -> bytes:
+    area = structure.formatted
+    if structure.type == 1:
         return area[: _UUID.start] + replace("text", area[_UUID]) + area[_UUID.stop :]
-    shown = HEADER_SIZE if one.type >= _OEM_SPECIFIC else OEM_STRINGS_SIZE if one.type == OEM_STRINGS else len(area)
+    shown = len(area)
+    if structure.type >= _OEM_SPECIFIC:
+        shown = HEADER_SIZE
+    elif structure.type == OEM_STRINGS:
+        shown = OEM_STRINGS_SIZE
     return area[:shown] + replace("text", area[shown:])
 
 
-def _hide_string(one: Structure, number: int, text: bytes, replace: Replace) -> bytes:
-    if one.type == OEM_STRINGS:
+def _hide_string(structure: Structure, number: int, text: bytes, replace: Replace) -> bytes:
+    if structure.type == OEM_STRINGS:
         return _hide_oem(text, replace)
     numbers = {
-        value for name, value in fields_of(one).items() if name in _IDENTIFYING and isinstance(value, StringNumber)
+        value
+        for name, value in fields_of(structure).items()
+        if name in _IDENTIFYING and isinstance(value, StringNumber)
     }
-    secret = one.type >= _OEM_SPECIFIC or number in numbers or b"io.systemd.cred" in text.lower()
+    secret = structure.type >= _OEM_SPECIFIC or number in numbers or b"io.systemd.cred" in text.lower()
     return replace("text", text) if secret else text
 
 
@@ -183,6 +194,6 @@ def _hide_oem(text: bytes, replace: Replace) -> bytes:
         if equals and name_is_valid(name):
             return text[: -len(value) or None] + replace("binary" if encoding == "binary" else "value", value)
         return text[: len(text) - len(rest)] + replace("text", rest)
-    # the words that make it a near miss stay, and are every second part
+    # the words that make it a near miss are kept; split() returns them as every second part
     parts = _OWN_WORDS.split(text)
     return b"".join(part if number % 2 else replace("text", part) for number, part in enumerate(parts))

@@ -23,13 +23,16 @@ Stores = dict[str, dict[str, bytes]]
 
 
 def read_stores(tree: Tree) -> Stores:
-    """The credential stores of a guest, but for `@system`, which the guest itself has."""
+    """The credential stores of a guest, except `@system`, which `Guest` already has."""
     found = {folder: tree.read_all(tree.resolve(folder)) for folder in (*CREDSTORES, *ENCRYPTED_PATH)}
     return {folder: files for folder, files in found.items() if files is not None}
 
 
 def disguised(guest: Guest, stores: Stores) -> tuple[Guest, Stores]:
-    """The same guest with noise for every secret: whatever compares it must come to the same verdict."""
+    """The same guest with noise for every secret; the noise is meant to leave the verdict of `check` as it is.
+
+    Raises GuestcredError if no noise can be found that keeps short secrets different from each other.
+    """
     disguise = Disguise()
     _rewritten(guest, stores, disguise.collect)
     disguise.settle()
@@ -50,7 +53,7 @@ def _rewritten(guest: Guest, stores: Stores, replace: Replace) -> tuple[Guest, S
 
     entries = guest.entries
     if entries is not None:
-        entries = tuple(Entry(one.path, one.instance, hide_table(one.data, replace)) for one in entries)
+        entries = tuple(Entry(entry.path, entry.instance, hide_table(entry.data, replace)) for entry in entries)
     parameters = guest.parameters
     credentials = {name: (key, replace("value", value)) for name, (key, value) in parameters.credentials.items()}
     safe = Guest(
@@ -69,9 +72,10 @@ def _rewritten(guest: Guest, stores: Stores, replace: Replace) -> tuple[Guest, S
 
 
 def tree_of(guest: Guest, facts: Facts, stores: Stores, units: dict[str, object] | None) -> dict[str, bytes | None]:
-    """Path to bytes for every file of the tree, and None for a folder that is there although it may be empty.
+    """Path to bytes for every file of the tree; None stands for a folder, which may be empty.
 
-    `units` is the document `units.json`, or None where PID 1 could not be asked.
+    `units` is the document `units.json`, or None if PID 1 could not be asked. Raises GuestcredError for a kernel
+    command line that cannot be written down again.
     """
     told = {
         "schema": "guestcred.capture/1",
@@ -95,7 +99,7 @@ def tree_of(guest: Guest, facts: Facts, stores: Stores, units: dict[str, object]
     if guest.entry_point is not None:
         files[ENTRY_POINT] = guest.entry_point
     if guest.entries is not None:
-        files |= {ENTRIES: None} | {one.path: one.data for one in guest.entries}
+        files |= {ENTRIES: None} | {entry.path: entry.data for entry in guest.entries}
     files |= dict.fromkeys(guest.unreadable)
     for folder, suffix, values in (
         (SYSTEM, "", guest.system),
@@ -109,26 +113,26 @@ def tree_of(guest: Guest, facts: Facts, stores: Stores, units: dict[str, object]
 
 
 def _command_line(parameters: Parameters, systemd: int | None) -> bytes:
-    """What matters of the kernel command line, and nothing else of it."""
+    """The part of the kernel command line that matters for credentials."""
     words = [b"systemd.import_credentials=no"] if parameters.import_disabled else []
     for name, (key, value) in parameters.credentials.items():
         text = value if key == "systemd.set_credential" else base64.b64encode(value)
         word = f"{key}={name}:".encode() + text
-        # there may be blanks and quotes in it; in each kind of quotes the other stands for itself, as in proc_cmdline_parse()
+        # it may contain spaces and quotes; inside one kind of quotes the other kind is plain text: proc_cmdline_parse()
         quote = b"'" if b'"' in word else b'"'
         words.append(quote + word + quote)
     line = b" ".join(words) + b"\n"
     if Parameters(*parse_cmdline(line, systemd)) != parameters:
         raise GuestcredError(
-            "cannot write a kernel command line that sets the same credentials: one has both quotes in it"
+            "cannot write a kernel command line that sets the same credentials: one contains both kinds of quotes"
         )
     return line
 
 
 def write_tree(path: str, files: dict[str, bytes | None]) -> None:
-    """Write the tree whole under a new name beside `path`, then rename; `path` must not exist. Raises GuestcredError."""
+    """Write the whole tree under a new name beside `path`, then rename it; raises GuestcredError if `path` exists."""
     if os.path.lexists(path):
-        raise GuestcredError(f"cannot capture into {path}: it exists already", "name a new folder", status=USAGE)
+        raise GuestcredError(f"cannot capture into {path}: it already exists", "name a new folder", status=USAGE)
     made = f"{path.rstrip('/')}.{os.getpid()}.tmp"
     try:
         os.mkdir(made, 0o700)

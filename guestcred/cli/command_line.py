@@ -19,27 +19,27 @@ if TYPE_CHECKING:
 
 def _credential_name(_context: click.Context, _param: click.Parameter, value: Any) -> Any:
     if value == "" or (isinstance(value, tuple) and "" in value):
-        raise click.BadParameter("a credential's name is not empty")
+        raise click.BadParameter("a credential's name cannot be empty")
     return value
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]}, invoke_without_command=True)
 @click.version_option(__version__, prog_name="guestcred")
 @click.option(
-    "--root", default="/", metavar="DIR", help="Look at a captured tree below DIR in place of the live system."
+    "--root", default="/", metavar="DIR", help="Look at a captured tree below DIR instead of the live system."
 )
 @click.option(
     "--systemd",
     type=SystemdVersion(),
     metavar="VERSION",
-    help="Use the rules of this systemd, such as 252, where it cannot be seen.",
+    help="Use the rules of this systemd, such as 252, instead of the version found.",
 )
 @click.pass_context
 def main(context: click.Context, root: str, systemd: int | None) -> None:
-    """See where a credential got lost between the hypervisor and the guest.
+    """Find out where a credential got lost between the hypervisor and the guest.
 
     A hypervisor offers credentials as SMBIOS Type 11 OEM strings, and systemd imports them into
-    /run/credentials/@system. guestcred compares the two, says why they differ, and tells what each unit gets of them.
+    /run/credentials/@system. guestcred compares the two, says why they differ, and shows what each unit gets.
     It prints no values.
 
     Exit status: 0 agrees, 1 findings, 2 usage, 3 could not look (no table, no permission).
@@ -56,7 +56,7 @@ def main(context: click.Context, root: str, systemd: int | None) -> None:
     multiple=True,
     metavar="NAME",
     callback=_credential_name,
-    help="A finding if NAME did not arrive; may be given again.",
+    help="Report a finding if NAME did not arrive; can be repeated.",
 )
 @format_option
 @click.pass_obj
@@ -66,14 +66,14 @@ def check(view: View, require: tuple[str, ...], form: Form) -> int:
 
 
 @main.command()
-@click.option("--dry-run", is_flag=True, help="Show what would stand where, and write nothing.")
+@click.option("--dry-run", is_flag=True, help="Show what would be written, and write nothing.")
 @format_option
 @click.pass_obj
 def apply(view: View, dry_run: bool, form: Form) -> int:
     """Write what is missing: credentials that PID 1 did not import, and the directories of services.
 
-    What was offered and not imported goes to /run/credstore, where systemd finds it for LoadCredential=. The
-    services of /etc/guestcred/*.toml get their credentials in /run/guestcred. Exit status: 0 nothing left to fix.
+    What was offered but not imported goes to /run/credstore, where systemd finds it for LoadCredential=. The
+    services in /etc/guestcred/*.toml get their credentials in /run/guestcred. Exit status: 0 nothing left to fix.
     """
     return commands.apply(view.replace(form=form), dry_run=dry_run)
 
@@ -83,7 +83,7 @@ def apply(view: View, dry_run: bool, form: Form) -> int:
 @format_option
 @click.pass_obj
 def why(view: View, name: str, form: Form) -> int:
-    """Tell one credential's whole way, and where it was lost."""
+    """Follow one credential, and show where it was lost."""
     return commands.why(view.replace(form=form), name)
 
 
@@ -92,7 +92,7 @@ def why(view: View, name: str, form: Form) -> int:
 @format_option
 @click.pass_obj
 def services(view: View, unit: str | None, form: Form) -> int:
-    """Tell which credentials each unit requests, where they come from, and whether its user can read them.
+    """Show which credentials each unit requests, where they come from, and whether its user can read them.
 
     UNIT is the name of one unit, such as nginx or nginx.service; without it, all units that systemd has loaded.
     """
@@ -106,7 +106,7 @@ def services(view: View, unit: str | None, form: Form) -> int:
 def capture(view: View, path: str, form: Form) -> int:
     """Save this guest below the new folder DIR, for a bug report.
 
-    What is written can be looked at with --root, and says the same. Every secret in it is noise of the same length.
+    Look at the result with --root: it says the same as this guest. Every secret in it is noise of the same length.
     """
     return commands.capture(view.replace(form=form), path)
 
@@ -123,10 +123,10 @@ def capture(view: View, path: str, form: Form) -> int:
 def dump(view: View, path: str | None, kind: int | None, everything: bool, reveal: bool, form: Form) -> int:
     """Decode a DMI table: the live one, a raw table, a `dmidecode --dump-bin` file or a folder like sysfs.
 
-    FILE may be a link or a pipe, and is standard input for `-`.
+    FILE may be a link or a pipe, or `-` for standard input.
     """
     if everything and kind is not None:
-        raise click.UsageError("--all and --type exclude each other")
+        raise click.UsageError("--all and --type cannot be used together")
     shown = None if everything else OEM_STRINGS if kind is None else kind
     from guestcred.cli.dump import dump
 
@@ -138,7 +138,7 @@ main.add_command(host_command_line.launch)
 
 
 def run(arguments: list[str]) -> int:
-    """Parse `arguments` and run the command; returns the exit status, printing usage errors in the house's form."""
+    """Parse `arguments` and run the command; returns the exit status, prints usage errors as an error and a hint."""
     try:
         return int(main.main(arguments, prog_name="guestcred", standalone_mode=False) or 0)
     except click.UsageError as error:

@@ -1,4 +1,4 @@
-"""What each command in the guest does, wired from the rooms; knows no option parser, so the boot path need not import one."""
+"""What each command in the guest does, by calling the rooms; no option parser, so the boot path imports none."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 
     Form = Literal["text", "json"]
 
-CAPTURE_TRIES = 10  # noise is random and may, rarely, look like another mistake than the one it hides
+CAPTURE_TRIES = 10  # noise is random and may, rarely, look like a mistake that the secret did not have
 
 
 class View(Record):
-    """Where to look: the live system or a captured tree, by the rules of which systemd (None: as seen); and the output's form."""
+    """Where to look (live or a captured tree), by which systemd's rules (None: as found), and the output's form."""
 
     root: str = "/"
     systemd: int | None = None
@@ -30,7 +30,7 @@ class View(Record):
 
 
 def show_error(error: GuestcredError) -> int:
-    """Print an expected failure in its one form and return its exit status."""
+    """Print an expected failure to standard error, as an error and its hints, and return its exit status."""
     print(f"guestcred: error: {visible(error.problem)}", file=sys.stderr)
     for hint in error.hints:
         print(f"guestcred: hint: {visible(hint)}", file=sys.stderr)
@@ -38,19 +38,19 @@ def show_error(error: GuestcredError) -> int:
 
 
 def in_colour() -> bool:
-    """Whether standard output is a terminal that shows colours, and nobody asked for none."""
+    """Whether standard output is a terminal that shows colours, and neither $NO_COLOR nor $TERM forbids them."""
     return sys.stdout.isatty() and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
 
 
 def print_json(document: object) -> None:
-    """One document, for programs."""
+    """Print one document, for programs."""
     import json
 
     print(json.dumps(document, indent=2))
 
 
 def check(view: View, *, require: tuple[str, ...] = ()) -> int:
-    """Compare offered with imported; 0 where they agree, 1 with findings."""
+    """Compare offered with imported; 0 if they agree, 1 with findings."""
     comparison = survey(read_guest(view.root, view.systemd), require=require).comparison
     from guestcred.show import report
 
@@ -62,14 +62,14 @@ def check(view: View, *, require: tuple[str, ...] = ()) -> int:
 
 
 def apply(view: View, *, dry_run: bool = False) -> int:
-    """Write what is missing; 0 where nothing is left to fix, 1 with findings that are."""
+    """Write what is missing; 0 if nothing is left to fix, 1 if something is."""
     from guestcred.apply import notify
     from guestcred.apply.install import Installation
     from guestcred.apply.wanted import Wanted, want
     from guestcred.show import applied
 
     tree = Tree(view.root)
-    installation = Installation(tree)  # first, since it refuses a /run/guestcred that is no folder to read from either
+    installation = Installation(tree)  # first: it refuses a /run/guestcred that is not safe to read from either
 
     def wanted_now() -> Wanted:
         wanted = want(tree, view.systemd)
@@ -92,7 +92,7 @@ def apply(view: View, *, dry_run: bool = False) -> int:
         sys.stdout.write(applied.plan_text(plan, did, view.root, in_colour()))
     if not dry_run and not notify.tell(plan, applied.headline(plan)):
         print(
-            "guestcred: warning: systemd and its journal were not told: the Python module systemd is missing\n"
+            "guestcred: warning: could not notify systemd and its journal: the Python module systemd is missing\n"
             "guestcred: hint: apt-get install python3-systemd",
             file=sys.stderr,
         )
@@ -100,7 +100,7 @@ def apply(view: View, *, dry_run: bool = False) -> int:
 
 
 def why(view: View, name: str) -> int:
-    """Tell one credential's way; 0 where it was imported, 1 where it was lost."""
+    """Follow one credential; 0 if it was imported, 1 if it was lost."""
     from guestcred.diagnose.trace import trace
     from guestcred.show import report
 
@@ -130,7 +130,7 @@ def capture(view: View, path: str) -> int:
             break
     else:
         raise GuestcredError(
-            "cannot hide the credentials of this guest without changing what 'check' says of it",
+            "cannot hide the credentials of this guest without changing what 'check' says about it",
             "that is a bug: report it with what 'guestcred check' prints",
         )
     try:
@@ -148,7 +148,7 @@ def capture(view: View, path: str) -> int:
 
 
 def services(view: View, unit: str | None = None) -> int:
-    """Tell what every unit (or one) requests and gets; 0 where nothing is wrong, 1 with findings."""
+    """Show what every unit, or only `unit`, requests and gets; 0 if nothing is wrong, 1 with findings."""
     from guestcred.diagnose.services import judge_services, offered_names, only
     from guestcred.guest.deliveries import read_consumers
     from guestcred.guest.facts import read_systemd

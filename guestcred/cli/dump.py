@@ -27,7 +27,10 @@ def dump(
     typed: bool = False,
     reveal: bool = False,
 ) -> int:
-    """Decode a table from the guest, a file or a folder and print it."""
+    """Decode a table from the guest, or from the file or folder `path`, and print it; `kind` None shows all types.
+
+    Raises GuestcredError if there is no table, and after printing if there is no structure in it.
+    """
     systemd = view.systemd
     if path is None:
         tree = Tree(view.root)
@@ -96,7 +99,7 @@ def _split_dump(path: str, data: bytes) -> tuple[bytes, bytes | None]:
     if len(data) <= DUMP_TABLE:
         raise GuestcredError(
             f"{path} is an entry point, not a table",
-            "give the file DMI beside it, or their folder, or a 'dmidecode --dump-bin' file, which has both",
+            "give the file DMI next to it, their folder, or a 'dmidecode --dump-bin' file, which has both",
         )
     start = point.address if SIZE_64 <= point.address < len(data) else DUMP_TABLE
     return data[start : start + point.table_length], data[:DUMP_TABLE]

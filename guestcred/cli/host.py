@@ -1,4 +1,4 @@
-"""What the commands on the host do: OEM strings in a hypervisor's form, or a running VM."""
+"""What the commands on the host do: print OEM strings in a hypervisor's form, or start a VM."""
 
 from __future__ import annotations
 
@@ -25,28 +25,28 @@ from guestcred.show.capacity import capacity_json, capacity_text
 
 @contextlib.contextmanager
 def _undone_when_ended() -> Iterator[None]:
-    """Let SIGTERM and SIGHUP raise SystemExit in here, so that what was begun is undone; a second one changes nothing."""
+    """Make SIGTERM and SIGHUP raise SystemExit inside, so that what was begun is undone; a second signal is ignored."""
 
     def end(number: int, _frame: FrameType | None) -> None:
-        for one in before:
-            signal.signal(one, signal.SIG_IGN)
+        for signum in before:
+            signal.signal(signum, signal.SIG_IGN)
         raise SystemExit(128 + number)
 
-    # one that is ignored, as under nohup, stays so
-    before = [one for one in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(one) is signal.SIG_DFL]
+    # a signal that is ignored, as under nohup, stays ignored
+    before = [signum for signum in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(signum) is signal.SIG_DFL]
     try:
-        for one in before:
-            signal.signal(one, end)
+        for signum in before:
+            signal.signal(signum, end)
         yield
     finally:
-        for one in before:
-            signal.signal(one, signal.SIG_DFL)
+        for signum in before:
+            signal.signal(signum, signal.SIG_DFL)
 
 
 def run_encode(
     asked: Request, config: str | None, *, dry_run: bool, form: str, folder: str | None, allow_arguments: bool
 ) -> int:
-    """Print the OEM strings in the hypervisor's form, or with `dry_run` what they use of each limit (1: does not fit)."""
+    """Print the OEM strings in the hypervisor's form; with `dry_run` how much of each limit they use (1: too much)."""
     if asked.hypervisor == "qemu" and folder is None and not dry_run:
         raise GuestcredError(
             "QEMU reads each string from a file, and there is no folder for them",
@@ -71,8 +71,8 @@ def run_encode(
     if prepared.document is not None:
         _print(prepared.document)
     elif asked.hypervisor == "qemu" and folder is not None:
-        files = {f"{number:03}": one.text for number, one in enumerate(prepared.encoded)}
-        # a folder whose arguments nobody got is of no use
+        files = {f"{number:03}": credential.text for number, credential in enumerate(prepared.encoded)}
+        # if the arguments cannot be printed, the folder is of no use
         with _undone_when_ended(), private_folder(folder, files) as paths:
             arguments = hypervisors.qemu(paths)
             _print(os.fsencode(json.dumps(arguments) if form == "json" else shlex.join(arguments)))
@@ -93,7 +93,7 @@ def _is_utf_8(path: str) -> bool:
 
 
 def _print(line: bytes) -> None:
-    """Print the bytes as they are, past the buffer: what cannot be printed fails here, and not again at exit."""
+    """Print the bytes without a buffer: what cannot be printed fails here, and not again at exit."""
     sys.stdout.flush()
     line += b"\n"
     while line:
@@ -102,13 +102,13 @@ def _print(line: bytes) -> None:
 
 def _refuse_arguments(secrets: tuple[Secret, ...], allowed: bool) -> None:
     """libvirt writes oemStrings into QEMU's arguments (its tests/qemuxmlconfdata/smbios.x86_64-latest.args)."""
-    exposed = [one.name for one in secrets if not one.literal]
+    exposed = [secret.name for secret in secrets if not secret.literal]
     if exposed and not allowed:
         raise GuestcredError(
-            f"libvirt would put {', '.join(exposed)} into QEMU's arguments, for every user of the host to read",
+            f"libvirt would put {', '.join(exposed)} into QEMU's arguments, where every user of the host can read them",
             "let QEMU's user read the file by <sysinfo type='fwcfg'>, "
             "<entry name='opt/io.systemd.credentials/NAME' file='PATH'/>: systemd takes that too",
-            "--allow-arguments prints the element all the same; --set is for what is no secret",
+            "--allow-arguments prints the element anyway; --set is for what is not secret",
             status=USAGE,
         )
 
@@ -116,7 +116,7 @@ def _refuse_arguments(secrets: tuple[Secret, ...], allowed: bool) -> None:
 def run_launch(
     asked: Request, config: str | None, *, command: tuple[str, ...], api_socket: str | None, timeout: float
 ) -> int:
-    """Start a VM that is offered the credentials; for "qemu" this process becomes it and nothing is returned."""
+    """Start a VM that is offered the credentials; for "qemu" this process becomes QEMU and does not return."""
     if asked.hypervisor == "qemu":
         if not command or api_socket is not None:
             raise GuestcredError(
@@ -126,16 +126,16 @@ def run_launch(
             )
     elif command or api_socket is None or config is None:
         raise GuestcredError(
-            "cloud-hypervisor is spoken to over its API socket",
+            "cloud-hypervisor takes no command line: it needs --api-socket and --config",
             "guestcred launch --for cloud-hypervisor --api-socket PATH --config vm.json NAME=FILE ...",
             status=USAGE,
         )
     prepared = prepare(asked, config)
     check_limits(prepared.limits, prepared.encoded)
-    texts = tuple(one.text for one in prepared.encoded)
+    texts = tuple(credential.text for credential in prepared.encoded)
     if prepared.document is None or api_socket is None:
         exec_qemu(texts, command)
-    names = [one.name for one in prepared.encoded]
+    names = [credential.name for credential in prepared.encoded]
     with _undone_when_ended():
         boot_vm(Vmm(api_socket, timeout), prepared.document, names, texts)
     return 0

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def _number(_context: click.Context, _param: click.Parameter, value: float) -> float:
-    if value != value:  # a range compares, and every comparison with nan is false
+    if value != value:  # a range does not catch nan, since every comparison with it is false
         raise click.BadParameter("nan is not a number of seconds")
     return value
 
@@ -25,7 +25,7 @@ HOST_OPTIONS = (
         "literals",
         multiple=True,
         metavar="NAME=VALUE",
-        help="A credential that is no secret: others on this host can read it in the arguments.",
+        help="A credential that is not secret: other users of this host can read it in the arguments.",
     ),
     click.option("--keep-newline", is_flag=True, help="Keep the newline at the end of a file."),
     click.option("--allow-empty", is_flag=True, help="Take an empty file as an empty value."),
@@ -33,7 +33,7 @@ HOST_OPTIONS = (
         "--guest-systemd",
         type=SystemdVersion(),
         metavar="VERSION",
-        help="Keep to the limits of this systemd in the guest too; 252 reads 4096 bytes only.",
+        help="Also keep the limits of this systemd in the guest; 252 reads only 4096 bytes.",
     ),
     click.option(
         "--reserve",
@@ -41,21 +41,21 @@ HOST_OPTIONS = (
         default=2048,  # QEMU's pc with one socket takes some 400
         show_default=True,
         metavar="BYTES",
-        help="What the structures of other types take in the table; more with many sockets or memory modules.",
+        help="Room in the table for structures of other types; they need more with many sockets or memory modules.",
     ),
     click.option("--config", metavar="FILE", help="The VM config in JSON, for cloud-hypervisor and crosvm."),
 )
 
 
 def host_options(function: Any) -> Any:
-    """What `encode` and `launch` share."""
+    """Add the options and the argument that `encode` and `launch` share."""
     for option in reversed(HOST_OPTIONS):
         function = option(function)
     return click.argument("files", nargs=-1, metavar="NAME=FILE ...")(function)
 
 
 def _asked(context: click.Context) -> Request:
-    """What `encode` and `launch` both are asked: their options and arguments of these names."""
+    """What both `encode` and `launch` are asked: the parameters that have the names of Request's fields."""
     from guestcred.host.prepare import Request
 
     return Request(**{field: context.params[field] for field in Request.__match_args__})
@@ -67,12 +67,14 @@ def _asked(context: click.Context) -> Request:
     "hypervisor",
     required=True,
     type=click.Choice(["cloud-hypervisor", "qemu", "libvirt", "crosvm", "json"]),
-    help="Whose form to print.",
+    help="The program to print the strings for.",
 )
 @host_options
-@click.option("--folder", metavar="DIR", help="qemu: the new folder, on tmpfs or ramfs, for one file a string.")
-@click.option("--allow-arguments", is_flag=True, help="libvirt: print secrets that it will put into QEMU's arguments.")
-@click.option("--dry-run", is_flag=True, help="Print what is used of each limit, and no value.")
+@click.option("--folder", metavar="DIR", help="qemu: the new folder, on tmpfs or ramfs, for one file per string.")
+@click.option(
+    "--allow-arguments", is_flag=True, help="libvirt: print secrets although they end up in QEMU's arguments."
+)
+@click.option("--dry-run", is_flag=True, help="Print how much of each limit is used, and no value.")
 @format_option
 @click.pass_context
 def encode(
@@ -88,16 +90,16 @@ def encode(
     """On the host: turn secrets into OEM strings, in the form that a hypervisor takes.
 
     FILE is an absolute path, a plain name in $CREDENTIALS_DIRECTORY, or - for standard input. One newline at its end
-    is stripped. Whatever could be damaged on the way goes as base64, and nothing is printed unless every limit holds.
+    is removed. Whatever could be damaged on the way goes as base64, and nothing is printed unless every limit holds.
 
     \b
     cloud-hypervisor  the VM config from --config or standard input, with platform.oem_strings, for vm.create
-    qemu              arguments that read one file a string, quoted for a shell or with --format json as a list
+    qemu              arguments that read one file per string, quoted for a shell, or with --format json a list
     libvirt           the <sysinfo> element; refused for secrets, since libvirt puts them into QEMU's arguments
     crosvm            a config for 'crosvm run --cfg'
     json              the strings as a list
 
-    What is printed holds the secrets, but for qemu: pipe it where it belongs, never into a file on a disk.
+    Except for qemu, the output contains the secrets: pipe it where it belongs, never into a file on a disk.
 
     Exit status: 0 done, 1 a limit or an empty secret, 2 usage, 3 a secret could not be read.
     """
@@ -114,7 +116,7 @@ def encode(
 
 
 class _Launch(click.Command):
-    """Keeps what stands behind `--` apart: click itself forgets where it was."""
+    """Keeps what comes after `--` apart: click itself forgets where it was."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         cut = args.index("--") if "--" in args else len(args)
@@ -139,7 +141,7 @@ class _Launch(click.Command):
     default=30.0,
     show_default=True,
     metavar="SECONDS",
-    help="cloud-hypervisor: how long one call of the API may take in all.",
+    help="cloud-hypervisor: how long each call of the API may take in total.",
 )
 @click.pass_context
 def launch(
@@ -156,7 +158,7 @@ def launch(
     guestcred launch --for qemu NAME=FILE ... -- qemu-system-x86_64 ...
       becomes QEMU by exec, with each string in a sealed memory file
     guestcred launch --for cloud-hypervisor --api-socket PATH --config vm.json NAME=FILE ...
-      creates and boots the VM over the API; where that fails, no VM remains
+      creates and boots the VM over the API; if that fails, no VM remains
 
     FILE and the limits are as in 'guestcred encode'.
 

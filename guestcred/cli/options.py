@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-# generic in click's types since 8.2, and not in the 8.1 that Debian 12 has
+# click's ParamType is generic since 8.2; Debian 12 has 8.1
 if TYPE_CHECKING:
     _ParamType = click.ParamType[int]
 else:
@@ -21,7 +21,7 @@ class SystemdVersion(_ParamType):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
         digits = str(value).removeprefix("v").split(".", 1)[0].split("-", 1)[0].split("~", 1)[0]
         if not digits.isdecimal() or not 1 <= int(digits) <= 9999:
-            self.fail(f"{value!r} is no systemd version; write 257", param, ctx)
+            self.fail(f"{value!r} is not a systemd version; write it like 257", param, ctx)
         return int(digits)
 
 

@@ -1,4 +1,4 @@
-"""Secrets -> OEM strings that nothing on the way can damage, and what they use of every limit on it."""
+"""Secrets -> OEM strings that nothing on the way can damage, and how much of every limit they use."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from guestcred.smbios.entry_point import SIZE_64
 from guestcred.systemd.offered import BINARY_PREFIX, FORMATTED_SIZE, TEXT_PREFIX, split_prefix
 from guestcred.systemd.rules import IMPORTS_SMBIOS_SINCE, PAGE, READ_CUT, STORE_PAGES, TOTAL_SIZE_MAX
 
-# What a string set, an option parser, a shell, XML and JSON all leave as it is; every other value goes as base64.
+# What a string set, an option parser, a shell, XML and JSON all leave unchanged; every other value goes as base64.
 _TEXT_BYTES = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._+/=:@-"
 
 STRINGS_MAX = 255  # the count byte of Type 11, DSP0134 7.12
@@ -31,7 +31,7 @@ class Encoded(Record):
 
 
 class Limit(Record):
-    """What is `used` of one limit of `maximum`, both in `unit`; `source` says whose limit it is."""
+    """How much of a limit is `used`, and its `maximum`, both in `unit`; `source` says whose limit it is."""
 
     name: str
     used: int
@@ -41,7 +41,7 @@ class Limit(Record):
 
 
 def oem_string(name: str, value: bytes) -> tuple[str, bytes]:
-    """("text" or "binary", the OEM string); `name` must be valid."""
+    """("text" or "binary", the OEM string); `name` must be valid by `name_is_valid`."""
     front = name.encode("ascii") + b"="
     if value and not value.translate(None, _TEXT_BYTES):
         return "text", TEXT_PREFIX + front + value
@@ -49,18 +49,21 @@ def oem_string(name: str, value: bytes) -> tuple[str, bytes]:
 
 
 def encode(secrets: Iterable[Secret], others: Iterable[bytes] = ()) -> tuple[Encoded, ...]:
-    """Encode every secret; `others` are the OEM strings that the VM's config has already, whose names are taken."""
+    """Encode every secret; `others` are the OEM strings that the VM's config already has.
+
+    Raises GuestcredError for a name that is already among the others.
+    """
     taken = {split[1].partition(b"=")[0] for text in others if (split := split_prefix(text))}
     encoded = []
-    for one in secrets:
-        if one.name.encode("ascii") in taken:
+    for secret in secrets:
+        if secret.name.encode("ascii") in taken:
             raise GuestcredError(
-                f"the VM's config has an OEM string for {one.name} already",
-                "the guest takes the first of a name only: remove one of them",
+                f"the VM's config already has an OEM string for {secret.name}",
+                "the guest takes only the first of each name: remove one of them",
                 status=USAGE,
             )
-        encoding, text = oem_string(one.name, one.value)
-        encoded.append(Encoded(name=one.name, encoding=encoding, size=len(one.value), text=text))
+        encoding, text = oem_string(secret.name, secret.value)
+        encoded.append(Encoded(name=secret.name, encoding=encoding, size=len(secret.value), text=text))
     return tuple(encoded)
 
 
@@ -73,14 +76,16 @@ def limits(
     body: int | None = None,
     reserve: int,
 ) -> tuple[Limit, ...]:
-    """Every limit between here and the service, narrowest cause first.
+    """Every limit between here and the service, the narrowest first.
 
     `others` are OEM strings from elsewhere, `body` the size in bytes of a request that carries them all,
-    `reserve` the bytes left for the structures of other types.
+    `reserve` the bytes kept free for structures of other types.
     """
-    texts = [one.text for one in encoded] + list(others)
+    texts = [credential.text for credential in encoded] + list(others)
     structure = FORMATTED_SIZE + sum(len(text) + 1 for text in texts) + 1
-    pages = sum(_pages(one.size) for one in encoded) + sum(_pages(len(one)) for one in others if split_prefix(one))
+    pages = sum(_pages(credential.size) for credential in encoded)
+    pages += sum(_pages(len(text)) for text in others if split_prefix(text))
+    total = sum(credential.size for credential in encoded)
     table_max, table_source = TABLE_MAX, "SeaBIOS places only the low 16 bits of the table's length"
     if hypervisor in ("cloud-hypervisor", "crosvm"):
         table_max = 0x10000 - SIZE_64
@@ -91,7 +96,7 @@ def limits(
         Limit("strings", len(texts), STRINGS_MAX, unit="strings", source=counted),
         Limit("table", structure + reserve, table_max, source=f"{table_source}; {reserve} are for other structures"),
         Limit("store", pages, STORE_PAGES, unit="pages", source=kept),
-        Limit("total", sum(one.size for one in encoded), TOTAL_SIZE_MAX, source="systemd takes 1 MiB in all"),
+        Limit("total", total, TOTAL_SIZE_MAX, source="systemd takes 1 MiB in all"),
     ]
     if guest_systemd == IMPORTS_SMBIOS_SINCE:
         source = "systemd 252 reads the first 4096 bytes of a Type 11 structure"
@@ -107,23 +112,26 @@ def _pages(size: int) -> int:
 
 
 def check_limits(found: tuple[Limit, ...], encoded: tuple[Encoded, ...]) -> None:
-    """Raise GuestcredError for the first limit that does not hold, with what to leave out."""
-    for one in found:
-        if one.used > one.maximum:
+    """Raise GuestcredError for the first limit that is exceeded, and say what to leave out."""
+    for limit in found:
+        if limit.used > limit.maximum:
             raise GuestcredError(
-                f"too much for the {one.name}: {one.used} {one.unit}, and {one.maximum} fit: {one.source}",
-                _leave_out(one, encoded),
+                f"too much for the {limit.name}: {limit.used} {limit.unit}, only {limit.maximum} fit: {limit.source}",
+                _leave_out(limit, encoded),
                 status=FINDINGS,
             )
 
 
 def _leave_out(limit: Limit, encoded: tuple[Encoded, ...]) -> str:
-    """The largest credentials until the rest fits."""
-    elsewhere = "hand it over on a disk or over vsock"
+    """A hint to leave out the largest credentials until the rest fits."""
+    elsewhere = "send it on a disk or over vsock"
     over = limit.used - limit.maximum
     if limit.unit == "strings":
         return f"leave out {over} of them, join small ones into one, or {elsewhere}"
-    cost = {one.name: _pages(one.size) if limit.unit == "pages" else len(one.text) + 1 for one in encoded}
+    cost = {
+        credential.name: _pages(credential.size) if limit.unit == "pages" else len(credential.text) + 1
+        for credential in encoded
+    }
     out = []
     for name in sorted(cost, key=lambda name: -cost[name]):
         if over <= 0:
@@ -144,5 +152,5 @@ def check_guest(guest_systemd: int | None) -> None:
 
 
 def fits(found: tuple[Limit, ...]) -> bool:
-    """Whether every limit holds."""
-    return all(one.used <= one.maximum for one in found)
+    """Whether no limit is exceeded."""
+    return all(limit.used <= limit.maximum for limit in found)

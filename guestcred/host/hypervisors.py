@@ -15,7 +15,7 @@ PLACES = {"cloud-hypervisor": ("platform", "oem_strings"), "crosvm": ("smbios", 
 
 
 class _Ambiguous(Exception):
-    """What Python's parser takes, and a hypervisor's may take for something else or not at all."""
+    """JSON that Python's parser accepts, but that a hypervisor's may read differently or not at all."""
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -33,10 +33,10 @@ def _finite(text: str) -> float:
 
 
 class Config:
-    """A hypervisor's JSON config; it holds values once strings are added, so it has no `repr` of its own."""
+    """A hypervisor's JSON config; it may hold values, so it has no `repr` of its own that could show them."""
 
     def __init__(self, data: bytes, hypervisor: str) -> None:
-        """Parse `data`; raises GuestcredError that says where it is wrong, and repeats nothing of it."""
+        """Parse `data`. Raises GuestcredError that says where it is wrong and quotes nothing from it."""
         section, key = PLACES[hypervisor]
 
         def wrong(reason: str) -> GuestcredError:
@@ -55,17 +55,17 @@ class Config:
         if not isinstance(inside, dict | None):
             raise wrong(f"'{section}' is not an object")
         strings = (inside or {}).get(key)
-        if not isinstance(strings, list | None) or not all(isinstance(one, str) for one in strings or ()):
+        if not isinstance(strings, list | None) or not all(isinstance(string, str) for string in strings or ()):
             raise wrong(f"'{section}.{key}' is not a list of strings")
-        # either ends the strings of a table, and ours, which come behind, would be lost
-        if any(not one or "\0" in one for one in strings or ()):
+        # an empty string or a NUL ends a table's strings, and ours, which come after it, would be lost
+        if any(not string or "\0" in string for string in strings or ()):
             raise wrong(f"'{section}.{key}' has a string that is empty or holds a NUL")
         self._document: dict[str, Any] = document
         self._place = section, key
-        self.strings: tuple[bytes, ...] = tuple(one.encode("utf-8", "surrogatepass") for one in strings or ())
+        self.strings: tuple[bytes, ...] = tuple(string.encode("utf-8", "surrogatepass") for string in strings or ())
 
     def merged(self, texts: list[str]) -> bytes:
-        """The config as JSON, in ASCII, with `texts` behind the OEM strings that it has."""
+        """The config as JSON, in ASCII, with `texts` after the OEM strings that it already has."""
         section, key = self._place
         inside = self._document.get(section) or {}
         merged = {**self._document, section: {**inside, key: [*(inside.get(key) or ()), *texts]}}
@@ -73,11 +73,11 @@ class Config:
 
 
 def libvirt(texts: list[str]) -> str:
-    """The `<sysinfo>` element of a libvirt domain (libvirt's docs/formatdomain.rst, "SMBIOS System Information")."""
+    """A libvirt domain's `<sysinfo>` element (libvirt's docs/formatdomain.rst, "SMBIOS System Information")."""
     entries = "".join(f"    <entry>{html.escape(text, quote=False)}</entry>\n" for text in texts)
     return f"<sysinfo type='smbios'>\n  <oemStrings>\n{entries}  </oemStrings>\n</sysinfo>"
 
 
 def qemu(paths: list[str]) -> list[str]:
-    """QEMU's arguments that read each string from its file; a comma in a value is doubled for QEMU's option parser."""
+    """QEMU's arguments that read each string from its file; a comma in a path is doubled for QEMU's option parser."""
     return [word for path in paths for word in ("-smbios", f"type=11,path={path.replace(',', ',,')}")]

@@ -1,4 +1,4 @@
-"""A VM config with its OEM strings -> a VM that runs in cloud-hypervisor, or none at all."""
+"""A VM config with its OEM strings -> a VM that runs in cloud-hypervisor, or no VM at all."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from guestcred.host.vmm_api import ApiError, Refused, Vmm
 def boot_vm(vmm: Vmm, config: bytes, names: list[str], texts: tuple[bytes, ...]) -> None:
     """Create and boot a VM from `config` in a cloud-hypervisor that runs without one.
 
-    Where that fails no VM of ours remains, known by its strings `texts`, and one of another is left alone. Raises
-    GuestcredError that repeats nothing of an answer: cloud-hypervisor quotes what it could not parse.
+    If that fails, our VM (known by its strings `texts`) is deleted, and a VM of somebody else is left alone. Raises
+    GuestcredError that quotes nothing from an answer, since cloud-hypervisor repeats what it could not parse.
     """
     try:
         there = vmm.info() is not None
@@ -24,16 +24,18 @@ def boot_vm(vmm: Vmm, config: bytes, names: list[str], texts: tuple[bytes, ...])
         ) from None
     if there:
         raise GuestcredError(
-            f"there is a VM already at {vmm.path}", "one cloud-hypervisor runs one VM: shut it down", status=FINDINGS
+            f"there is already a VM at {vmm.path}",
+            "a cloud-hypervisor runs only one VM: shut that one down",
+            status=FINDINGS,
         )
-    left: list[str] = []  # what to say of a VM that remains
+    left: list[str] = []  # hints about a VM that remains
     try:
         with contextlib.ExitStack() as undo:
             vmm.create(config, lambda: undo.push(partial(_undo, vmm, texts, left)))
             vmm.boot()
             undo.pop_all()
     except ApiError as error:
-        log = "cloud-hypervisor's own log says why; not with -v, which would log the strings"
+        log = "cloud-hypervisor's own log says why; do not use -v, which would log the strings"
         raise _failed(vmm, error, names, log, *left) from None
 
 
@@ -43,16 +45,16 @@ def _failed(vmm: Vmm, error: ApiError, names: list[str], *hints: str) -> Guestcr
 
 
 def _undo(vmm: Vmm, texts: tuple[bytes, ...], left: list[str], _kind: object, error: object, _trace: object) -> None:
-    """Delete what may be ours."""
+    """Delete the VM if it may be ours; add to `left` what to say if one remains."""
     refused = isinstance(error, Refused) and error.action == "vm.create"
     try:
         if refused:
-            # cloud-hypervisor keeps the config before it opens the console; or another came between
+            # cloud-hypervisor stores the config before it opens the console; or somebody else made a VM meanwhile
             held = vmm.info()
             if held is None:
                 return
             if not _holds(held, texts):
-                left.append("there is a VM now that does not hold these strings: it was left alone")
+                left.append("there is now a VM without these strings: it was left alone")
                 return
         with contextlib.suppress(Refused):
             vmm.delete()
@@ -60,13 +62,13 @@ def _undo(vmm: Vmm, texts: tuple[bytes, ...], left: list[str], _kind: object, er
             return
     except ApiError:
         if refused:
-            left.append("a VM may remain, since vm.info failed as well: end this cloud-hypervisor")
+            left.append("a VM may remain, since vm.info failed too: stop this cloud-hypervisor")
             return
-    left.append("a VM remains, since vm.delete failed as well: end this cloud-hypervisor")
+    left.append("a VM remains, since vm.delete failed too: stop this cloud-hypervisor")
 
 
 def _holds(info: bytes, texts: tuple[bytes, ...]) -> bool:
-    """Whether the VM of this vm.info has our strings, the secrets among them: no other could."""
+    """Whether the VM in this vm.info has our strings; the secrets among them are in no other VM."""
     try:
         strings = json.loads(info)["config"]["platform"]["oem_strings"]
         return bool(texts) and {text.decode("ascii") for text in texts} <= set(strings)

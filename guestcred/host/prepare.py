@@ -1,4 +1,4 @@
-"""Secrets and a VM config -> OEM strings within every limit; nothing is written or sent yet."""
+"""Secrets and a VM config -> OEM strings and the limits they use; nothing is written or sent yet."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ CONFIG_MAX = 16 * 1024 * 1024  # bytes
 
 
 class Request(Record):
-    """What both commands are asked: pairs `NAME=FILE` and `NAME=VALUE`, and how to take them; `reserve` in bytes."""
+    """What both commands are asked: `files` are NAME=FILE, `literals` NAME=VALUE; `reserve` is in bytes."""
 
     hypervisor: str
     files: tuple[str, ...]
@@ -29,7 +29,7 @@ class Request(Record):
 
 
 class Prepared(Record):
-    """Everything worked out, and nothing written or sent: `document` is the JSON config with the strings, if any."""
+    """Everything worked out, nothing written or sent; `document` is the JSON config with the strings, or None."""
 
     secrets: tuple[Secret, ...]
     encoded: tuple[Encoded, ...]
@@ -39,18 +39,18 @@ class Prepared(Record):
     @property
     def texts(self) -> list[str]:
         """The OEM strings; names and values are in ASCII by now."""
-        return [one.text.decode("ascii") for one in self.encoded]
+        return [credential.text.decode("ascii") for credential in self.encoded]
 
 
 def prepare(asked: Request, config: str | None, *, optional: bool = False) -> Prepared:
-    """Read, encode and measure; `config` is the path of a VM config, `-` for standard input, or None for none.
+    """Read, encode and measure; `config` is the path of a VM config, `-` for standard input, or None.
 
-    With `optional` a config that is not there, or empty, counts as `{}`.
-    Raises GuestcredError for what cannot be read, encoded or named.
+    With `optional`, no config or an empty one counts as `{}`. Raises GuestcredError for what cannot be read or encoded;
+    the limits are only measured, `check_limits` raises.
     """
     check_guest(asked.guest_systemd)
     if config == STDIN and takes_stdin(asked):
-        raise GuestcredError("the VM config and a secret are both to come from standard input", status=USAGE)
+        raise GuestcredError("the VM config and a secret cannot both come from standard input", status=USAGE)
     secrets = read_secrets(
         asked.files,
         asked.literals,
@@ -61,7 +61,7 @@ def prepare(asked: Request, config: str | None, *, optional: bool = False) -> Pr
     base = _read_config(config, asked.hypervisor, optional)
     others = () if base is None else base.strings
     encoded = encode(secrets, others)
-    document = None if base is None else base.merged([one.text.decode("ascii") for one in encoded])
+    document = None if base is None else base.merged([credential.text.decode("ascii") for credential in encoded])
     found = limits(
         encoded,
         asked.hypervisor,
@@ -74,7 +74,8 @@ def prepare(asked: Request, config: str | None, *, optional: bool = False) -> Pr
 
 
 def takes_stdin(asked: Request) -> bool:
-    return any(one.partition("=")[2] == STDIN for one in asked.files)
+    """Whether a secret comes from standard input."""
+    return any(pair.partition("=")[2] == STDIN for pair in asked.files)
 
 
 def _read_config(path: str | None, hypervisor: str, optional: bool) -> hypervisors.Config | None:
@@ -83,14 +84,14 @@ def _read_config(path: str | None, hypervisor: str, optional: bool) -> hyperviso
             raise GuestcredError(f"{hypervisor} takes no VM config in JSON", status=USAGE)
         return None
     if path is None:
-        # crosvm merges several --cfg files, so a piece is a config
+        # crosvm merges several --cfg files, so the strings alone are a config
         return hypervisors.Config(b"{}", hypervisor) if hypervisor == "crosvm" or optional else None
     if path == STDIN and sys.stdin.isatty():
         raise GuestcredError(
-            "the VM config is to come from standard input, which is a terminal", "name it with --config", status=USAGE
+            "the VM config would come from standard input, which is a terminal", "name it with --config", status=USAGE
         )
     try:
-        # a pipe without a writer must not hold us in open(2)
+        # without O_NONBLOCK, open(2) would wait for a pipe's writer
         fd = 0 if path == STDIN else os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
         try:
             data = read_to_end(fd, CONFIG_MAX, time.monotonic() + READ_TIMEOUT)
@@ -100,9 +101,7 @@ def _read_config(path: str | None, hypervisor: str, optional: bool) -> hyperviso
     except OSError as error:
         raise GuestcredError(f"cannot read the VM config {path}: {reason(error)}") from None
     if data is None:
-        raise GuestcredError(
-            f"cannot read the VM config {path}: it did not come to its end within {READ_TIMEOUT:g} seconds"
-        )
+        raise GuestcredError(f"cannot read the VM config {path}: it did not end within {READ_TIMEOUT:g} seconds")
     if len(data) > CONFIG_MAX:
         raise GuestcredError(f"the VM config {path} is larger than {CONFIG_MAX >> 20} MiB", status=FINDINGS)
     return hypervisors.Config(data or b"{}" if optional else data, hypervisor)

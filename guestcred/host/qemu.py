@@ -13,10 +13,10 @@ from guestcred.host import hypervisors
 
 
 def exec_qemu(texts: tuple[bytes, ...], command: tuple[str, ...]) -> NoReturn:
-    """Become `command` (QEMU and its arguments), each string behind one `-smbios type=11,path=/dev/fd/N`.
+    """Become `command` (QEMU and its arguments), with one more `-smbios type=11,path=/dev/fd/N` for each string.
 
-    QEMU opens each descriptor anew and reads it to its end (save_opt_one() in its hw/smbios/smbios.c). Raises
-    GuestcredError where it cannot be run.
+    QEMU opens each descriptor again and reads it to its end (save_opt_one() in its hw/smbios/smbios.c). Raises
+    GuestcredError if it cannot be run.
     """
     try:
         paths = [f"/dev/fd/{_sealed(text)}" for text in texts]
@@ -25,7 +25,7 @@ def exec_qemu(texts: tuple[bytes, ...], command: tuple[str, ...]) -> NoReturn:
             f"cannot make {len(texts)} memory files for the strings: {reason(error)}", status=FINDINGS
         ) from None
     try:
-        for ignored in (signal.SIGPIPE, signal.SIGXFSZ):  # by Python, and exec would hand that on
+        for ignored in (signal.SIGPIPE, signal.SIGXFSZ):  # Python ignores them, and QEMU would inherit that
             signal.signal(ignored, signal.SIG_DFL)
         os.execvpe(command[0], [*command, *hypervisors.qemu(paths)], _environment())
     except OSError as error:
@@ -42,7 +42,7 @@ def _environment() -> dict[str, str]:
 
 
 def _sealed(text: bytes) -> int:
-    """A memory file that nobody can change any more, inherited by what this process becomes."""
+    """A memory file that nobody can change any more, and that QEMU inherits."""
     fd = os.memfd_create("oem-string", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
     os.fchmod(fd, 0o400)  # it is made 0777
     while text:

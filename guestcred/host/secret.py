@@ -21,7 +21,7 @@ NAME_RULE = "a name is 1 to 255 printable ASCII characters without '/', ':' and 
 
 
 class Secret(Record):
-    """A secret before encoding; `literal` where its value stood on the command line, and so is no secret."""
+    """A secret before encoding; `literal` if its value was on the command line, and so is not secret."""
 
     name: str
     value: bytes
@@ -37,19 +37,20 @@ def read_secrets(
     allow_empty: bool = False,
     timeout: float = READ_TIMEOUT,
 ) -> tuple[Secret, ...]:
-    """Read `NAME=FILE` and take `NAME=VALUE` literals, in order; all names are judged before a file is opened.
+    """Read `NAME=FILE` and take `NAME=VALUE` literals, in order; all names are checked before a file is opened.
 
-    A FILE is absolute, a plain name in `folder` ($CREDENTIALS_DIRECTORY), or `-`. One newline at the end goes
-    unless `keep_newline`. Raises GuestcredError that names the secret and never its value.
+    A FILE is an absolute path, a plain name in `folder` ($CREDENTIALS_DIRECTORY), or `-`. One newline at the end is
+    removed unless `keep_newline`. A pipe may take `timeout` seconds. Raises GuestcredError that names the secret and
+    never shows its value.
     """
-    given = [_split(number, one, FILES) for number, one in enumerate(files, 1)]
-    fixed = [_split(number, one, LITERALS) for number, one in enumerate(literals, 1)]
+    given = [_split(number, pair, FILES) for number, pair in enumerate(files, 1)]
+    fixed = [_split(number, pair, LITERALS) for number, pair in enumerate(literals, 1)]
     names = [name for name, _ in given + fixed]
     for name in names:
         if names.count(name) > 1:
-            raise GuestcredError(f"{name} is given twice", "the guest takes the first of a name only", status=USAGE)
+            raise GuestcredError(f"{name} is given twice", "the guest takes only the first of each name", status=USAGE)
     if [path for _, path in given].count(STDIN) > 1:
-        raise GuestcredError("two secrets are to come from standard input", "give all but one a file", status=USAGE)
+        raise GuestcredError("two secrets cannot both come from standard input", "put one in a file", status=USAGE)
     secrets = []
     for name, path in given:
         value = _read(name, path, folder, timeout)
@@ -68,14 +69,14 @@ def read_secrets(
 def _split(number: int, pair: str, form: str) -> tuple[str, str]:
     name, equals, rest = pair.partition("=")
     if not equals:
-        # what stands here may be a value, so it is not repeated
-        raise GuestcredError(f"an argument without '=' where {form} belongs", status=USAGE)
+        # the argument may be a value, so it is not repeated
+        raise GuestcredError(f"an argument without '=' where {form} is expected", status=USAGE)
     if form == FILES and not rest.strip("="):
-        # base64 ends so: what stands before may be a value too
-        raise GuestcredError(f"an argument without a FILE where {form} belongs", status=USAGE)
+        # base64 ends like this: the part before may be a value too
+        raise GuestcredError(f"an argument without a FILE where {form} is expected", status=USAGE)
     if not name_is_valid(os.fsencode(name)):
         place = f"{form} number {number}: the {len(os.fsencode(name))} bytes before its first '='"
-        raise GuestcredError(f"the guest takes no credential of the name in {place}", NAME_RULE, status=USAGE)
+        raise GuestcredError(f"the guest accepts no credential with the name in {place}", NAME_RULE, status=USAGE)
     return name, rest
 
 
@@ -98,16 +99,16 @@ def _read(name: str, path: str, folder: str | None, timeout: float) -> bytes:
             if not (regular or stat.S_ISFIFO(before.st_mode) or path == STDIN):
                 raise _refused(name, path, "it is neither a file nor a pipe")
             if regular and os.lseek(fd, 0, os.SEEK_CUR):
-                raise _refused(name, path, "something has read the front of it already", "open it anew: <FILE")
-            # with its newline; a file is read no further than it was long, however fast it grows
+                raise _refused(name, path, "something has already read the start of it", "open it again: <FILE")
+            # one byte more, for the newline; a file is read only as far as it was long, however fast it grows
             limit = min(before.st_size, SIZE_MAX + 1) if regular else SIZE_MAX + 1
             value = read_to_end(fd, limit, None if regular else time.monotonic() + timeout)
             if value is None:
-                raise _refused(name, path, f"it did not come to its end within {timeout:g} seconds")
+                raise _refused(name, path, f"it did not end within {timeout:g} seconds")
             if len(value) > SIZE_MAX + 1:
                 raise _refused(name, path, "it is larger than 1 MiB, the most that systemd takes", status=FINDINGS)
             if regular and value and not os.fstat(fd).st_size:
-                raise _refused(name, path, "it does not tell its size, as files in /proc do not", "send it by a pipe")
+                raise _refused(name, path, "it does not report its size, like files in /proc", "send it through a pipe")
             if regular and (len(value) != before.st_size or os.fstat(fd).st_mtime_ns != before.st_mtime_ns):
                 raise _refused(
                     name, path, "it changed while it was read", "write a new file and rename it over the old one"
@@ -117,17 +118,17 @@ def _read(name: str, path: str, folder: str | None, timeout: float) -> bytes:
             if fd:
                 os.close(fd)
     except OSError as error:
-        hints = ["only its user may read it: a unit gets a copy by LoadCredential="] if error.errno == EACCES else []
+        hints = ["only its owner may read it: a unit gets a copy with LoadCredential="] if error.errno == EACCES else []
         raise _refused(name, path, reason(error), *hints) from None
 
 
 def _open(name: str, path: str, folder: str | None) -> int:
-    # a pipe without a writer must not hold us in open(2)
+    # without O_NONBLOCK, open(2) would wait for a pipe's writer
     flags = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
     if os.path.isabs(path):
         return os.open(path, flags)
     if "/" in path or path in ("", ".", ".."):
-        reason = "it is neither absolute nor a plain name"
+        reason = "it is neither an absolute path nor a plain name"
         raise _refused(name, path, reason, "give an absolute path", status=USAGE)
     if folder is None:
         raise _refused(

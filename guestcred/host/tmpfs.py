@@ -1,4 +1,4 @@
-"""Files with values, in a private folder that no disk holds."""
+"""Files with values, in a private folder that is never on a disk."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from guestcred.errors import FINDINGS, USAGE, GuestcredError, reason
 
 @contextlib.contextmanager
 def _unbroken() -> Iterator[None]:
-    """No signal's exception comes between what is done here and knowing that it was done."""
+    """Hold back signals, so that no exception comes between an action here and the note that it was done."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM, signal.SIGHUP))
     try:
         yield
@@ -25,8 +25,7 @@ def _unbroken() -> Iterator[None]:
 def private_folder(folder: str, files: dict[str, bytes]) -> Iterator[list[str]]:
     """Make the new folder (0700) on tmpfs or ramfs and write the files (0400) into it; yields their absolute paths.
 
-    All or nothing: whatever ends the scope early, a failure or a signal, the folder is gone again. Raises
-    GuestcredError.
+    All or nothing: if a failure or a signal ends the scope early, the folder is removed again. Raises GuestcredError.
     """
     folder = os.path.abspath(folder)
     parent, name = os.path.split(folder)
@@ -38,7 +37,7 @@ def private_folder(folder: str, files: dict[str, bytes]) -> Iterator[list[str]]:
             if not is_in_memory(at):
                 raise GuestcredError(
                     f"{parent} is on a disk, where secrets would remain",
-                    "name a folder below /run, such as one of the unit's RuntimeDirectory=",
+                    "choose a folder below /run, for example in the unit's RuntimeDirectory=",
                     status=USAGE,
                 )
             with _unbroken():
@@ -48,9 +47,7 @@ def private_folder(folder: str, files: dict[str, bytes]) -> Iterator[list[str]]:
             for file, data in files.items():
                 _write(inside, file, data)
         except OSError as error:
-            hints = (
-                ["name a new folder: this one is made and filled whole"] if isinstance(error, FileExistsError) else []
-            )
+            hints = ["choose a new folder: guestcred makes it itself"] if isinstance(error, FileExistsError) else []
             raise GuestcredError(
                 f"cannot write the secrets into {folder}: {reason(error)}", *hints, status=FINDINGS
             ) from None
@@ -74,7 +71,7 @@ def _write(folder: int, name: str, data: bytes) -> None:
 
 
 def _remove(at: int, name: str, inside: int, files: dict[str, bytes]) -> None:
-    """As far as it goes: the cause of the failure is what counts."""
+    """Remove what can be removed; the first failure is the one to report."""
     for file in files if inside >= 0 else ():
         with contextlib.suppress(OSError):
             os.unlink(file, dir_fd=inside)

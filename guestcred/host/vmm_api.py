@@ -1,4 +1,4 @@
-"""cloud-hypervisor's HTTP API over its unix socket: what may be asked, and what its answers mean."""
+"""cloud-hypervisor's HTTP API over its unix socket: the calls, and what the answers mean."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ NO_VM = (b"VM is not created", b"VmNotCreated")
 
 
 class ApiError(Exception):
-    """The call of `action` failed; the text says why and repeats nothing of an answer, which may quote the config."""
+    """The call `action` failed; the text says why and quotes nothing from an answer, which may repeat the config."""
 
     def __init__(self, action: str, why: str) -> None:
         super().__init__(why)
@@ -26,7 +26,7 @@ class ApiError(Exception):
 
 
 class Refused(ApiError):
-    """The API answered, with this status and no success."""
+    """The API answered with an HTTP status that is not a success; `is_no_vm` if it means that there is no VM."""
 
     def __init__(self, action: str, status: int, body: bytes) -> None:
         super().__init__(action, f"it answered {status} {http.client.responses.get(status, '')}".rstrip())
@@ -34,14 +34,14 @@ class Refused(ApiError):
 
 
 class _Socket(socket.socket):
-    """A socket whose deadline is one for all that it does, however slowly the other side drips."""
+    """A socket with one deadline for everything it does, however slowly the other side sends."""
 
     def __init__(self, timeout: float) -> None:
         super().__init__(socket.AF_UNIX, socket.SOCK_STREAM)
         self._deadline = time.monotonic() + timeout
 
     def hurry(self) -> None:
-        """Leave what remains of the time to the next call."""
+        """Give the next call the time that is left."""
         left = self._deadline - time.monotonic()
         if left <= 0:
             raise TimeoutError
@@ -76,7 +76,7 @@ class Vmm:
         self._timeout = timeout
 
     def info(self) -> bytes | None:
-        """What it says of its VM in JSON; None where it has none."""
+        """What it says about its VM, in JSON; None if it has no VM."""
         try:
             return self._call("GET", "vm.info")
         except Refused as refused:
@@ -85,17 +85,17 @@ class Vmm:
             raise
 
     def create(self, config: bytes, sending: Callable[[], object]) -> None:
-        """Make the VM of that JSON config; `sending` is called when it may come to be from now on."""
+        """Create the VM of that JSON config; `sending` is called just before the request, since a VM may exist then."""
         with self._connected("vm.create") as connection:
             sending()
             self._ask(connection, "PUT", "vm.create", config)
 
     def boot(self) -> None:
-        """Start the VM that was made."""
+        """Boot the VM that was created."""
         self._call("PUT", "vm.boot")
 
     def delete(self) -> None:
-        """End the VM and forget its config."""
+        """Stop the VM and delete its config."""
         self._call("PUT", "vm.delete")
 
     def _call(self, method: str, action: str) -> bytes:

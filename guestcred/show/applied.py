@@ -1,4 +1,4 @@
-"""Plan -> text and the document that stays as report.json: what shall stand, not what one run did."""
+"""Plan -> text, and the document that stays as report.json: what is to be in place, not what one run did."""
 
 from __future__ import annotations
 
@@ -17,32 +17,32 @@ def report_json(plan: Plan) -> dict[str, object]:
         "verdict": plan.verdict,
         "systemd": told["systemd"],
         "credentials": told["credentials"],
-        "rescued": [{"name": one.name, "size": one.size, "path": one.place} for one in plan.rescues],
-        "present": [{"name": one.name, "size": one.size, "path": one.place} for one in plan.present],
+        "rescued": [{"name": file.name, "size": file.size, "path": file.place} for file in plan.rescues],
+        "present": [{"name": file.name, "size": file.size, "path": file.place} for file in plan.present],
         "services": [
             {
-                "unit": one.unit,
-                "user": one.user,
-                "credentials": [{"id": file.name, "size": file.size, "source": file.place} for file in one.files],
-                "skipped": list(one.skipped),
+                "unit": directory.unit,
+                "user": directory.user,
+                "credentials": [{"id": file.name, "size": file.size, "source": file.place} for file in directory.files],
+                "skipped": list(directory.skipped),
             }
-            for one in plan.directories
+            for directory in plan.directories
         ],
         "findings": [
             {
-                "names": list(one.names),
-                "status": one.status,
-                "cause": one.cause,
-                "message": one.message,
-                "hint": one.fix,
+                "names": list(finding.names),
+                "status": finding.status,
+                "cause": finding.cause,
+                "message": finding.message,
+                "hint": finding.fix,
             }
-            for one in plan.left
+            for finding in plan.left
         ],
     }
 
 
 def json_text(value: object) -> str:
-    """JSON on one line, of dictionaries, lists, strings, whole numbers, truth values and None."""
+    """JSON on one line, of dictionaries, lists, strings, integers, booleans and None."""
     match value:
         case dict():
             return "{" + ", ".join(f"{quoted(key)}: {json_text(below)}" for key, below in value.items()) + "}"
@@ -61,7 +61,7 @@ def headline(plan: Plan) -> str:
     """The verdict and the counts, in one line without colour."""
     counts = [f"{count(len(plan.rescues), 'credential')} rescued"] if plan.rescues else []
     if plan.present:
-        counts.append(f"{count(len(plan.present), 'credential')} there already")
+        counts.append(f"{count(len(plan.present), 'credential')} already there")
     if plan.directories:
         counts.append(f"{len(plan.directories)} service {'directory' if len(plan.directories) == 1 else 'directories'}")
     if plan.left:
@@ -70,17 +70,20 @@ def headline(plan: Plan) -> str:
 
 
 def plan_text(plan: Plan, did: str, root: str, colour: bool) -> str:
-    """The verdict, then a line for each credential that is to stand somewhere, then what is left to fix."""
+    """The verdict, then a line for each credential that is written or skipped, then what is left to fix.
+
+    `did` says what this run did with the plan; `root` is put before each path.
+    """
     at = visible(root.rstrip("/") + "/")
-    rows = [_row("rescued", one, at) for one in plan.rescues]
+    rows = [_row("rescued", file, at) for file in plan.rescues]
     rows += [
-        (*_row("there", one, at)[:-1], f"{at}{visible(one.place)}  which guestcred did not write")
-        for one in plan.present
+        (*_row("there", file, at)[:-1], f"{at}{visible(file.place)}  which guestcred did not write")
+        for file in plan.present
     ]
     below = []
     for directory in plan.directories:
         below.append(len(rows))
-        rows += [_row("  given", one, at) for one in directory.files]
+        rows += [_row("  given", file, at) for file in directory.files]
         rows += [("  skipped", name, "no source has it") for name in directory.skipped]
     lines = columns(rows, Column(least=9), LEFT, Column(least=10, right=True))
     for number, directory in zip(reversed(below), reversed(plan.directories)):
@@ -91,5 +94,5 @@ def plan_text(plan: Plan, did: str, root: str, colour: bool) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _row(word: str, one: File, at: str) -> tuple[str, ...]:
-    return word, one.name, size(one.size), f"{at}{visible(one.place)}"
+def _row(word: str, file: File, at: str) -> tuple[str, ...]:
+    return word, file.name, size(file.size), f"{at}{visible(file.place)}"

@@ -1,4 +1,4 @@
-"""What OEM strings use of every limit -> text or JSON."""
+"""How much of every limit OEM strings use -> text or JSON."""
 
 from __future__ import annotations
 
@@ -8,39 +8,53 @@ from guestcred.text import count
 
 
 def capacity_json(hypervisor: str, encoded: tuple[Encoded, ...], found: tuple[Limit, ...]) -> dict[str, object]:
-    """The document `guestcred.encode/1`: names, sizes and limits, no value."""
+    """The document `guestcred.encode/1`: names, sizes in bytes and limits, no value."""
     return {
         "schema": "guestcred.encode/1",
         "for": hypervisor,
         "fits": fits(found),
         "credentials": [
-            {"name": one.name, "encoding": one.encoding, "size": one.size, "string_size": len(one.text)}
-            for one in encoded
+            {
+                "name": credential.name,
+                "encoding": credential.encoding,
+                "size": credential.size,
+                "string_size": len(credential.text),
+            }
+            for credential in encoded
         ],
         "limits": [
-            {"name": one.name, "used": one.used, "maximum": one.maximum, "unit": one.unit, "source": one.source}
-            for one in found
+            {
+                "name": limit.name,
+                "used": limit.used,
+                "maximum": limit.maximum,
+                "unit": limit.unit,
+                "source": limit.source,
+            }
+            for limit in found
         ],
     }
 
 
 def capacity_text(hypervisor: str, encoded: tuple[Encoded, ...], found: tuple[Limit, ...]) -> str:
-    """The same for people."""
+    """The same for people: the verdict, a line for each credential, a line for each limit."""
     lines = [f"{'fits' if fits(found) else 'does not fit'}: {count(len(encoded), 'credential')} for {hypervisor}"]
     lines += columns(
-        [(one.name, one.encoding, f"{one.size:>5} bytes, {len(one.text):>5} as a string") for one in encoded],
+        [
+            (credential.name, credential.encoding, f"{credential.size:>5} bytes, {len(credential.text):>5} as a string")
+            for credential in encoded
+        ],
         LEFT,
         Column(least=6),
     )
     lines += columns(
         [
             (
-                "OVER" if one.used > one.maximum else "ok",
-                one.name,
-                f"{one.used:>6} of {one.maximum:>7} {one.unit:<7}",
-                one.source,
+                "OVER" if limit.used > limit.maximum else "ok",
+                limit.name,
+                f"{limit.used:>6} of {limit.maximum:>7} {limit.unit:<7}",
+                limit.source,
             )
-            for one in found
+            for limit in found
         ],
         Column(least=4),
         Column(least=9),

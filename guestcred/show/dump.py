@@ -21,7 +21,7 @@ from guestcred.text import count, printable, size
 
 
 class Dump(Record):
-    """A decoded table for people or programs: `kind` is the type shown (None: all), `typed` whether with fields."""
+    """A decoded table to show: `kind` is the structure type (None: all), `typed` adds the fields by name."""
 
     table: Table
     version: str | None
@@ -32,13 +32,14 @@ class Dump(Record):
     reveal: bool
 
     def structures(self) -> list[Structure]:
-        return [one for one in self.table.structures if self.kind is None or one.type == self.kind]
+        """The structures of the type that is shown."""
+        return [structure for structure in self.table.structures if self.kind is None or structure.type == self.kind]
 
     def strings(self, structure: Structure) -> list[str]:
         """The structure's strings; what may hold a secret is redacted unless `reveal`."""
         if self.reveal:
             return [printable(text) for text in structure.strings]
-        # behind a comma in a value stands its rest, and how many commas there were is not known
+        # a comma in a value may have cut it into several strings, and nobody knows into how many
         oem = structure.type == OEM_STRINGS
         shown, behind = [], False
         for text in structure.strings:
@@ -48,7 +49,7 @@ class Dump(Record):
 
 
 def redacted(text: bytes, hide: bool) -> str:
-    """A string with what may be secret left out: the value of a credential, and all of another string where `hide`."""
+    """A string without what may be secret: the value of a credential, and with `hide` all of any other string."""
     split = split_prefix(text)
     if split is not None:
         name, equals, value = split[1].partition(b"=")
@@ -67,13 +68,18 @@ def _hidden(value: bytes) -> str:
 def dump_json(dump: Dump) -> dict[str, object]:
     """The document `guestcred.dump/1`."""
     structures = []
-    for one in dump.structures():
-        strings = dump.strings(one)
-        entry: dict[str, object] = {"handle": one.handle, "type": one.type, "length": one.length, "strings": strings}
+    for structure in dump.structures():
+        strings = dump.strings(structure)
+        entry: dict[str, object] = {
+            "handle": structure.handle,
+            "type": structure.type,
+            "length": structure.length,
+            "strings": strings,
+        }
         if dump.typed:
-            entry |= {"name": _type_name(one.type), "fields": dict(_fields(one, dump))}
+            entry |= {"name": _type_name(structure.type), "fields": dict(_fields(structure, dump))}
         structures.append(entry)
-    shown = [dump.strings(one) for one in dump.table.structures if one.type == OEM_STRINGS]
+    shown = [dump.strings(structure) for structure in dump.table.structures if structure.type == OEM_STRINGS]
     return {
         "schema": "guestcred.dump/1",
         "smbios_version": dump.version,
@@ -85,7 +91,7 @@ def dump_json(dump: Dump) -> dict[str, object]:
             _oem_json(verdict, shown[verdict.place.instance][verdict.place.index - 1], dump.reveal)
             for verdict in dump.verdicts
         ],
-        "warnings": [{"code": one.code, "message": one.message} for one in dump.warnings],
+        "warnings": [{"code": warning.code, "message": warning.message} for warning in dump.warnings],
     }
 
 
@@ -103,7 +109,7 @@ def _oem_json(verdict: Verdict, shown: str, reveal: bool) -> dict[str, object]:
 
 
 def _fields(structure: Structure, dump: Dump) -> list[tuple[str, object]]:
-    """Fields by their DSP0134 names; bytes as hexadecimal, strings as shown, OEM bytes hidden unless revealed."""
+    """Fields by their DSP0134 names; bytes as hexadecimal, strings as shown; OEM bytes are hidden unless revealed."""
     from guestcred.smbios.layout import fields_of
 
     strings = dump.strings(structure)
@@ -122,7 +128,7 @@ def _fields(structure: Structure, dump: Dump) -> list[tuple[str, object]]:
 def _bytes_text(value: bytes, version: str | None) -> str:
     if not isinstance(value, Uuid):
         return value.hex()
-    # drivers/firmware/dmi_scan.c, dmi_save_uuid(): before SMBIOS 2.6 nothing said in which order
+    # drivers/firmware/dmi_scan.c, dmi_save_uuid(): before SMBIOS 2.6 the byte order was not defined
     numbers = [int(part) for part in (version or "3.0").split(".")[:2]]
     return value.text(little_endian=numbers >= [2, 6])
 
@@ -132,23 +138,25 @@ def dump_text(dump: Dump) -> str:
     table = dump.table
     version = f"SMBIOS {dump.version}" if dump.version else "SMBIOS version unknown"
     lines = [f"{version}, {size(table.size)}, {count(len(table.structures), 'structure')}"]
-    by_place = {(one.place.instance, one.place.index): one for one in dump.verdicts}
-    instances = {id(one): n for n, one in enumerate(one for one in table.structures if one.type == OEM_STRINGS)}
-    for one in dump.structures():
+    by_place = {(verdict.place.instance, verdict.place.index): verdict for verdict in dump.verdicts}
+    oem = [structure for structure in table.structures if structure.type == OEM_STRINGS]
+    instances = {id(structure): instance for instance, structure in enumerate(oem)}
+    for structure in dump.structures():
         lines += [
             "",
-            f"handle {one.handle:#06x}, type {one.type} ({_type_name(one.type)}), {count(len(one.strings), 'string')}",
+            f"handle {structure.handle:#06x}, type {structure.type} ({_type_name(structure.type)}), "
+            f"{count(len(structure.strings), 'string')}",
         ]
         if dump.typed:
-            lines += [f"  {name}: {_field_text(value)}" for name, value in _fields(one, dump)]
-        strings = dump.strings(one)
-        if one.type == OEM_STRINGS:
+            lines += [f"  {name}: {_field_text(value)}" for name, value in _fields(structure, dump)]
+        strings = dump.strings(structure)
+        if structure.type == OEM_STRINGS:
             rows = [
-                (str(index), _oem_text(by_place.get((instances[id(one)], index)), text, dump.reveal))
+                (str(index), _oem_text(by_place.get((instances[id(structure)], index)), text, dump.reveal))
                 for index, text in enumerate(strings, 1)
             ]
         else:
-            named = _named_strings(one) if dump.typed else set()
+            named = _named_strings(structure) if dump.typed else set()
             rows = [(str(index), text) for index, text in enumerate(strings, 1) if index not in named]
         lines += columns(rows, Column(least=3, right=True))
     if not dump.structures():

@@ -1,4 +1,4 @@
-"""Lines for people: aligned columns, a verdict, findings with their fixes; in colour where that is wanted."""
+"""Lines for people: aligned columns, a verdict, findings with their fixes; in colour if asked."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from guestcred.diagnose.findings import Finding
 
 GREEN, YELLOW, RED, BOLD, PLAIN = "\033[32m", "\033[33m", "\033[31m", "\033[1m", "\033[0m"
-# what a row begins with, and every other word is bad news
+# by the first word of a row; every word that is not here is bad news
 COLOURS = {
     **dict.fromkeys(("imported", "delivered", "ready", "ok", "agrees"), GREEN),
     **dict.fromkeys(("foreign", "nothing", "warning"), YELLOW),
@@ -19,7 +19,7 @@ COLOURS = {
 
 
 class Column(Record):
-    """How wide a column is: `least` characters, and as many more as its cells need up to `most`."""
+    """How wide a column is, in characters: at least `least`, and as wide as its cells need up to `most`."""
 
     least: int = 0
     most: int = 255
@@ -30,16 +30,16 @@ LEFT, RIGHT = Column(), Column(right=True)
 
 
 def columns(rows: Sequence[Sequence[str]], *layout: Column, colour: bool = False, indent: str = "  ") -> list[str]:
-    """Rows as lines, each cell but the last of its row padded to its column; with `colour` the first cell has one."""
+    """Rows as lines; every cell but the last in its row is padded to its column, and `colour` paints the first one."""
     widths = [
-        min(max([one.least, *(len(row[number]) for row in rows if number < len(row) - 1)]), one.most)
-        for number, one in enumerate(layout)
+        min(max([column.least, *(len(row[number]) for row in rows if number < len(row) - 1)]), column.most)
+        for number, column in enumerate(layout)
     ]
     lines = []
     for row in rows:
         cells = [
-            f"{cell:>{width}}" if one.right else f"{cell:<{width}}"
-            for cell, one, width in zip(row[:-1], layout, widths)
+            f"{cell:>{width}}" if column.right else f"{cell:<{width}}"
+            for cell, column, width in zip(row[:-1], layout, widths)
         ]
         if cells:
             cells[0] = painted(cells[0], COLOURS.get(row[0].strip(), RED), colour)
@@ -48,12 +48,12 @@ def columns(rows: Sequence[Sequence[str]], *layout: Column, colour: bool = False
 
 
 def painted(text: str, colour: str, use: bool) -> str:
-    """The text in that colour where colours are used."""
+    """The text in that colour if `use`."""
     return f"{colour}{text}{PLAIN}" if use else text
 
 
 def verdict(agrees: bool, told: str, systemd: int | None, colour: bool) -> str:
-    """The first line: whether all is well, what was counted, and by whose rules."""
+    """The first line: whether all is well, what was counted, and which systemd's rules were used."""
     word = "agrees" if agrees else "findings"
     version = f"systemd {systemd}" if systemd is not None else "systemd version unknown"
     return f"{painted(word, COLOURS.get(word, RED), colour)}: {told} ({version})"

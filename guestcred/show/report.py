@@ -1,4 +1,4 @@
-"""A comparison, and the way of one credential -> text or JSON."""
+"""A comparison, and the path of one credential -> text or JSON."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ def _place(place: Place | None) -> str:
     return "" if place is None else f"handle {place.handle:#06x} string {place.index}"
 
 
-def _cause(one: Credential) -> str | None:
-    """The cause of a loss, or where a foreign one is from."""
-    return one.cause if one.place else one.origin or "unknown"
+def _cause(credential: Credential) -> str | None:
+    """The cause of a loss, or where a foreign credential came from."""
+    return credential.cause if credential.place else credential.origin or "unknown"
 
 
 def check_json(comparison: Comparison) -> dict[str, object]:
@@ -32,21 +32,26 @@ def check_json(comparison: Comparison) -> dict[str, object]:
         "systemd": comparison.systemd,
         "credentials": [
             {
-                "name": one.shown,
-                "status": one.status,
-                "size": one.size,
-                "handle": one.place and one.place.handle,
-                "index": one.place and one.place.index,
-                "cause": _cause(one),
+                "name": credential.shown,
+                "status": credential.status,
+                "size": credential.size,
+                "handle": credential.place and credential.place.handle,
+                "index": credential.place and credential.place.index,
+                "cause": _cause(credential),
             }
-            for one in comparison.credentials
+            for credential in comparison.credentials
         ],
         "rejected": [
-            {"name": one.name, "handle": one.place.handle, "index": one.place.index, "reason": one.reason}
-            for one in comparison.rejected
+            {
+                "name": rejected.name,
+                "handle": rejected.place.handle,
+                "index": rejected.place.index,
+                "reason": rejected.reason,
+            }
+            for rejected in comparison.rejected
         ],
-        "findings": [finding_json(one) for one in comparison.findings],
-        "warnings": [finding_json(one) for one in comparison.warnings],
+        "findings": [finding_json(finding) for finding in comparison.findings],
+        "warnings": [finding_json(warning) for warning in comparison.warnings],
     }
 
 
@@ -56,16 +61,20 @@ def finding_json(finding: Finding) -> dict[str, object]:
 
 
 def check_text(comparison: Comparison, colour: bool) -> str:
-    """One line a credential, the verdict first; then for each problem its cause and its fix."""
+    """The verdict, a line for each credential, then for each problem its cause and its fix."""
     rows: list[tuple[str, ...]] = [
-        (one.status, one.shown, size(one.size), _place(one.place), _cause(one) or "") for one in comparison.credentials
+        (credential.status, credential.shown, size(credential.size), _place(credential.place), _cause(credential) or "")
+        for credential in comparison.credentials
     ]
-    rows += [("rejected", one.name or "-", "", _place(one.place), one.reason) for one in comparison.rejected]
-    # a name has up to 255 bytes, and one such shall not push all others' columns away
+    rows += [
+        ("rejected", rejected.name or "-", "", _place(rejected.place), rejected.reason)
+        for rejected in comparison.rejected
+    ]
+    # a name has up to 255 bytes, and a long one must not push away the columns of all the others
     layout = Column(least=9), Column(most=NAME_COLUMN), RIGHT, Column(least=23)
     counts: dict[str, int] = {}
-    for one in comparison.credentials:
-        counts[one.status] = counts.get(one.status, 0) + 1
+    for credential in comparison.credentials:
+        counts[credential.status] = counts.get(credential.status, 0) + 1
     if comparison.rejected:
         counts["rejected"] = len(comparison.rejected)
     told = ", ".join(f"{many} {status}" for status, many in counts.items()) or "nothing was offered"
@@ -78,10 +87,12 @@ def check_text(comparison: Comparison, colour: bool) -> str:
 
 
 def why_text(trace: Trace, colour: bool) -> str:
-    """The way of one credential, a line a stage, up to where it was lost."""
+    """The path of one credential, a line for each stage, up to where it was lost."""
     rows = [("ok" if stage.passed else "LOST", stage.name, stage.evidence) for stage in trace.stages]
     lines = columns(rows, Column(least=4), Column(least=8), colour=colour, indent="")
-    lines += [f"also  at {one.place}: refused: {one.reason}: {REASONS[one.reason]}" for one in trace.also]
+    lines += [
+        f"also  at {rejected.place}: refused: {rejected.reason}: {REASONS[rejected.reason]}" for rejected in trace.also
+    ]
     if trace.finding is not None:
         lines += finding_lines(trace.finding, colour)
     for warning in trace.warnings:
@@ -96,8 +107,11 @@ def why_json(trace: Trace) -> dict[str, object]:
         "name": trace.name,
         "status": trace.status,
         "cause": trace.cause,
-        "stages": [{"stage": one.name, "passed": one.passed, "evidence": one.evidence} for one in trace.stages],
-        "also": [{"handle": one.place.handle, "index": one.place.index, "reason": one.reason} for one in trace.also],
+        "stages": [{"stage": stage.name, "passed": stage.passed, "evidence": stage.evidence} for stage in trace.stages],
+        "also": [
+            {"handle": rejected.place.handle, "index": rejected.place.index, "reason": rejected.reason}
+            for rejected in trace.also
+        ],
         "finding": None if trace.finding is None else finding_json(trace.finding),
-        "warnings": [finding_json(one) for one in trace.warnings],
+        "warnings": [finding_json(warning) for warning in trace.warnings],
     }

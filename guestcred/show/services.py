@@ -20,11 +20,11 @@ WITHOUT_SOURCE = {
 
 
 def services_text(services: Services, colour: bool) -> str:
-    """A line a unit and one for each credential it requests, the verdict first; then for each problem cause and fix."""
+    """The verdict, a line for each unit and each credential that it requests, then for each problem cause and fix."""
     rows = [
-        (one.state, one.id, "" if one.size is None else size(one.size), _origin(one))
+        (outcome.state, outcome.id, "" if outcome.size is None else size(outcome.size), _origin(outcome))
         for service in services.services
-        for one in service.credentials
+        for outcome in service.credentials
     ]
     told = f"{count(len(services.services), 'unit')} with {count(len(rows), 'credential')}"
     if not rows:
@@ -39,10 +39,10 @@ def services_text(services: Services, colour: bool) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _origin(one: Outcome) -> str:
-    if one.source is None:
-        return WITHOUT_SOURCE[one.state].format(one.name)
-    return f"{one.source}  shadows {', '.join(one.shadowed)}" if one.shadowed else one.source
+def _origin(outcome: Outcome) -> str:
+    if outcome.source is None:
+        return WITHOUT_SOURCE[outcome.state].format(outcome.name)
+    return f"{outcome.source}  shadows {', '.join(outcome.shadowed)}" if outcome.shadowed else outcome.source
 
 
 def services_json(services: Services) -> dict[str, object]:
@@ -51,6 +51,6 @@ def services_json(services: Services) -> dict[str, object]:
         "schema": "guestcred.services/1",
         "verdict": "findings" if services.findings else "agrees",
         "systemd": services.systemd,
-        "services": [to_json(one) for one in services.services],
-        "findings": [finding_json(one) for one in services.findings],
+        "services": [to_json(service) for service in services.services],
+        "findings": [finding_json(finding) for finding in services.findings],
     }

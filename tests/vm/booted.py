@@ -25,9 +25,9 @@ class Booted:
 
     def result(self, *command: str) -> dict[str, object]:
         """The first result of that command."""
-        for one in self.results:
-            if one["command"] == list(command):
-                return one
+        for result in self.results:
+            if result["command"] == list(command):
+                return result
         raise AssertionError(f"{' '.join(command)} was not run: {self.results[-1]}")
 
     def json(self, *command: str) -> dict[str, object]:

@@ -141,11 +141,11 @@ def cloud_hypervisor(scratch: Path) -> str:
 def main() -> int:
     try:
         ready()
-        by_name = {one.name: build_image(one, package(), OUT / "images") for one in RELEASES}
+        by_name = {release.name: build_image(release, package(), OUT / "images") for release in RELEASES}
     except CannotRun as error:
         print(f"real guests cannot run here: {error}", file=sys.stderr)
         return 1
-    jobs = [(by_name[name], one) for one in scenarios(seed=1) for name in one.fixture]
+    jobs = [(by_name[name], scenario) for scenario in scenarios(seed=1) for name in scenario.fixture]
     made = {cloud_hypervisor(OUT / "fixtures" / "cloud-hypervisor"), from_aarch64(OUT / "fixtures" / "aarch64")}
     with ThreadPoolExecutor(AT_ONCE) as pool:
         for number, name in enumerate(pool.map(lambda job: from_guest(*job), jobs), 1):

@@ -125,10 +125,10 @@ def remains(layer: Path, shared: Path) -> list[str]:
 def stage_table(stages: list[dict[str, Any]]) -> str:
     """Each credential of the reference flow at each stage, without its value; `check` holds those of the others."""
     lines = [f"{'stage':<16} {'credential':<12} {'owner':<13} {'mode':<4} {'bytes':>5}  {'digest':<13} place"]
-    for one in (one for one in stages if one["vm"] == "test-vm"):
-        digest = "equal" if one["equal"] else "encrypted" if one["stage"] == AT_REST else "NOT EQUAL"
+    for stage in (stage for stage in stages if stage["vm"] == "test-vm"):
+        digest = "equal" if stage["equal"] else "encrypted" if stage["stage"] == AT_REST else "NOT EQUAL"
         lines.append(
-            f"{one['stage']:<16} {one['name']:<12} {one['owner']:<13} {one['mode']} {one['size']:>5}  {digest:<13} {one['place']}"
+            f"{stage['stage']:<16} {stage['name']:<12} {stage['owner']:<13} {stage['mode']} {stage['size']:>5}  {digest:<13} {stage['place']}"
         )
     return "\n".join(lines)
 
@@ -137,7 +137,7 @@ def damage_table(damage: list[dict[str, Any]]) -> str:
     """Which difficult secrets arrived whole in a real guest's @system."""
     lines = ["| secret           | bytes | `$(cat FILE)` in an argument | `guestcred launch` |"]
     lines.append("|------------------|-------|------------------------------|--------------------|")
-    lines += [f"| {one['name']:<16} | {one['size']:>5} | {one['shell']:<28} | {one['launch']:<18} |" for one in damage]
+    lines += [f"| {row['name']:<16} | {row['size']:>5} | {row['shell']:<28} | {row['launch']:<18} |" for row in damage]
     return "\n".join(lines)
 
 
@@ -177,7 +177,7 @@ def run(image: Image, out: Path = OUT / "flow") -> dict[str, Any]:
         if console.exists():
             print("\n".join(console.read_text(errors="replace").splitlines()[-TAIL:]))
         raise
-    for one in left:
-        print(f"FAILED a secret remains in {one}")
+    for place in left:
+        print(f"FAILED a secret remains in {place}")
     results["checks"].append(["no secret on the host's disk after its end", not left])
     return results

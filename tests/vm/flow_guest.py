@@ -55,9 +55,11 @@ def _check() -> dict[str, object]:
 
 
 def main(folder: str) -> None:
-    offered = [one for one in judge(parse(TABLE.read_bytes()).structures, None) if isinstance(one, Accepted)]
+    offered = [
+        verdict for verdict in judge(parse(TABLE.read_bytes()).structures, None) if isinstance(verdict, Accepted)
+    ]
     seen = {
-        "offered": {one.name: _state(TABLE) | _digest(one.value) for one in offered},
+        "offered": {verdict.name: _state(TABLE) | _digest(verdict.value) for verdict in offered},
         "imported": {
             name: _state(SYSTEM / name) | _digest((SYSTEM / name).read_bytes()) for name in os.listdir(SYSTEM)
         },

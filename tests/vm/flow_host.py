@@ -124,47 +124,47 @@ class Machine:
         return f"microvm@{self.vm}.service"
 
 
-def watch_host(one: Machine, pid: int, record: Record) -> None:
+def watch_host(machine: Machine, pid: int, record: Record) -> None:
     """The stages that are on the host, while QEMU runs."""
     user = pwd.getpwuid(os.stat(f"/proc/{pid}").st_uid).pw_name
-    record.check(user == "microvm", f"{one.vm}: QEMU runs as microvm", user)
-    secrets = {name: one.sent[name] for name in one.files}
-    own = f"/run/credentials/{one.unit}"
+    record.check(user == "microvm", f"{machine.vm}: QEMU runs as microvm", user)
+    secrets = {name: machine.sent[name] for name in machine.files}
+    own = f"/run/credentials/{machine.unit}"
     for stage, folder, view, ending in (
         (AT_REST, str(STORE), "", ".cred"),
         ("secret", str(OPENED), "", ""),
         ("host credential", own, f"/proc/{pid}/root", ""),  # in the unit's own view of the files
     ):
-        seen = {name: look(Path(f"{view}{folder}/{file}{ending}")) for name, file in one.files.items()}
-        record.compare(one.vm, stage, folder, seen, secrets)
+        seen = {name: look(Path(f"{view}{folder}/{file}{ending}")) for name, file in machine.files.items()}
+        record.compare(machine.vm, stage, folder, seen, secrets)
     encoded, sealed = memory_files(pid)
-    record.compare(one.vm, "encoded", "memory files of QEMU", encoded, one.sent)
-    record.check(sealed, f"{one.vm}: the memory files are sealed")
+    record.compare(machine.vm, "encoded", "memory files of QEMU", encoded, machine.sent)
+    record.check(sealed, f"{machine.vm}: the memory files are sealed")
 
 
-def through_unit(one: Machine, wanted: Needles, record: Record) -> Seen:
+def through_unit(machine: Machine, wanted: Needles, record: Record) -> Seen:
     """A VM by microvm@.service, every stage of it looked at; returns what its guest saw."""
-    folder, begin = STATES / one.vm, time.monotonic()
-    say(f"{one.unit} starts")
-    run("systemctl", "start", "--no-block", one.unit)
-    pid = wait_for_qemu(one.unit, wanted, record)
-    watch_host(one, pid, record)
+    folder, begin = STATES / machine.vm, time.monotonic()
+    say(f"{machine.unit} starts")
+    run("systemctl", "start", "--no-block", machine.unit)
+    pid = wait_for_qemu(machine.unit, wanted, record)
+    watch_host(machine, pid, record)
     wait_for_delivery(folder / "console.log", lambda: is_qemu(pid))
-    say(f"{one.vm}: the guest has its credentials after {time.monotonic() - begin:.0f} s; held for the search")
+    say(f"{machine.vm}: the guest has its credentials after {time.monotonic() - begin:.0f} s; held for the search")
     count, found = hold_and_search(pid, wanted)
-    say(f"{one.vm}: {count} places searched")
+    say(f"{machine.vm}: {count} places searched")
     verify_control(record, found, wanted)
     deadline = time.monotonic() + BOOT_LIMIT
-    while show(one.unit, "ActiveState") not in ("inactive", "failed"):
-        assert time.monotonic() < deadline, f"{one.unit} does not end"
+    while show(machine.unit, "ActiveState") not in ("inactive", "failed"):
+        assert time.monotonic() < deadline, f"{machine.unit} does not end"
         time.sleep(0.5)
-    result = show(one.unit, "Result")
-    record.check(result == "success", f"{one.vm}: the unit ends with its guest", result)
+    result = show(machine.unit, "Result")
+    record.check(result == "success", f"{machine.vm}: the unit ends with its guest", result)
     results = read_results(folder)
-    record.compare(one.vm, "offered", "/sys/firmware/dmi/tables/DMI", results["offered"], one.sent)
-    record.compare(one.vm, "imported", "/run/credentials/@system", results["imported"], one.sent)
+    record.compare(machine.vm, "offered", "/sys/firmware/dmi/tables/DMI", results["offered"], machine.sent)
+    record.compare(machine.vm, "imported", "/run/credentials/@system", results["imported"], machine.sent)
     check = results["check"]
-    record.check(check["status"] == 0, f"{one.vm}: guestcred check agrees (exit 0)", check)
+    record.check(check["status"] == 0, f"{machine.vm}: guestcred check agrees (exit 0)", check)
     return results
 
 

@@ -71,7 +71,7 @@ def wait_for_qemu(unit: str, wanted: Needles, record: Record) -> int:
 
 def secrets_in(found: Found) -> Found:
     """What a search found, but for the control."""
-    return {place: rest for place, names in found.items() if (rest := [one for one in names if one != CONTROL])}
+    return {place: rest for place, names in found.items() if (rest := [name for name in names if name != CONTROL])}
 
 
 def wait_for_delivery(console: Path, alive: Callable[[], bool]) -> None:

@@ -59,10 +59,10 @@ def pytest_configure_node(node: Any) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    beyond = [] if config.option.vm_full else [one for one in items if one.get_closest_marker("vm_full")]
+    beyond = [] if config.option.vm_full else [item for item in items if item.get_closest_marker("vm_full")]
     if beyond:
         config.hook.pytest_deselected(items=beyond)
-        items[:] = [one for one in items if one not in beyond]
+        items[:] = [item for item in items if item not in beyond]
 
 
 def make_image(release: Release) -> Image:
@@ -83,7 +83,7 @@ def image(request: pytest.FixtureRequest) -> Image:
 
 def rows(reports: list[pytest.TestReport]) -> Iterator[Row]:
     """What each test recorded, in the order of their names."""
-    for report in sorted(reports, key=lambda one: one.nodeid):
+    for report in sorted(reports, key=lambda report: report.nodeid):
         if report.when == "call" and report.user_properties:
             verdict = "agrees" if report.passed else "FAILED"
             yield {**dict(report.user_properties), "seconds": report.duration, "verdict": verdict}
@@ -94,11 +94,11 @@ def guest_table(guests: list[Row]) -> list[str]:
     lines = [
         f"{'scenario':<22} {'release':<9} {'machine':<16} {'offered':>7} {'predicted':>9} {'imported':>8} {'s':>4}  verdict"
     ]
-    for one in guests:
-        counted = [one.get(name, "-") for name in ("offered", "predicted", "imported")]  # "-": it did not come so far
+    for guest in guests:
+        counted = [guest.get(name, "-") for name in ("offered", "predicted", "imported")]  # "-": it did not come so far
         lines.append(
-            f"{one['scenario']:<22} {one['release']:<9} {one['machine']:<16} {counted[0]:>7} {counted[1]:>9} "
-            f"{counted[2]:>8} {one['seconds']:>4.0f}  {one['verdict']}"
+            f"{guest['scenario']:<22} {guest['release']:<9} {guest['machine']:<16} {counted[0]:>7} {counted[1]:>9} "
+            f"{counted[2]:>8} {guest['seconds']:>4.0f}  {guest['verdict']}"
         )
     return lines
 
@@ -108,9 +108,9 @@ def cost_table(costs: list[Row]) -> list[str]:
     return [
         f"{'guestcred.service in':<32} {'its ms':>7}  {'exposure':>8}  critical chain  boot",
         *(
-            f"{one['scenario'] + ' on ' + one['release']:<32} {one['unit_ms']:>7.0f}  {one['exposure']:>8}  "
-            f"{'on it' if one['critical'] else 'not on it':<14}  {one['boot']}"
-            for one in costs
+            f"{cost['scenario'] + ' on ' + cost['release']:<32} {cost['unit_ms']:>7.0f}  {cost['exposure']:>8}  "
+            f"{'on it' if cost['critical'] else 'not on it':<14}  {cost['boot']}"
+            for cost in costs
         ),
     ]
 
@@ -118,21 +118,21 @@ def cost_table(costs: list[Row]) -> list[str]:
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     stats = terminalreporter.stats
     found = list(rows([*stats.get("passed", []), *stats.get("failed", [])]))
-    guests = [one for one in found if "scenario" in one]
+    guests = [row for row in found if "scenario" in row]
     if guests:
-        strings = sum(one.get("offered", 0) for one in guests if one["scenario"] == "random")
+        strings = sum(guest.get("offered", 0) for guest in guests if guest["scenario"] == "random")
         terminalreporter.section("real guests")
         for line in guest_table(guests):
             terminalreporter.write_line(line)
-        if costs := [one for one in guests if "unit_ms" in one]:
+        if costs := [row for row in guests if "unit_ms" in row]:
             terminalreporter.write_line("")
             for line in cost_table(costs):
                 terminalreporter.write_line(line)
         terminalreporter.write_line(f"\n{strings} random strings compared; again: --vm-seed={config.option.vm_seed}")
         if cache := getattr(config, "cache", None):
             cache.set(SEED, config.option.vm_seed)
-    for one in found:
-        if "stages" in one:
+    for row in found:
+        if "stages" in row:
             terminalreporter.section("whole flow")
-            terminalreporter.write_line(f"{one['stages']}\n\n{one['damage']}\n")
-            terminalreporter.write_line(f"{one['hold']} of {one['claims']} claims hold; {one['seconds']:.0f} s")
+            terminalreporter.write_line(f"{row['stages']}\n\n{row['damage']}\n")
+            terminalreporter.write_line(f"{row['hold']} of {row['claims']} claims hold; {row['seconds']:.0f} s")

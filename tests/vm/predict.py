@@ -11,14 +11,18 @@ from guestcred.systemd.rules import IMPORTS_SMBIOS_SINCE, PAGE, READ_CUT, STORE_
 def read_structures(guest: Guest) -> tuple[Structure, ...]:
     """The Type 11 structures as this systemd reads them from the entries: 252 only 4096 bytes of each."""
     cut = READ_CUT if guest.systemd == IMPORTS_SMBIOS_SINCE else None
-    return tuple(one for entry in guest.entries or () for one in parse(entry.data[:cut]).structures[:1])
+    return tuple(structure for entry in guest.entries or () for structure in parse(entry.data[:cut]).structures[:1])
 
 
 def predict(guest: Guest) -> dict[str, bytes]:
     """Name to bytes: the sources in systemd's order, the first of a name wins, and the store has 256 pages."""
     if guest.parameters.import_disabled:
         return {}
-    smbios = {one.name: one.value for one in judge(read_structures(guest), guest.systemd) if isinstance(one, Accepted)}
+    smbios = {
+        verdict.name: verdict.value
+        for verdict in judge(read_structures(guest), guest.systemd)
+        if isinstance(verdict, Accepted)
+    }
     cmdline = {name: value for name, (_, value) in guest.parameters.credentials.items()}
     wanted: dict[str, bytes] = {}
     for source in (guest.fw_cfg or {}, smbios, cmdline):

@@ -79,7 +79,9 @@ def verify_rescue(booted: Booted, rescue: Rescue) -> Cost:
     """Hold a guest against what it should be after `guestcred.service` ran; AssertionError says what is amiss."""
     guest = read_guest(str(booted.guest))
     values = {
-        one.name: one.value for one in judge(parse(guest.table).structures, guest.systemd) if isinstance(one, Accepted)
+        verdict.name: verdict.value
+        for verdict in judge(parse(guest.table).structures, guest.systemd)
+        if isinstance(verdict, Accepted)
     }
     digests = {name: hashlib.sha256(value).hexdigest() for name, value in values.items()}
     state = dict(line.split("=", 1) for line in str(booted.result(*STATE)["out"]).splitlines())
@@ -136,7 +138,7 @@ def _verify_services(booted: Booted, rescue: Rescue) -> None:
     # newer systemd removes the folder when the main process ends, even under RemainAfterExit=
     ended = ("delivered", True) if live["systemd"] == 252 else ("ready", None)
     states = {
-        (one["unit"], file["id"]): (file["state"], file["readable"]) for one in units for file in one["credentials"]
+        (unit["unit"], file["id"]): (file["state"], file["readable"]) for unit in units for file in unit["credentials"]
     }
     for unit, files, with_source in ((UNIT, DEMO, ended), ("legacy-program.service", LEGACY, ("delivered", True))):
         for id in files:
@@ -168,6 +170,6 @@ def _verify_told(booted: Booted, rescue: Rescue, values: list[bytes]) -> None:
     entries = [json.loads(line) for line in str(booted.result(*JOURNAL)["out"]).splitlines()]
     names = [entry for entry in entries if "GUESTCRED_STATUS" in entry and "MESSAGE_ID" in entry]
     assert bool(names) == bool(rescue.rescued or rescue.status), f"journal entries: {entries}"
-    told = "".join(f"{one['out']}{one['err']}" for one in booted.results)
+    told = "".join(f"{result['out']}{result['err']}" for result in booted.results)
     shown = [value.decode() for value in values if len(value) > 20 and value.decode() in told]
     assert not shown, f"{len(shown)} values stand in what was printed or logged"

@@ -21,7 +21,7 @@ ALWAYS: list[list[str]] = [
     ["guestcred", "check"],
     ["guestcred", "dump", "--all"],
 ]
-ALL, NEWEST = tuple(one.name for one in RELEASES), (RELEASES[-1].name,)
+ALL, NEWEST = tuple(release.name for release in RELEASES), (RELEASES[-1].name,)
 Counts = dict[str, int]
 
 
@@ -110,7 +110,7 @@ def _verify_container(booted: Booted) -> None:
     file = booted.folder / "check.json"
     said = file.read_text() if file.exists() else ""
     assert said, f"no verdict from the container: {booted.result(*CONTAINER)}"
-    causes = [(one["status"], one["cause"]) for one in json.loads(said)["credentials"]]
+    causes = [(credential["status"], credential["cause"]) for credential in json.loads(said)["credentials"]]
     assert causes == [("missing", "container")] * 5, causes
     system = (booted.folder / "system").read_text()
     assert system == "", f"the container's PID 1 imported {system}"

@@ -82,7 +82,7 @@ def chance(seed: int, count: int) -> list[bytes]:
                     data[at] = dice.randrange(1, 256)
         return bytes(data)
 
-    def one(number: int) -> bytes:
+    def any_string(number: int) -> bytes:
         prefix = dice.choice(PREFIXES) if dice.random() < 0.9 else mutated(TEXT)
         name = b"R%d" % number if dice.random() < 0.6 else mutated(dice.choice(NAMES))
         if prefix == BINARY:
@@ -92,7 +92,7 @@ def chance(seed: int, count: int) -> list[bytes]:
             value = dice.choice(VALUES[:-1]) if dice.random() < 0.5 else any_bytes(12)
         return prefix + name + dice.choice([b"=", b"=", b"=", b"=", b"", b" = "]) + value
 
-    return [one(number) for number in range(count)]
+    return [any_string(number) for number in range(count)]
 
 
 def structures(strings: list[bytes], limit: int = ENTRY, handle: int = 0x0E80) -> tuple[bytes, ...]:

@@ -14,7 +14,7 @@ from vm.scenarios import Scenario, scenarios
 from vm.verify import verify
 
 Record = Callable[[str, object], None]
-DEBIAN13 = next(one for one in RELEASES if one.name == "debian13")
+DEBIAN13 = next(release for release in RELEASES if release.name == "debian13")
 
 pytestmark = pytest.mark.vm
 
@@ -22,12 +22,15 @@ pytestmark = pytest.mark.vm
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "scenario" in metafunc.fixturenames:
         known = scenarios(metafunc.config.option.vm_seed)
-        marked = [pytest.param(one, id=one.name, marks=() if one.core else pytest.mark.vm_full) for one in known]
+        marked = [
+            pytest.param(scenario, id=scenario.name, marks=() if scenario.core else pytest.mark.vm_full)
+            for scenario in known
+        ]
         metafunc.parametrize("scenario", marked)
-        metafunc.parametrize("image", RELEASES, indirect=True, ids=lambda one: one.name)
+        metafunc.parametrize("image", RELEASES, indirect=True, ids=lambda release: release.name)
 
 
-@pytest.mark.parametrize("image", [DEBIAN13], indirect=True, ids=lambda one: one.name)
+@pytest.mark.parametrize("image", [DEBIAN13], indirect=True, ids=lambda release: release.name)
 def test_whole_flow(image: Image, record_property: Record) -> None:
     try:
         build_base(HOST)

@@ -35,7 +35,7 @@ def compare_with_pid1(booted: Booted, release: Release) -> tuple[int, int, int]:
         if predicted.get(name) != system.get(name)
     ]
     assert not differences, "\n".join(differences)
-    strings = sum(len(one.strings) for one in parse(guest.table).structures if one.type == 11)
+    strings = sum(len(structure.strings) for structure in parse(guest.table).structures if structure.type == 11)
     return strings, len(predicted), len(system)
 
 
@@ -43,17 +43,17 @@ def hold_verdict(check: dict[str, object], system: dict[str, bytes]) -> None:
     """What `check` printed in the guest, against PID 1: each name's place, in `@system` or not, and its size."""
     credentials = check["credentials"]
     assert isinstance(credentials, list)
-    here = {one["name"]: one["size"] for one in credentials if one["status"] != "missing"}
+    here = {credential["name"]: credential["size"] for credential in credentials if credential["status"] != "missing"}
     _expect(here, {shown_name(name): len(value) for name, value in system.items()}, "what check finds in @system")
-    there = {one["name"] for one in credentials if one["status"] == "missing"} & here.keys()
+    there = {credential["name"] for credential in credentials if credential["status"] == "missing"} & here.keys()
     _expect(there, set(), "missing by check, and in @system")
 
 
 def verify(booted: Booted, scenario: Scenario, release: Release) -> tuple[int, int, int]:
     """Hold one guest's results against PID 1, the scenario and themselves."""
     live = booted.result("guestcred", "check", "--format", "json")
-    for one in booted.results:
-        assert "Traceback" not in str(one["err"]), one
+    for result in booted.results:
+        assert "Traceback" not in str(result["err"]), result
     if scenario.exit is not None:
         _expect(live["status"], scenario.exit, f"exit status of check ({live['err'] or live['out']})")
     if scenario.exit == 3:
@@ -64,13 +64,13 @@ def verify(booted: Booted, scenario: Scenario, release: Release) -> tuple[int, i
     hold_verdict(check, read_guest(str(booted.guest)).system or {})
     credentials, findings = check["credentials"], check["findings"]
     assert isinstance(credentials, list) and isinstance(findings, list)
-    counts = Counter(" ".join(filter(None, (one["status"], one["cause"]))) for one in credentials)
+    counts = Counter(" ".join(filter(None, (credential["status"], credential["cause"]))) for credential in credentials)
     if scenario.counts is not None:
         _expect(dict(counts), scenario.counts(release.systemd), "what check says")
-    unexplained = [one for one in credentials if one["cause"] == "unknown"]
+    unexplained = [credential for credential in credentials if credential["cause"] == "unknown"]
     _expect(unexplained, [], "credentials without a cause")
     if scenario.findings is not None:
-        _expect({one["code"] for one in findings}, scenario.findings, "findings")
+        _expect({finding["code"] for finding in findings}, scenario.findings, "findings")
     if scenario.verify is not None:
         scenario.verify(booted)
     captured = booted.result("guestcred", "--root", "/run/vm/capture", "check", "--format", "json")
