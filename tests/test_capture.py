@@ -75,7 +75,7 @@ def test_every_string_keeps_its_verdict(strings: list[bytes]) -> None:
         ):
             match real, fake:
                 case (Accepted(), Accepted()):
-                    assert (real.name, real.encoding, len(real.value)) == (fake.name, fake.encoding, len(fake.value))
+                    assert (real.shown, real.encoding, len(real.value)) == (fake.shown, fake.encoding, len(fake.value))
                     assert suspicions(real, None) == suspicions(fake, None)
                 case (Rejected(), Rejected()):
                     assert (real.name, real.reason, real.hint) == (fake.name, fake.reason, fake.hint)

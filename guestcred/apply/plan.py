@@ -114,7 +114,7 @@ def _why_not(credential: Credential, cause: Cause, fronts: frozenset[str], block
     if cause == "unreadable":
         return "systemd looks there first, and would still not find it"
     if credential.shown != credential.name:
-        return "NAME= is missing in front of it, and a file with that name would show the secret"
+        return "its name may be the secret itself, and a file of that name would show it"
     if credential.name in fronts:
         return "the table stops inside it, so its value may be cut short"
     if credential.name in blocked:

@@ -12,9 +12,10 @@ from guestcred.guest.snapshot import Guest, read_guest
 from guestcred.guest.sources import Source, Sources
 from guestcred.guest.users import find_user
 from guestcred.record import Record
-from guestcred.systemd.offered import Accepted, is_secret_file
-from guestcred.systemd.requests import IMPORT, Request
+from guestcred.systemd.offered import Accepted
+from guestcred.systemd.requests import Request
 from guestcred.systemd.search_path import RESCUE, SEARCH_PATH
+from guestcred.systemd.shown import shown
 
 
 class Wanted(Record):
@@ -81,8 +82,9 @@ def _find(tree: Tree, service: Service, sources: Sources) -> dict[str, tuple[str
             value = _value(tree, service, request, source, sources)
             if value is None and source.id in defaults and not request.source:
                 value = f"{service.path} ({service.unit}, set {source.id})", defaults[source.id]
-            # a name that may be the secret itself helps no service, and the report would show it
-            if value is None or (request.setting == IMPORT and is_secret_file(source.name, len(value[1]))):
+            # a name that may be the secret itself helps no service, and the report would show it; one that the
+            # configuration has is a name
+            if value is None or (request.is_pattern and shown(source.name, value[1]) != source.name):
                 continue
             found[source.id] = value
     return found

@@ -12,12 +12,17 @@ from guestcred.errors import GuestcredError
 from guestcred.smbios.layout import field_place, fields_of
 from guestcred.smbios.values import StringNumber
 from guestcred.smbios.walk import HEADER_SIZE, OEM_STRINGS, OEM_STRINGS_SIZE, Structure, parse
-from guestcred.systemd.offered import SHOWN_FRONT, Accepted, is_bare_secret, judge, split_prefix
+from guestcred.systemd.offered import split_prefix
 from guestcred.systemd.rules import base64_decode, name_is_valid
+from guestcred.systemd.shown import may_be_shown, reads_like_a_name
+from guestcred.systemd.unrelated import mentions_credential, near
 
 Replace = Callable[[str, bytes], bytes]
-"""From a kind and bytes to the bytes that replace them. Kinds: "value"; "binary", a value in base64; "text", where
-punctuation stays because it decides what is wrong with an OEM string."""
+"""From a kind and bytes to the bytes that replace them. Kinds: "value"; "binary", a value in base64; "name", one that
+may be a secret; "text", where punctuation stays because it decides what is wrong with an OEM string."""
+
+Hides = Callable[[bytes, bytes], bool]
+"""Whether a name with that value is one to replace."""
 
 _WHITESPACE = b" \t\n\r"
 _ALNUM = (string.ascii_letters + string.digits).encode()
@@ -38,7 +43,7 @@ class Disguise:
     """Collects secrets in a first run over the data, and gives their noise in a second."""
 
     def __init__(self) -> None:
-        self._secrets: dict[str, set[bytes]] = {"binary": set(), "value": set(), "text": set()}
+        self._secrets: dict[str, set[bytes]] = {"binary": set(), "value": set(), "name": set(), "text": set()}
         self._url_safe: set[bytes] = set()  # values that were in URL-safe base64, which systemd 252 refuses
         self._noise: dict[str, dict[bytes, bytes]] = {}
 
@@ -80,6 +85,8 @@ class Disguise:
         if kind == "binary":
             padded = ((secret + padding, noise + padding) for padding in (b"", b"=", b"=="))
             return all((base64_decode(a, None) is None) == (base64_decode(b, None) is None) for a, b in padded)
+        if kind == "name":
+            return not reads_like_a_name(noise)
         return secret not in self._url_safe or bool({*base64.b64encode(noise)} & {*b"+/"})
 
     def replace(self, kind: str, secret: bytes) -> bytes:
@@ -102,6 +109,11 @@ def _compact(text: bytes) -> bytes:
 
 
 def _noise(kind: str, secret: bytes) -> bytes:
+    if kind == "name":
+        # no name starts with a digit, so that it stays hidden
+        return b"".join(_ALNUM[-10:][byte % 10 :][:1] for byte in os.urandom(1)) + bytes(
+            _ALNUM[byte % len(_ALNUM)] for byte in os.urandom(len(secret) - 1)
+        )
     if kind == "value" and not all(byte in _WHITESPACE or 0x20 < byte < 0x7F for byte in secret):
         classes = [_ANY if byte in _ANY else b"" for byte in secret]
     else:
@@ -121,10 +133,15 @@ def _noise(kind: str, secret: bytes) -> bytes:
 _OEM_SPECIFIC = 128  # structure types from here on hold what only their maker knows; DSP0134 6.1.2
 _IDENTIFYING = {"serial_number", "asset_tag", "asset_tag_number"}  # strings that name one machine
 _UUID = field_place(1, "uuid")  # in System Information; DSP0134 7.2
-_OWN_WORDS = re.compile(rb"(io\.systemd\.cred(?:entials?(?:\.binary)?)?[:=]?|credential)", re.IGNORECASE)
+_OWN_WORDS = re.compile(rb"io\.systemd\.cred(?:entials?(?:\.binary)?)?[:=]?|credential|\.binary", re.IGNORECASE)
 
 
-def hide_table(data: bytes, replace: Replace) -> bytes:
+def may_be_secret(name: bytes, value: bytes) -> bool:
+    """Whether a name is hidden by itself."""
+    return not may_be_shown(name, value)
+
+
+def hide_table(data: bytes, replace: Replace, hides: Hides = may_be_secret) -> bytes:
     """A DMI table, or one entry of it, with everything replaced that may be secret or identifies the machine.
 
     The result has the same length and the same structures. Any bytes are accepted.
@@ -135,7 +152,7 @@ def hide_table(data: bytes, replace: Replace) -> bytes:
         out += data[len(out) : structure.offset]
         out += _hide_formatted(structure, replace)
         out += b"\0".join(
-            _hide_string(structure, number, text, replace) for number, text in enumerate(structure.strings, 1)
+            _hide_string(structure, number, text, replace, hides) for number, text in enumerate(structure.strings, 1)
         )
     if table.ended is None:
         seen = table.size - table.trailing
@@ -144,20 +161,6 @@ def hide_table(data: bytes, replace: Replace) -> bytes:
     else:
         seen = table.ended.offset + HEADER_SIZE  # the header of a structure that the walk could not enter
     return bytes(out) + data[len(out) : seen] + replace("text", data[seen:])
-
-
-def secret_names(data: bytes, replace: Replace) -> dict[str, str]:
-    """The names in a table that may be secrets, each with the noise that `hide_table` replaces it with."""
-    found: dict[str, str] = {}
-    for verdict in judge(parse(data).structures, None):
-        if isinstance(verdict, Accepted) and verdict.shown != verdict.name:
-            noise = _hide_bare(verdict.name.encode("ascii") + b"=" + verdict.value, replace)
-            found[verdict.name] = noise.partition(b"=")[0].decode("ascii")
-    return found
-
-
-def _hide_bare(text: bytes, replace: Replace) -> bytes:
-    return text[:SHOWN_FRONT] + replace("text", text[SHOWN_FRONT:])
 
 
 def _hide_formatted(structure: Structure, replace: Replace) -> bytes:
@@ -172,28 +175,42 @@ def _hide_formatted(structure: Structure, replace: Replace) -> bytes:
     return area[:shown] + replace("text", area[shown:])
 
 
-def _hide_string(structure: Structure, number: int, text: bytes, replace: Replace) -> bytes:
+def _hide_string(structure: Structure, number: int, text: bytes, replace: Replace, hides: Hides) -> bytes:
     if structure.type == OEM_STRINGS:
-        return _hide_oem(text, replace)
+        return _hide_oem(text, replace, hides)
     numbers = {
         value
         for name, value in fields_of(structure).items()
         if name in _IDENTIFYING and isinstance(value, StringNumber)
     }
-    secret = structure.type >= _OEM_SPECIFIC or number in numbers or b"io.systemd.cred" in text.lower()
+    secret = structure.type >= _OEM_SPECIFIC or number in numbers or mentions_credential(text)
     return replace("text", text) if secret else text
 
 
-def _hide_oem(text: bytes, replace: Replace) -> bytes:
+def _hide_oem(text: bytes, replace: Replace, hides: Hides) -> bytes:
     split = split_prefix(text)
-    if split is not None:
-        encoding, rest = split
-        name, equals, value = rest.partition(b"=")
-        if is_bare_secret(name, value):
-            return text[: len(text) - len(rest)] + _hide_bare(rest, replace)
-        if equals and name_is_valid(name):
-            return text[: -len(value) or None] + replace("binary" if encoding == "binary" else "value", value)
-        return text[: len(text) - len(rest)] + replace("text", rest)
-    # the words that make it a near miss are kept; split() returns them as every second part
-    parts = _OWN_WORDS.split(text)
-    return b"".join(part if number % 2 else replace("text", part) for number, part in enumerate(parts))
+    if split is None:
+        return _hide_loose(text, replace)
+    encoding, rest = split
+    prefix = text[: len(text) - len(rest)]
+    name, equals, value = rest.partition(b"=")
+    if not equals or not name_is_valid(name):
+        return prefix + replace("text", rest)
+    decoded = base64_decode(value, None) if encoding == "binary" else value
+    if hides(name, value if decoded is None else decoded):
+        name = replace("name", name)
+    return prefix + name + b"=" + (replace("binary" if encoding == "binary" else "value", value) if value else b"")
+
+
+def _hide_loose(text: bytes, replace: Replace) -> bytes:
+    """A string without an exact prefix; what makes it a near miss is kept."""
+    spans = [match.span() for match in _OWN_WORDS.finditer(text)]
+    found = near(text)
+    if found is not None:
+        spans.append((found.start, found.end))
+    out, end = b"", 0
+    for start, stop in sorted(spans):
+        if stop > end:
+            out += replace("text", text[end : max(start, end)]) + text[max(start, end) : stop]
+            end = stop
+    return out + replace("text", text[end:])

@@ -8,15 +8,29 @@ import os
 import shutil
 
 from guestcred import __version__
-from guestcred.capture.noise import Disguise, Replace, hide_table, secret_names
+from guestcred.capture.noise import Disguise, Replace, hide_table, may_be_secret
 from guestcred.errors import FINDINGS, USAGE, GuestcredError, reason
 from guestcred.guest.cmdline import parse_cmdline
-from guestcred.guest.deliveries import UNITS
+from guestcred.guest.deliveries import UNITS, Look, consumers_json
 from guestcred.guest.facts import CAPTURE, Facts
 from guestcred.guest.rootfs import Tree
-from guestcred.guest.snapshot import CMDLINE, ENTRIES, ENTRY_POINT, FW_CFG, INITRD, TABLE, Entry, Guest, Parameters
-from guestcred.systemd.rules import SYSTEM
+from guestcred.guest.snapshot import (
+    CMDLINE,
+    ENTRIES,
+    ENTRY_POINT,
+    FW_CFG,
+    INITRD,
+    TABLE,
+    Entry,
+    Guest,
+    Parameters,
+    other_sources,
+)
+from guestcred.smbios.walk import parse
+from guestcred.systemd.offered import Accepted, Unrelated, judge
+from guestcred.systemd.rules import SYSTEM, name_is_valid
 from guestcred.systemd.search_path import CREDSTORES, ENCRYPTED_PATH
+from guestcred.systemd.shown import may_be_shown
 
 Stores = dict[str, dict[str, bytes]]
 """Folder of a credential store to the name and bytes of each of its files."""
@@ -28,37 +42,86 @@ def read_stores(tree: Tree) -> Stores:
     return {folder: files for folder, files in found.items() if files is not None}
 
 
-def disguised(guest: Guest, stores: Stores) -> tuple[Guest, Stores]:
-    """The same guest with noise for every secret; the noise is meant to leave the verdict of `check` as it is.
+class Names:
+    """The names of a guest that may be secrets, each with noise in its place wherever it stands.
 
-    Raises GuestcredError if no noise can be found that keeps short secrets different from each other.
+    Where a name stands in several places, the first decides for all, in the order in which `check` shows them.
+    """
+
+    def __init__(self, guest: Guest, stores: Stores, replace: Replace) -> None:
+        self._replace = replace
+        self._hidden: dict[bytes, bool] = {}
+        for verdict in judge(parse(guest.table).structures, guest.systemd):
+            if not isinstance(verdict, Unrelated) and verdict.name is not None:
+                raw = verdict.name.encode("ascii") if isinstance(verdict, Accepted) else verdict.raw_name
+                self._hidden.setdefault(raw, verdict.shown.encode("ascii") != raw)
+        others = (values for _, values in other_sources(guest))
+        for files in (guest.system or {}, *others, *stores.values()):
+            for name, data in files.items():
+                self.hides(os.fsencode(name), data)
+        for path in guest.unreadable:
+            raw = os.fsencode(path.rpartition("/")[2])
+            if name_is_valid(raw):
+                self.hides(raw, b"")
+
+    def hides(self, name: bytes, value: bytes) -> bool:
+        """Whether a name is one to replace; `value` only decides where it stands nowhere else."""
+        return self._hidden.setdefault(name, may_be_secret(name, value))
+
+    def file(self, name: str) -> str:
+        """The name of a credential's file in the capture."""
+        raw = os.fsencode(name)
+        return os.fsdecode(self._replace("name", raw)) if self._hidden.get(raw) else name
+
+    def delivered(self, name: str, size: int) -> str:
+        """The same for a file that a unit was given, whose setting may have put a prefix before the name."""
+        raw = os.fsencode(name)
+        if may_be_shown(raw, size):
+            return name
+        ends = [secret for secret, hidden in self._hidden.items() if hidden and raw.endswith(secret)]
+        secret = max(ends, key=len, default=raw)
+        return os.fsdecode(raw[: len(raw) - len(secret)] + self._replace("name", secret))
+
+
+def disguised(guest: Guest, stores: Stores, look: Look | None) -> tuple[Guest, Stores, dict[str, object] | None]:
+    """The same guest with noise for every secret, and the document `units.json` of a look at its units.
+
+    The noise is meant to leave the verdict of `check` as it is. Raises GuestcredError if no noise can be found that
+    keeps short secrets different from each other.
     """
     disguise = Disguise()
-    _rewritten(guest, stores, disguise.collect)
+    _rewritten(guest, stores, look, disguise.collect)
     disguise.settle()
-    return _rewritten(guest, stores, disguise.replace)
+    return _rewritten(guest, stores, look, disguise.replace)
 
 
-def _rewritten(guest: Guest, stores: Stores, replace: Replace) -> tuple[Guest, Stores]:
-    names = secret_names(guest.table, replace)
-    hidden = {
-        folder: {names.get(name, name): replace("value", data) for name, data in files.items()}
-        for folder, files in stores.items()
-    }
+def _rewritten(
+    guest: Guest, stores: Stores, look: Look | None, replace: Replace
+) -> tuple[Guest, Stores, dict[str, object] | None]:
+    names = Names(guest, stores, replace)
 
-    def values(files: dict[str, bytes] | None) -> dict[str, bytes] | None:
-        return (
-            None if files is None else {names.get(name, name): replace("value", data) for name, data in files.items()}
-        )
+    def files(held: dict[str, bytes]) -> dict[str, bytes]:
+        return {names.file(name): replace("value", data) for name, data in held.items()}
+
+    def values(held: dict[str, bytes] | None) -> dict[str, bytes] | None:
+        return None if held is None else files(held)
 
     entries = guest.entries
     if entries is not None:
-        entries = tuple(Entry(entry.path, entry.instance, hide_table(entry.data, replace)) for entry in entries)
+        entries = tuple(
+            Entry(entry.path, entry.instance, hide_table(entry.data, replace, names.hides)) for entry in entries
+        )
     parameters = guest.parameters
-    credentials = {name: (key, replace("value", value)) for name, (key, value) in parameters.credentials.items()}
+    credentials = {
+        names.file(name): (key, replace("value", value)) for name, (key, value) in parameters.credentials.items()
+    }
+    unreadable = {}
+    for path, why in guest.unreadable.items():
+        folder, _, name = path.rpartition("/")
+        unreadable[f"{folder}/{names.file(name)}"] = why
     safe = Guest(
         root=guest.root,
-        table=hide_table(guest.table, replace),
+        table=hide_table(guest.table, replace, names.hides),
         entry_point=guest.entry_point,
         entries=entries,
         system=values(guest.system),
@@ -66,9 +129,10 @@ def _rewritten(guest: Guest, stores: Stores, replace: Replace) -> tuple[Guest, S
         fw_cfg=values(guest.fw_cfg),
         parameters=Parameters(credentials, parameters.import_disabled),
         systemd=guest.systemd,
-        unreadable=guest.unreadable,
+        unreadable=unreadable,
     )
-    return safe, hidden
+    units = None if look is None else consumers_json(look, names.delivered)
+    return safe, {folder: files(held) for folder, held in stores.items()}, units
 
 
 def tree_of(guest: Guest, facts: Facts, stores: Stores, units: dict[str, object] | None) -> dict[str, bytes | None]:

@@ -115,7 +115,7 @@ def why(view: View, name: str) -> int:
 def capture(view: View, path: str) -> int:
     """Save the guest below the new folder `path`, with noise for every secret."""
     from guestcred.capture.tree import disguised, read_stores, tree_of, write_tree
-    from guestcred.guest.deliveries import consumers_json, read_consumers
+    from guestcred.guest.deliveries import read_consumers
     from guestcred.guest.facts import read_facts
     from guestcred.show import report
 
@@ -123,9 +123,13 @@ def capture(view: View, path: str) -> int:
     facts = read_facts(view.root)
     tree = Tree(view.root)
     held = read_stores(tree)
+    try:
+        look = read_consumers(tree)
+    except GuestcredError:
+        look = None  # no systemd runs here, and the rest is worth saving
     verdict = report.check_json(survey(guest, facts).comparison)
     for _ in range(CAPTURE_TRIES):
-        safe, stores = disguised(guest, held)
+        safe, stores, units = disguised(guest, held, look)
         if report.check_json(survey(safe, facts).comparison) == verdict:
             break
     else:
@@ -133,10 +137,6 @@ def capture(view: View, path: str) -> int:
             "cannot hide the credentials of this guest without changing what 'check' says about it",
             "that is a bug: report it with what 'guestcred check' prints",
         )
-    try:
-        units = consumers_json(read_consumers(tree))
-    except GuestcredError:
-        units = None  # no systemd runs here, and the rest is worth saving
     files = tree_of(safe, facts, stores, units)
     write_tree(path, files)
     count = sum(data is not None for data in files.values())

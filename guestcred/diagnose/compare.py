@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from itertools import pairwise
 
 from guestcred.c_modules import compare_digest
@@ -18,7 +19,8 @@ from guestcred.guest.snapshot import Guest, other_sources
 from guestcred.record import Record
 from guestcred.smbios.walk import Table
 from guestcred.systemd.offered import Accepted, Place, Rejected, Unrelated, Verdict
-from guestcred.systemd.rules import SYSTEM, shown_name
+from guestcred.systemd.rules import SYSTEM, name_is_valid
+from guestcred.systemd.shown import shown
 from guestcred.text import visible
 
 TYPE_CHECKING = False
@@ -125,9 +127,13 @@ def compare(
         credentials.append(
             Credential(name=offer.name, shown=offer.shown, size=size, place=offer.place, loss=lost, cause=cause)
         )
-    for name in sorted(system.keys() - {offer.name for offer in accepted}):
+    foreign = []
+    for name in system.keys() - {offer.name for offer in accepted}:
         origin = evidence().source(name, system[name])
-        credentials.append(Credential(name=name, shown=shown_name(name), size=len(system[name]), origin=origin))
+        told = shown(name, system[name])
+        foreign.append(Credential(name=name, shown=told, size=len(system[name]), origin=origin))
+    # not by the name itself, whose order would say something of one that is hidden
+    credentials += sorted(foreign, key=lambda credential: (credential.shown, credential.size))
     rejected = tuple(verdict for verdict in offered if isinstance(verdict, Rejected))
     cut_off = length_cut_finding(table, point) if cut is not None and point else None
     findings = [
@@ -138,6 +144,7 @@ def compare(
         *(_near_miss(verdict) for verdict in offered if isinstance(verdict, Unrelated) and verdict.hint),
     ]
     listed = {name for credential in credentials for name in (credential.name, credential.shown)}
+    listed |= {credential.place.short for credential in credentials if credential.place}
     findings += _required([name for name in require if name not in listed], guest, offered, evidence, cut_off)
     warnings = [] if cut_off else table_warnings(table, point)
     if (
@@ -192,9 +199,12 @@ def _unreadable(guest: Guest, credentials: list[Credential]) -> list[Finding]:
     from guestcred.diagnose.causes import CAUSES
 
     at, fix = visible(guest.root.rstrip("/") + "/"), CAUSES["unreadable"][1]
-    return [
-        Finding("unreadable", f"{at}{visible(path)} cannot be read: {reason}", fix) for path, reason in others.items()
-    ]
+    findings = []
+    for path, reason in others.items():
+        folder, _, name = path.rpartition("/")
+        told = shown(name, b"") if name_is_valid(os.fsencode(name)) else visible(name)
+        findings.append(Finding("unreadable", f"{at}{folder}/{told} cannot be read: {reason}", fix))
+    return findings
 
 
 def _losses(credentials: list[Credential]) -> list[Finding]:

@@ -141,7 +141,7 @@ def suspicions(offer: Accepted, after: Verdict | None) -> list[Finding]:
     at, names = f"{offer.shown} ({offer.place})", (offer.shown,)
     warnings = []
     if offer.shown != offer.name:
-        message = f"{at} has no value: NAME= is missing, and this name may be the secret itself"
+        message = f"{at} has no value: if NAME= is missing, this name is the secret itself"
         fix = "write NAME=VALUE behind the prefix, and change the secret"
         warnings.append(Finding("name-missing", message, fix, names=names))
     elif not offer.value:

@@ -6,10 +6,13 @@ import os
 
 from guestcred.diagnose.causes import CAUSES
 from guestcred.diagnose.evidence import Evidence
+from guestcred.errors import USAGE, GuestcredError
 from guestcred.guest.snapshot import Guest, other_sources
 from guestcred.record import Record
-from guestcred.systemd.offered import REASONS, Accepted, Rejected, Unrelated, Verdict, near_name
-from guestcred.systemd.rules import name_is_valid, shown_name
+from guestcred.systemd.offered import REASONS, Accepted, Rejected, Unrelated, Verdict
+from guestcred.systemd.rules import name_is_valid
+from guestcred.systemd.shown import as_typed, shown
+from guestcred.text import visible
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,7 +28,7 @@ ORIGINS: dict[Origin | None, str] = {
 
 
 class Known(Record):
-    """`name` raw and `shown`; `strings` in table order; the other `origins` that have it; near misses of that name."""
+    """`name` raw, and `shown` for people and programs; `strings` in table order; the other `origins` that have it; near misses of that name."""
 
     name: str
     shown: str
@@ -45,26 +48,79 @@ class Known(Record):
 
 
 def look_up(name: str, offered: tuple[Verdict, ...], guest: Guest) -> Known:
-    """Everything known about a name; one that is shown shortened or with escapes may be given as it is shown."""
-    raw = os.fsencode(name)
-    strings = tuple(
-        verdict
-        for verdict in offered
-        if (isinstance(verdict, Accepted) and name in (verdict.name, verdict.shown))
-        or (isinstance(verdict, Rejected) and (raw == verdict.raw_name or name == verdict.name))
+    """Everything known about a name, given as it is, as it is shown, or as the place of its string (`0x0e00:1`).
+
+    Raises GuestcredError (exit status 2) for a shown form that stands for several names.
+    """
+    raw, place = os.fsencode(name), _place(name)
+    own = [verdict for verdict in offered if not isinstance(verdict, Unrelated)]
+    strings = (
+        [verdict for verdict in own if raw == _raw_name(verdict)]
+        or [verdict for verdict in own if verdict.place.of_structure == place]
+        or [verdict for verdict in own if name == verdict.shown]
     )
-    known = next((string for string in strings if isinstance(string, Accepted)), None)
+    system = guest.system or {}
+    files = [held for held in system if held == name] or [
+        held for held, value in system.items() if shown(held, value) == name
+    ]
+    named = {_raw_name(string) for string in strings} | {os.fsencode(file) for file in files}
+    if len(named) > 1:
+        places = ", ".join(string.place.short for string in strings)
+        hint = f"name it by the place of its string: {places}" if places else "see them with 'guestcred check'"
+        raise GuestcredError(f"{len(named)} credentials are shown as {visible(name)}", hint, status=USAGE)
+    strings = [verdict for verdict in own if _raw_name(verdict) in named]
+    similar = _similar(raw, offered)
+    known = next((string for string in strings if isinstance(string, Accepted)), None) or next(iter(strings), None)
+    held = os.fsdecode(*named) if named else name
+    origins = tuple((origin, values[held]) for origin, values in other_sources(guest) if held in values)
+    if known is not None:
+        told = known.shown
+    elif held in system:
+        told = shown(held, system[held])
+    elif origins:
+        told = shown(held, origins[0][1])
+    elif similar:
+        told = shown(raw, similar[0][1] or b"")
+    else:
+        told = as_typed(name)
     return Known(
-        name=name if known is None else known.name,
-        shown=shown_name(name) if known is None else known.shown,
-        strings=strings,
-        origins=tuple(origin for origin, values in other_sources(guest) if name in values),
-        similar=tuple(
-            verdict
-            for verdict in offered
-            if isinstance(verdict, Unrelated) and verdict.hint and near_name(verdict.text) == raw
-        ),
+        name=held,
+        shown=told,
+        strings=tuple(strings),
+        origins=tuple(origin for origin, _ in origins),
+        similar=tuple(string for string, value in similar if value is not None),
     )
+
+
+def _raw_name(string: Accepted | Rejected) -> bytes:
+    return string.name.encode("ascii") if isinstance(string, Accepted) else string.raw_name
+
+
+def _place(name: str) -> tuple[int, int] | None:
+    """(handle, number) of a string in the form `0x0e00:1`, or with a decimal handle as in JSON."""
+    handle, _, number = name.partition(":")
+    try:
+        return int(handle, 0), int(number)
+    except ValueError:
+        return None
+
+
+def _similar(raw: bytes, offered: tuple[Verdict, ...]) -> list[tuple[Unrelated, bytes | None]]:
+    """The near misses of that name, each with its value; the value is None where it is all that the string says.
+
+    Never a part of the value: `why` would give it away, guess by guess.
+    """
+    from guestcred.systemd.unrelated import near_assignment
+
+    found: list[tuple[Unrelated, bytes | None]] = []
+    for verdict in offered:
+        if isinstance(verdict, Unrelated):
+            name, value = near_assignment(verdict.text)
+            if verdict.hint and value is not None and name == raw:
+                found.append((verdict, value))
+            elif raw in (verdict.text.strip(), name.strip()):
+                found.append((verdict, None))
+    return found
 
 
 def absence(known: Known, evidence: Evidence, cut: str | None) -> tuple[Cause | None, str, str]:

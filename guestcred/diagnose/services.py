@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from guestcred.diagnose.findings import Finding
 from guestcred.errors import USAGE, GuestcredError
+from guestcred.guest.credstores import shown_file
 from guestcred.guest.deliveries import CONFIGURED, Consumer, Delivered, Look
 from guestcred.guest.rootfs import Tree
 from guestcred.guest.snapshot import TABLE
 from guestcred.guest.sources import Source, Sources
 from guestcred.record import Record
 from guestcred.smbios.walk import parse
-from guestcred.systemd.offered import Accepted, judge, shown_file
+from guestcred.systemd.offered import Accepted, judge
 from guestcred.systemd.requests import IMPORT, LOAD, LOAD_ENCRYPTED, SET, SET_ENCRYPTED, Request, Unit
-from guestcred.systemd.rules import SYSTEM
+from guestcred.systemd.rules import SYSTEM, SYSTEMD_OWN
 from guestcred.systemd.search_path import SEARCH_PATH, glob_matches, search_path
+from guestcred.systemd.shown import shown
 from guestcred.text import listed
 
 TYPE_CHECKING = False
@@ -23,13 +25,6 @@ if TYPE_CHECKING:
     from guestcred.systemd.requests import Setting
 
     State = Literal["delivered", "unreadable", "undelivered", "ready", "skipped", "fatal", "nothing"]
-
-# what systemd itself reads, by systemd.system-credentials(7): its units ask for these in case they are there
-SYSTEMD_OWN = (
-    "agetty.", "bootctl.", "cryptsetup.", "firstboot.", "fsck.", "fstab.", "getty.", "home.", "import.", "imds.",
-    "journal.", "login.", "network.", "passwd.", "quotacheck.", "resolve.", "shell.", "ssh.", "sysctl.", "system.",
-    "systemd.", "sysusers.", "tmpfiles.", "tty.", "udev.", "userdb.", "veritysetup.", "vmm.",
-)  # fmt: skip
 
 
 class Outcome(Record):
@@ -128,33 +123,39 @@ def only(look: Look, name: str) -> Look:
 
 def _outcomes(tree: Tree, consumer: Consumer, look: Look, systemd: int | None) -> tuple[Outcome, ...]:
     unit = consumer.unit
-    delivered = {shown_file(file.name, file.size): file for file in consumer.delivered or ()}
+    delivered = {file.name: file for file in consumer.delivered or ()}
     own = unit.state == CONFIGURED  # `apply` decrypts nothing, and its patterns take files only
     sources = Sources(tree, outside=look.outside)
     outcomes: dict[str, Outcome] = {}
     for request in unit.requests:
         places = SEARCH_PATH if own else search_path(request, systemd)
-        for source in map(_shown, sources.resolve(request, places, only_files=own)):
+        for source in sources.resolve(request, places, only_files=own):
             # the first that has it wins, defaults come last: acquire_credentials() in exec-credential.c
             if source.id not in outcomes or outcomes[source.id].source is None:
-                outcome = _outcome(tree, request, source, unit.running, delivered.get(source.id))
+                told = _shown(tree, request, source)
+                outcome = _outcome(tree, request, told, unit.running, delivered.get(source.id))
                 if outcome.state not in ("skipped", "nothing") or not source.name.startswith(SYSTEMD_OWN):
                     outcomes[source.id] = outcome
     for name in sorted(delivered.keys() - outcomes.keys()):
         # its source has gone since, or its setting was changed after the start
-        outcomes[name] = _outcome(tree, None, Source(id=name, name=name), unit.running, delivered[name])
+        told = Source(id=shown(name, delivered[name].size), name=shown(name, delivered[name].size))
+        outcomes[name] = _outcome(tree, None, told, unit.running, delivered[name])
     return tuple(outcomes.values())
 
 
-def _shown(source: Source) -> Source:
-    """The source with a name that may be shown: a pattern also finds what has a secret for its name."""
-    shown = source.name if source.size is None or source.name[:1] == "/" else shown_file(source.name, source.size)
-    if shown == source.name:
+def _shown(tree: Tree, request: Request, source: Source) -> Source:
+    """The source with a name that may be shown: what a unit has in a setting of its own is a name, but a pattern or a
+    folder also finds what has a secret for its name."""
+    name = source.name.rpartition("/")[2]
+    if not source.paths or not (request.is_pattern or source.name != request.source):
+        return source
+    told = shown(name, source.size or 0) if source.name[:1] == "/" else shown_file(tree, source.paths[0])
+    if told == name:
         return source
     return source.replace(
-        id=f"{source.id.removesuffix(source.name)}{shown}",
-        name=shown,
-        paths=tuple(f"{path.removesuffix(source.name)}{shown}" for path in source.paths),
+        id=f"{source.id.removesuffix(name)}{told}",
+        name=f"{source.name.removesuffix(name)}{told}",
+        paths=tuple(f"{path.removesuffix(name)}{told}" for path in source.paths),
     )
 
 
@@ -237,17 +238,12 @@ def _made_fatal(unit: Unit, outcome: Outcome) -> str:
     return f"to make its absence fatal, type 'systemctl edit {unit.name}' and write [{section}] {line}"
 
 
-def _size(tree: Tree, path: str) -> int:
-    status = tree.status(path)
-    return 0 if status is None else status.st_size
-
-
 def _unrequested(tree: Tree, look: Look, offered: dict[str, str]) -> list[Finding]:
     requests = [request for consumer in look.consumers for request in consumer.unit.requests]
     names = {request.source.removeprefix(f"/{SYSTEM}/") for request in requests if request.setting != IMPORT}
     patterns = [request.source for request in requests if request.setting == IMPORT]
     system = tree.resolve(SYSTEM)
-    stored = {name: shown_file(name, _size(tree, f"{system}/{name}")) for name in tree.names(system) or ()}
+    stored = {name: shown_file(tree, f"{system}/{name}") for name in tree.names(system) or ()}
     idle = [
         shown
         for name, shown in sorted((stored | offered).items())

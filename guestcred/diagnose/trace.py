@@ -47,9 +47,7 @@ def trace(name: str, survey: Survey) -> Trace:
     guest, comparison = survey.guest, survey.comparison
     at = visible(guest.root.rstrip("/") + "/")
     known = look_up(name, survey.offered, guest)
-    credential = next((entry for entry in comparison.credentials if entry.name == known.name), None) or next(
-        (entry for entry in comparison.credentials if entry.shown == name), None
-    )
+    credential = next((entry for entry in comparison.credentials if entry.name == known.name), None)
     if credential is not None and known.accepted is None:
         return _foreign(credential, known, at)
     if credential is not None and known.accepted is not None:

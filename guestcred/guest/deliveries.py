@@ -9,12 +9,12 @@ from guestcred.guest.config import read_services
 from guestcred.guest.rootfs import Tree
 from guestcred.guest.users import READ, SEARCH, Access, User, find_user, may
 from guestcred.record import Record, from_json, to_json
-from guestcred.systemd.offered import shown_file
 from guestcred.systemd.requests import Request, Unit
 from guestcred.systemd.rules import name_is_valid
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
 UNITS = "units.json"  # of a captured tree
@@ -139,21 +139,39 @@ def _access(tree: Tree, path: str) -> Access:
     return Access(mode=stat.S_IMODE(status.st_mode), uid=status.st_uid, gid=status.st_gid, acl=tree.acl(path))
 
 
-def consumers_json(look: Look) -> dict[str, object]:
-    """The document `units.json` of a capture; it has no values to hide."""
+def consumers_json(look: Look, renamed: Callable[[str, int], str] = lambda name, _: name) -> dict[str, object]:
+    """The document `units.json` of a capture; it has no values to hide.
+
+    `renamed` gives the name for that of a file which no setting has, and its size in bytes.
+    """
+    asked = {
+        word
+        for consumer in look.consumers
+        for request in consumer.unit.requests
+        for word in (request.id, request.source)
+    }
     return {
         "schema": SCHEMA,
         "units": [to_json(consumer.unit) for consumer in look.consumers],
         "delivered": {
             consumer.unit.folder: [
-                to_json(file) | {"name": shown_file(file.name, file.size)} for file in consumer.delivered
+                to_json(file) | {"name": file.name if file.name in asked else renamed(file.name, file.size)}
+                for file in consumer.delivered
             ]
             for consumer in look.consumers
             if consumer.delivered is not None
         },
         "others": list(look.others),
-        "outside": look.outside,
+        "outside": {
+            path if path in asked or path[-1] == "/" else _renamed(path, size or 0, renamed): size
+            for path, size in look.outside.items()
+        },
     }
+
+
+def _renamed(path: str, size: int, renamed: Callable[[str, int], str]) -> str:
+    folder, _, name = path.rpartition("/")
+    return f"{folder}/{renamed(name, size)}"
 
 
 def _captured(tree: Tree) -> Look:

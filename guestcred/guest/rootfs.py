@@ -8,6 +8,7 @@ import stat
 
 from guestcred.descriptor import read_to_end
 from guestcred.errors import GuestcredError, reason
+from guestcred.systemd.shown import shown
 
 FILE_MAX = 16 * 1024 * 1024  # bytes; a DMI table from Linux is under 64 KiB, a credential under 1 MiB
 LINKS_MAX = 256  # steps on the way through links; the kernel gives up after 40 links
@@ -82,23 +83,26 @@ class Tree:
             hints = ("run it as root: credentials and the DMI table are for root only",)
         return GuestcredError(f"cannot read {self.shown(path)}: {reason(error)}", *hints)
 
-    def read(self, path: str) -> bytes | None:
-        """The bytes of a regular file, or None where it does not exist. Raises GuestcredError, NotAFileError too."""
+    def read(self, path: str, told: str | None = None) -> bytes | None:
+        """The bytes of a regular file, or None where it does not exist. Raises GuestcredError, NotAFileError too.
+
+        `told` stands for the path in errors, where that may not be shown.
+        """
         try:
             fd = self._open(path, os.O_RDONLY)
         except OSError as error:
             if error.errno in (errno.ENOENT, errno.ENOTDIR):
                 return None
-            raise self._refused(path, error) from None
+            raise self._refused(told or path, error) from None
         try:
             if not stat.S_ISREG(os.fstat(fd).st_mode):
-                raise NotAFileError(self.shown(path), "not a regular file")
+                raise NotAFileError(self.shown(told or path), "not a regular file")
             data = read_to_end(fd, FILE_MAX)
             if data is not None and len(data) > FILE_MAX:
-                raise NotAFileError(self.shown(path), f"larger than {FILE_MAX >> 20} MiB")
+                raise NotAFileError(self.shown(told or path), f"larger than {FILE_MAX >> 20} MiB")
             return data
         except OSError as error:
-            raise self._refused(path, error) from None
+            raise self._refused(told or path, error) from None
         finally:
             os.close(fd)
 
@@ -172,7 +176,8 @@ class Tree:
         contents: dict[str, bytes] = {}
         for name in names:
             try:
-                data = self.read(self.resolve(f"{path}/{name}") + file)
+                # they are credentials, and nothing is known of this one but its name
+                data = self.read(self.resolve(f"{path}/{name}") + file, f"{path}/{shown(name, b'')}{file}")
             except NotAFileError as error:
                 if refused is None:
                     raise

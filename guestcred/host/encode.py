@@ -10,8 +10,16 @@ from guestcred.errors import FINDINGS, USAGE, GuestcredError
 from guestcred.host.secret import Secret
 from guestcred.record import Record
 from guestcred.smbios.entry_point import SIZE_64
-from guestcred.systemd.offered import BINARY_PREFIX, FORMATTED_SIZE, TEXT_PREFIX, split_prefix
-from guestcred.systemd.rules import IMPORTS_SMBIOS_SINCE, PAGE, READ_CUT, STORE_PAGES, TOTAL_SIZE_MAX
+from guestcred.systemd.offered import FORMATTED_SIZE, split_prefix
+from guestcred.systemd.rules import (
+    BINARY_PREFIX,
+    IMPORTS_SMBIOS_SINCE,
+    PAGE,
+    READ_CUT,
+    STORE_PAGES,
+    TEXT_PREFIX,
+    TOTAL_SIZE_MAX,
+)
 
 # What a string set, an option parser, a shell, XML and JSON all leave unchanged; every other value goes as base64.
 _TEXT_BYTES = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._+/=:@-"

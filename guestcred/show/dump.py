@@ -7,16 +7,10 @@ from guestcred.record import Record
 from guestcred.show.lines import Column, columns, warning_lines
 from guestcred.smbios.values import StringNumber, Uuid
 from guestcred.smbios.walk import OEM_STRINGS, OEM_STRINGS_NAME, Structure, Table
-from guestcred.systemd.offered import (
-    Accepted,
-    Rejected,
-    Verdict,
-    is_bare_secret,
-    mentions_credential,
-    shortened,
-    split_prefix,
-)
-from guestcred.systemd.rules import name_is_valid
+from guestcred.systemd.offered import Accepted, Rejected, Verdict, split_prefix
+from guestcred.systemd.rules import base64_decode, name_is_valid
+from guestcred.systemd.shown import hidden, shown
+from guestcred.systemd.unrelated import mentions_credential, shown_string
 from guestcred.text import count, printable, size
 
 
@@ -39,30 +33,33 @@ class Dump(Record):
         """The structure's strings; what may hold a secret is redacted unless `reveal`."""
         if self.reveal:
             return [printable(text) for text in structure.strings]
+        if structure.type != OEM_STRINGS:
+            return [_other(text) for text in structure.strings]
         # a comma in a value may have cut it into several strings, and nobody knows into how many
-        oem = structure.type == OEM_STRINGS
-        shown, behind = [], False
+        told, behind = [], False
         for text in structure.strings:
-            behind = behind or (oem and mentions_credential(text))
-            shown.append(redacted(text, behind or b"io.systemd.cred" in text.lower()))
-        return shown
+            told.append(_credential(text) or shown_string(text, behind))
+            behind = behind or mentions_credential(text)
+        return told
 
 
-def redacted(text: bytes, hide: bool) -> str:
-    """A string without what may be secret: the value of a credential, and with `hide` all of any other string."""
+def _credential(text: bytes) -> str | None:
+    """A string with an exact prefix, without its value, and with its name where that may be shown; None for others."""
     split = split_prefix(text)
-    if split is not None:
-        name, equals, value = split[1].partition(b"=")
-        prefix = text[: len(text) - len(split[1])].decode("ascii")
-        if not equals or not name_is_valid(name):
-            return prefix + _hidden(split[1])
-        shown = name.decode("ascii")
-        return f"{prefix}{shortened(shown) if is_bare_secret(name, value) else shown}={_hidden(value)}"
-    return _hidden(text) if hide else printable(text)
+    if split is None:
+        return None
+    encoding, rest = split
+    prefix = text[: len(text) - len(rest)].decode("ascii")
+    name, equals, value = rest.partition(b"=")
+    if not equals or not name_is_valid(name):
+        return prefix + hidden(rest)
+    decoded = base64_decode(value, None) if encoding == "binary" else value
+    return f"{prefix}{shown(name, value if decoded is None else decoded)}={hidden(value)}"
 
 
-def _hidden(value: bytes) -> str:
-    return f"[{size(len(value))} redacted]"
+def _other(text: bytes) -> str:
+    """A string of another structure, in which nobody looks for credentials, but where one may stand by mistake."""
+    return _credential(text) or (hidden(text) if mentions_credential(text) else printable(text))
 
 
 def dump_json(dump: Dump) -> dict[str, object]:
@@ -119,7 +116,7 @@ def _fields(structure: Structure, dump: Dump) -> list[tuple[str, object]]:
             fields.append((name, strings[value - 1] if 1 <= value <= len(strings) else None))
         elif isinstance(value, bytes):
             secret = structure.type == OEM_STRINGS or mentions_credential(value)
-            fields.append((name, _hidden(value) if secret and not dump.reveal else _bytes_text(value, dump.version)))
+            fields.append((name, hidden(value) if secret and not dump.reveal else _bytes_text(value, dump.version)))
         else:
             fields.append((name, value))
     return fields

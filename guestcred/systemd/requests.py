@@ -43,6 +43,11 @@ class Request(Record):
         """Whether the setting asks systemd to decrypt the value."""
         return self.setting in (LOAD_ENCRYPTED, SET_ENCRYPTED)
 
+    @property
+    def is_pattern(self) -> bool:
+        """Whether it asks for all that match, under names that nobody wrote down."""
+        return self.setting == IMPORT and self.source.endswith("*")
+
 
 class Unit(Record):
     """A unit and its requests, in the order in which systemd takes them.

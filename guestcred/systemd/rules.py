@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import binascii
 
-from guestcred.text import printable
-
+TEXT_PREFIX = b"io.systemd.credential:"
+BINARY_PREFIX = b"io.systemd.credential.binary:"
 SYSTEM = "run/credentials/@system"  # where PID 1 puts what it imported, below the root
 
 SIZE_MAX = 1024 * 1024  # bytes; systemd src/shared/creds-util.h CREDENTIAL_SIZE_MAX
@@ -20,6 +20,13 @@ CONFIDENTIAL_VM_SINCE = 254  # import_credentials_smbios() skips confidential VM
 TDX_TRUSTED_SINCE = 262  # but takes them under TDX, whose SMBIOS table is measured
 CMDLINE_BINARY_SINCE = 254  # systemd.set_credential_binary=; seen to be ignored by 252 and taken by 257
 IMPORTS_SMBIOS_SINCE = 252
+
+# what systemd itself reads, by systemd.system-credentials(7): its units ask for these in case they are there
+SYSTEMD_OWN = (
+    "agetty.", "bootctl.", "cryptsetup.", "firstboot.", "fsck.", "fstab.", "getty.", "home.", "import.", "imds.",
+    "journal.", "login.", "network.", "passwd.", "quotacheck.", "resolve.", "shell.", "ssh.", "sysctl.", "system.",
+    "systemd.", "sysusers.", "tmpfiles.", "tty.", "udev.", "userdb.", "veritysetup.", "vmm.",
+)  # fmt: skip
 
 _NAME_BYTES = bytes(byte for byte in range(0x20, 0x7F) if byte not in b"/:")
 _WHITESPACE = b" \t\n\r"  # systemd string-util.h WHITESPACE
@@ -51,12 +58,6 @@ def base64_decode(text: bytes, systemd: int | None) -> bytes | None:
     if padding and _ALPHABET.index(digits[-1:]) & (15 if padding == 2 else 3):
         return None
     return binascii.a2b_base64(compact)
-
-
-def shown_name(name: str) -> str:
-    """A name of a file or an argument for people and JSON: unchanged if systemd takes it, else with escapes."""
-    raw = name.encode("utf-8", "surrogateescape")
-    return name if name_is_valid(raw) else printable(raw)
 
 
 def is_whole_base64(text: bytes) -> bool:
