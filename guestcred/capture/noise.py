@@ -207,7 +207,7 @@ def _hide_loose(text: bytes, replace: Replace) -> bytes:
     spans = [match.span() for match in _OWN_WORDS.finditer(text)]
     found = near(text)
     if found is not None:
-        spans.append((found.start, found.end))
+        spans.append(found)
     out, end = b"", 0
     for start, stop in sorted(spans):
         if stop > end:

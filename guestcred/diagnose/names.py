@@ -11,7 +11,7 @@ from guestcred.guest.snapshot import Guest, other_sources
 from guestcred.record import Record
 from guestcred.systemd.offered import REASONS, Accepted, Rejected, Unrelated, Verdict
 from guestcred.systemd.rules import name_is_valid
-from guestcred.systemd.shown import as_typed, shown
+from guestcred.systemd.shown import REST, as_typed, shown
 from guestcred.text import visible
 
 TYPE_CHECKING = False
@@ -69,7 +69,7 @@ def look_up(name: str, offered: tuple[Verdict, ...], guest: Guest) -> Known:
         hint = f"name it by the place of its string: {places}" if places else "see them with 'guestcred check'"
         raise GuestcredError(f"{len(named)} credentials are shown as {visible(name)}", hint, status=USAGE)
     strings = [verdict for verdict in own if _raw_name(verdict) in named]
-    similar = _similar(raw, offered)
+    similar = [] if strings else _similar(raw, offered)
     known = next((string for string in strings if isinstance(string, Accepted)), None) or next(iter(strings), None)
     held = os.fsdecode(*named) if named else name
     origins = tuple((origin, values[held]) for origin, values in other_sources(guest) if held in values)
@@ -113,12 +113,15 @@ def _similar(raw: bytes, offered: tuple[Verdict, ...]) -> list[tuple[Unrelated, 
     from guestcred.systemd.unrelated import near_assignment
 
     found: list[tuple[Unrelated, bytes | None]] = []
+    bare = raw.strip(REST)
     for verdict in offered:
-        if isinstance(verdict, Unrelated):
-            name, value = near_assignment(verdict.text)
-            if verdict.hint and value is not None and name == raw:
+        if isinstance(verdict, Unrelated) and raw in verdict.text:
+            name, value = near_assignment(verdict.text) if verdict.hint else (b"", None)
+            if value is not None and name == raw:
                 found.append((verdict, value))
-            elif raw in (verdict.text.strip(), name.strip()):
+                continue
+            rests = verdict.text, verdict.text.partition(b":")[2], verdict.text.partition(b"=")[2], name
+            if any(rest.strip(REST) == bare for rest in rests):
                 found.append((verdict, None))
     return found
 

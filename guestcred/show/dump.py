@@ -38,8 +38,9 @@ class Dump(Record):
         # a comma in a value may have cut it into several strings, and nobody knows into how many
         told, behind = [], False
         for text in structure.strings:
-            told.append(_credential(text) or shown_string(text, behind))
-            behind = behind or mentions_credential(text)
+            meant = mentions_credential(text)
+            told.append(_credential(text) or shown_string(text, meant, behind))
+            behind = behind or meant
         return told
 
 

@@ -10,7 +10,7 @@ SHORT = 5  # characters; base64 of no more than these holds 3 bytes
 WORD_MAX = 15  # letters
 DIGITS_MAX = 2  # at the end of a word
 
-_REST = b"= \t\n\r"
+REST = b"= \t\n\r"  # what is no value
 _TO_DOTS = bytes.maketrans(b"-_", b"..")
 _VOWELS = b"aeiouyAEIOUY"
 
@@ -45,7 +45,7 @@ def shown(name: str | bytes, value: bytes | int) -> str:
 
 def may_be_shown(name: bytes, value: bytes | int) -> bool:
     """Whether a name is shown whole; `value` as for `shown`."""
-    own = value > REST_MAX if isinstance(value, int) else bool(value.strip(_REST))
+    own = value > REST_MAX if isinstance(value, int) else bool(value.strip(REST))
     return own or reads_like_a_name(name)
 
 

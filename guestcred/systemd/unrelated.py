@@ -34,42 +34,40 @@ _HEXADECIMAL = b"0123456789abcdefABCDEF \t\r\n"
 _PRINTABLE = bytes(range(0x20, 0x7F)) + b"\t\r\n"
 
 
-class Near:
-    """Where in a string a misspelt prefix stands: bytes `start` to `end`, and behind it NAME=VALUE."""
-
-    def __init__(self, start: int, end: int) -> None:
-        self.start = start
-        self.end = end
-
-
-def near(text: bytes) -> Near | None:
-    """The prefix in a string that was probably meant to be a credential, or None."""
+def near(text: bytes) -> tuple[int, int] | None:
+    """(start, end) in bytes of the prefix in a string that was probably meant to be a credential, or None."""
     for prefix in (TEXT_PREFIX, BINARY_PREFIX):
         at = text.find(prefix)
         if at >= 0:
-            return Near(at, at + len(prefix))
-    head = text[:HEAD].partition(b"=")[0]
+            return at, at + len(prefix)
+    head, equals, _ = text[:HEAD].partition(b"=")
     lower = head.lower()
-    at = lower.find(b"io.systemd.cred")
-    letters = lower.translate(None, _NO_LETTERS)
+    bare = b"io.systemd.cred" in lower
+    if not (equals or bare):
+        # with no '=' in the head, a prefix has a ':' behind it or a '=' far away: what follows the last is no part of it
+        head = head[: head.rfind(b":") + 1] or head
+    letters = head.lower().translate(None, _NO_LETTERS)
     for word, pieces in (_ABBREVIATED, _WORD):
         if any(piece in letters for piece in pieces):
             end, edits = _closest(letters, word)
             if edits <= EDITS:
-                # the reversed search finds where the same part starts
-                length, _ = _closest(letters[:end][::-1], word[::-1])
-                found = Near(_place(head, end - length), _place(head, end - 1) + 1)
-                if at >= 0 or any(mark in text[found.end :] for mark in (b":", b"=")):
-                    return found
+                stop = _place(head, end - 1) + 1
+                rest = text[stop:]
+                if b":" in rest or b"=" in rest or bare:
+                    # the same search backwards finds where that part starts
+                    return _place(head, end - _closest(letters[:end][::-1], word[::-1])[0]), stop
     key, colon, _ = lower.partition(b":")
     letters = key.translate(None, _NO_LETTERS)
     if colon and abs(len(letters) - len(_WITHOUT)) < EDITS and _closest(letters, _WITHOUT)[1] < EDITS:
-        return Near(0, len(key))
+        return 0, len(key)
     return None
 
 
 def _closest(text: bytes, word: bytes) -> tuple[int, int]:
     """(end, edits) of the first part of `text` that the fewest edits turn into `word`: Sellers, 1980."""
+    at = text.find(word)
+    if at >= 0:
+        return at + len(word), 0
     column = list(range(len(word) + 1))  # edits from the best part that ends here to each front of the word
     end, fewest = 0, len(word)
     for number, byte in enumerate(text, 1):
@@ -111,7 +109,7 @@ def near_miss(text: bytes) -> str | None:
 def near_assignment(text: bytes) -> tuple[bytes, bytes | None]:
     """(name, value) in a near miss; the value is None where no '=' is there, and the name may then be anything."""
     found = near(text)
-    name, equals, value = text[found.start if found else 0 :].partition(b":")[2].partition(b"=")
+    name, equals, value = text[found[0] if found else 0 :].partition(b":")[2].partition(b"=")
     return name, value if equals else None
 
 
@@ -120,18 +118,19 @@ def mentions_credential(text: bytes) -> bool:
     return b"credential" in text.lower() or near(text) is not None
 
 
-def shown_string(text: bytes, behind: bool) -> str:
+def shown_string(text: bytes, meant: bool, behind: bool) -> str:
     """A string without an exact prefix: shown where nothing in it can be a secret, else its key, or only its length.
 
-    `behind` says that it stands behind a credential, of whose value a comma may have cut it off.
+    `meant` is whether it mentions a credential; `behind`, whether it stands behind one, of whose value a comma may
+    have cut it off.
     """
     for key in KEYS:
         if text.startswith(key):
             value = text[len(key) :]
             harmless = key.endswith(b".loglevel=") and value in _LEVELS
             return key.decode("ascii") + (value.decode("ascii") if harmless else hidden(value))
-    if mentions_credential(text):
-        return hidden(text, "a misspelt credential" if near(text) else None)
+    if meant:
+        return hidden(text, "a misspelt credential")
     if not behind:
         if all(word.lower() in _FILLERS or (word.isdigit() and len(word) < 3) for word in text.split()):
             return printable(text)
