@@ -133,7 +133,7 @@ def compare(
         told = shown(name, system[name])
         foreign.append(Credential(name=name, shown=told, size=len(system[name]), origin=origin))
     # not by the name itself, whose order would say something of one that is hidden
-    credentials += sorted(foreign, key=lambda credential: (credential.shown, credential.size))
+    credentials += sorted(foreign, key=lambda foreign: (foreign.shown, foreign.size, foreign.origin or ""))
     rejected = tuple(verdict for verdict in offered if isinstance(verdict, Rejected))
     cut_off = length_cut_finding(table, point) if cut is not None and point else None
     findings = [
@@ -204,7 +204,7 @@ def _unreadable(guest: Guest, credentials: list[Credential]) -> list[Finding]:
         folder, _, name = path.rpartition("/")
         told = shown(name, b"") if name_is_valid(os.fsencode(name)) else visible(name)
         findings.append(Finding("unreadable", f"{at}{folder}/{told} cannot be read: {reason}", fix))
-    return findings
+    return sorted(findings, key=lambda finding: finding.message)  # in no order of hidden names
 
 
 def _losses(credentials: list[Credential]) -> list[Finding]:

@@ -79,6 +79,8 @@ def look_up(name: str, offered: tuple[Verdict, ...], guest: Guest) -> Known:
         told = shown(held, system[held])
     elif origins:
         told = shown(held, origins[0][1])
+    elif any(path.endswith(f"/{held}") for path in guest.unreadable):
+        told = shown(held, b"")
     elif similar:
         told = shown(raw, similar[0][1] or b"")
     else:
