@@ -36,10 +36,27 @@ _PRINTABLE = bytes(range(0x20, 0x7F)) + b"\t\r\n"
 
 def near(text: bytes) -> tuple[int, int] | None:
     """(start, end) in bytes of the prefix in a string that was probably meant to be a credential, or None."""
+    end = _near_end(text)
+    if end is None:
+        return None
+    for prefix in (TEXT_PREFIX, BINARY_PREFIX):
+        if text[:end].endswith(prefix):
+            return end - len(prefix), end
+    letters = text[:end].lower().translate(None, _NO_LETTERS)
+    for word, _ in (_ABBREVIATED, _WORD):
+        # the same search backwards finds where that part starts
+        length, edits = _closest(letters[::-1], word[::-1])
+        if edits <= EDITS:
+            return _place(text, len(letters) - length), end
+    return 0, end
+
+
+def _near_end(text: bytes) -> int | None:
+    """Where the prefix ends, in bytes, in a string that was probably meant to be a credential."""
     for prefix in (TEXT_PREFIX, BINARY_PREFIX):
         at = text.find(prefix)
         if at >= 0:
-            return at, at + len(prefix)
+            return at + len(prefix)
     head, equals, _ = text[:HEAD].partition(b"=")
     lower = head.lower()
     bare = b"io.systemd.cred" in lower
@@ -54,12 +71,11 @@ def near(text: bytes) -> tuple[int, int] | None:
                 stop = _place(head, end - 1) + 1
                 rest = text[stop:]
                 if b":" in rest or b"=" in rest or bare:
-                    # the same search backwards finds where that part starts
-                    return _place(head, end - _closest(letters[:end][::-1], word[::-1])[0]), stop
+                    return stop
     key, colon, _ = lower.partition(b":")
     letters = key.translate(None, _NO_LETTERS)
     if colon and abs(len(letters) - len(_WITHOUT)) < EDITS and _closest(letters, _WITHOUT)[1] < EDITS:
-        return 0, len(key)
+        return len(key)
     return None
 
 
@@ -74,7 +90,7 @@ def _closest(text: bytes, word: bytes) -> tuple[int, int]:
         diagonal = above = 0
         for row, wanted in enumerate(word, 1):
             left = column[row]
-            above = min(diagonal + (byte != wanted), left + 1, above + 1)
+            above = diagonal if byte == wanted else 1 + min(diagonal, left, above)
             diagonal, column[row] = left, above
         if above < fewest:
             end, fewest = number, above
@@ -89,7 +105,7 @@ def _place(head: bytes, number: int) -> int:
 
 def near_miss(text: bytes) -> str | None:
     """What is wrong with a string that was probably meant to be a credential, or None."""
-    if near(text) is None:
+    if _near_end(text) is None:
         return None
     if TEXT_PREFIX in text or BINARY_PREFIX in text:
         return (
@@ -115,7 +131,7 @@ def near_assignment(text: bytes) -> tuple[bytes, bytes | None]:
 
 def mentions_credential(text: bytes) -> bool:
     """Whether a string may be meant as a credential, however its prefix is spelt, and so may hold a secret."""
-    return b"credential" in text.lower() or near(text) is not None
+    return b"credential" in text.lower() or _near_end(text) is not None
 
 
 def shown_string(text: bytes, meant: bool, behind: bool) -> str:
