@@ -110,10 +110,9 @@ def _compact(text: bytes) -> bytes:
 
 def _noise(kind: str, secret: bytes) -> bytes:
     if kind == "name":
-        # no name starts with a digit, so that it stays hidden
-        return b"".join(_ALNUM[-10:][byte % 10 :][:1] for byte in os.urandom(1)) + bytes(
-            _ALNUM[byte % len(_ALNUM)] for byte in os.urandom(len(secret) - 1)
-        )
+        # what starts with a digit never reads like a name, and so stays hidden
+        first, *others = os.urandom(len(secret))
+        return bytes([b"0123456789"[first % 10], *(_ALNUM[chance % len(_ALNUM)] for chance in others)])
     if kind == "value" and not all(byte in _WHITESPACE or 0x20 < byte < 0x7F for byte in secret):
         classes = [_ANY if byte in _ANY else b"" for byte in secret]
     else:
