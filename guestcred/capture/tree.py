@@ -15,6 +15,7 @@ from guestcred.guest.deliveries import UNITS
 from guestcred.guest.facts import CAPTURE, Facts
 from guestcred.guest.rootfs import Tree
 from guestcred.guest.snapshot import CMDLINE, ENTRIES, ENTRY_POINT, FW_CFG, INITRD, TABLE, Entry, Guest, Parameters
+from guestcred.record import to_json
 from guestcred.systemd.rules import SYSTEM
 from guestcred.systemd.search_path import CREDSTORES, ENCRYPTED_PATH
 
@@ -81,11 +82,7 @@ def tree_of(guest: Guest, facts: Facts, stores: Stores, units: dict[str, object]
         "schema": "guestcred.capture/1",
         "guestcred": __version__,
         "systemd": None if guest.systemd is None else str(guest.systemd),
-        "kernel": facts.kernel,
-        "container": facts.container,
-        "confidential": facts.confidential,
-        "virtualization": facts.virtualization,
-        "earlier_stage": facts.earlier_stage,
+        **to_json(facts),
         "unasked": sorted(facts.unasked),
         "secrets": "noise of the same length and kind",
     }
