@@ -1,11 +1,11 @@
-# Two commands for a fresh machine: `make demo` and `make test`. Both do all the set-up they need.
+# Two commands for a fresh machine: `make demo` and `make test`. Each does all the set-up that it needs.
 SHELL := /bin/bash
 PYTHON := /usr/bin/python3
 BIN := .venv/bin
 PIP := $(BIN)/pip install -q --disable-pip-version-check --root-user-action=ignore
 RELEASE := debian13
 
-# all of it from Debian, so that nothing is compiled (systemd-python has no wheel) and nothing is downloaded twice
+# all from Debian, so that nothing is compiled (systemd-python has no wheel) and nothing is downloaded twice
 RUN_PACKAGES := python3-venv python3-setuptools python3-wheel python3-construct python3-click python3-jeepney python3-systemd
 TEST_PACKAGES := $(RUN_PACKAGES) build-essential dmidecode debhelper dh-python pybuild-plugin-pyproject python3-all lintian \
   shellcheck age strace systemd
@@ -20,14 +20,14 @@ VM := PYTHONPATH=tests $(BIN)/python -m
 TESTS := $(BIN)/pytest -n auto
 GUESTS := $(BIN)/pytest -m vm -n 2 --dist worksteal -vv
 
-# what of the package the tests run in their own process; commands that they start are not counted
+# what the tests run of the package in their own process; commands that they start are not counted
 COVERAGE := --cov --cov-report=term:skip-covered
 
 .NOTPARALLEL:
 .PHONY: demo test test-fast coverage test-fresh test-vm test-vm-full test-flow fixtures bench damage lint deb clean
 .PHONY: run-packages test-packages vm-packages all-packages
 
-# exit status 1 says that there are findings, and here there are
+# exit status 1 means findings, and this guest has some
 demo: .venv/runtime
 	@$(call show,$(DEMO) check)
 	@$(call show,$(DEMO) why $(DEMO_NAME))
@@ -46,11 +46,11 @@ test: all-packages lint deb
 test-fast: test-packages lint deb
 	$(TESTS) -m "not vm and not qemu"
 
-# the same tests, and which lines and branches they did not reach
+# the same tests, and the lines and branches that they did not reach
 coverage: test-packages deb .venv/dev
 	$(TESTS) -m "not vm and not qemu" $(COVERAGE) --cov-report=term-missing:skip-covered
 
-# both commands in a minimal Debian of that release, as root and as an ordinary user
+# `make demo` and `make test-fast` in a minimal Debian of that release, as root and as an ordinary user
 test-fresh: vm-packages
 	$(PYTHON) tests/fresh.py $(RELEASE)
 
@@ -73,7 +73,7 @@ lint: .venv/dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-# in a folder of its own, by Debian's own Python whatever else stands in PATH
+# in its own folder, with Debian's own Python whatever else is in PATH
 deb: test-packages
 	@rm -rf build/deb && mkdir -p build/deb/guestcred dist
 	@tar -c --exclude=__pycache__ guestcred pyproject.toml README.md LICENSE packaging | tar -x -C build/deb/guestcred
@@ -86,15 +86,15 @@ deb: test-packages
 bench: .venv/dev
 	$(BIN)/python tests/bench.py
 
-# which secrets arrive whole by the shell's way and by guestcred's, under QEMU
+# which secrets arrive whole under QEMU, passed by the shell and by guestcred
 damage: all-packages .venv/dev
 	$(BIN)/python tests/difficult.py
 
 # a command as people type it, and what it prints
 show = printf '\n$$ %s\n' '$(1)' && { $(1) || test $$? = 1; }
 
-# installs the packages $(1) by apt as root or with sudo, else says the one line to type; apt may know them even where it
-# cannot update its lists, of a third party's archive say
+# installs the packages $(1) with apt as root or with sudo, otherwise prints the line to type; apt may know them even if it
+# cannot update all its lists, for example that of a third party's archive
 define install
 @missing=$$(dpkg-query -W -f '$${Package} $${db:Status-Status}\n' $(1) 2>/dev/null | awk '$$2 == "installed" {print $$1}' \
   | sort | comm -13 - <(printf '%s\n' $(1) | sort -u) | xargs); \

@@ -18,7 +18,7 @@ import guestcred
 PACKAGE = Path(guestcred.__file__).parent
 
 # each module may import from those before it only
-# each room imports what stands before it, and nothing behind it: docs/architecture.md has the picture
+# each room may import only the rooms before it: docs/architecture.md has the picture
 ROOMS = ["smbios", "systemd", "guest", "diagnose", "apply", "capture", "host", "show", "cli"]
 TOP = {"guestcred", *(f"guestcred.{name}" for name in ("errors", "record", "text", "descriptor", "c_modules"))}
 ONLY = {

@@ -196,7 +196,7 @@ def test_the_newest_structures_are_as_long_as_the_specification_says() -> None:
     assert {number: parse(build_structure(number, 1)).structures[0].length for number in TYPES} == lengths
 
 
-def test_where_a_field_stands() -> None:
+def test_where_a_field_is() -> None:
     data = build_structure(1, 1, [], {"uuid": b"0123456789abcdef"})
     assert data[field_place(1, "uuid")] == b"0123456789abcdef"
     with pytest.raises(KeyError):

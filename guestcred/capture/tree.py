@@ -73,7 +73,7 @@ def _rewritten(guest: Guest, stores: Stores, replace: Replace) -> tuple[Guest, S
 
 
 def tree_of(guest: Guest, facts: Facts, stores: Stores, units: dict[str, object] | None) -> dict[str, bytes | None]:
-    """Path to bytes for every file of the tree; None stands for a folder, which may be empty.
+    """Path to bytes for every file of the tree; None means a folder, which may be empty.
 
     `units` is the document `units.json`, or None if PID 1 could not be asked. Raises GuestcredError for a kernel
     command line that cannot be written down again.

@@ -1,4 +1,4 @@
-"""Makes `fixtures/dmi/` anew: captures of booted guests, and one table built to cloud-hypervisor's layout."""
+"""Makes `fixtures/dmi/` again: captures of booted guests, and one table built to cloud-hypervisor's layout."""
 
 from __future__ import annotations
 
