@@ -2,11 +2,11 @@
 SHELL := /bin/bash
 PYTHON := /usr/bin/python3
 BIN := .venv/bin
-PIP := $(BIN)/pip install -q --disable-pip-version-check --root-user-action=ignore
+PIP := $(PYTHON) -m pip --python $(BIN)/python install -q --disable-pip-version-check --root-user-action=ignore
 RELEASE := debian13
 
 # all from Debian, so that nothing is compiled (systemd-python has no wheel) and nothing is downloaded twice
-RUN_PACKAGES := python3-venv python3-setuptools python3-wheel python3-construct python3-click python3-jeepney python3-systemd
+RUN_PACKAGES := python3-pip python3-setuptools python3-wheel python3-construct python3-click python3-jeepney python3-systemd
 TEST_PACKAGES := $(RUN_PACKAGES) build-essential dmidecode debhelper dh-python pybuild-plugin-pyproject python3-all lintian \
   shellcheck age strace systemd
 VM_PACKAGES := qemu-system-x86 ovmf debootstrap e2fsprogs debian-archive-keyring systemd-container
@@ -126,7 +126,7 @@ all-packages:
 
 # Debian's construct, click, jeepney and systemd; no other file of a package is built or downloaded
 .venv/runtime: pyproject.toml Makefile | run-packages
-	@$(PYTHON) -m venv --clear --system-site-packages .venv
+	@$(PYTHON) -m venv --clear --without-pip --system-site-packages .venv
 	@$(PIP) --no-index --no-build-isolation --no-deps --config-settings editable_mode=compat -e .
 	@touch $@
 
