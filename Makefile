@@ -6,8 +6,8 @@ PIP := $(PYTHON) -m pip --python $(BIN)/python install -q --disable-pip-version-
 RELEASE := debian13
 
 # all from Debian, so that nothing is compiled (systemd-python has no wheel) and nothing is downloaded twice
-RUN_PACKAGES := python3-pip python3-setuptools python3-wheel python3-construct python3-click python3-jeepney python3-systemd
-TEST_PACKAGES := $(RUN_PACKAGES) build-essential dmidecode debhelper dh-python pybuild-plugin-pyproject python3-all lintian \
+RUN_PACKAGES := python3 python3-construct python3-click python3-jeepney python3-systemd
+TEST_PACKAGES := $(RUN_PACKAGES) python3-pip python3-setuptools python3-wheel build-essential dmidecode debhelper dh-python pybuild-plugin-pyproject python3-all lintian \
   shellcheck age strace systemd
 VM_PACKAGES := qemu-system-x86 ovmf debootstrap e2fsprogs debian-archive-keyring systemd-container
 FIXTURE_PACKAGES := qemu-system-arm qemu-efi-aarch64 cpio
@@ -124,13 +124,16 @@ vm-packages:
 all-packages:
 	$(call install,$(TEST_PACKAGES) $(VM_PACKAGES) $(FIXTURE_PACKAGES))
 
-# Debian's construct, click, jeepney and systemd; no other file of a package is built or downloaded
-.venv/runtime: pyproject.toml Makefile | run-packages
+# Debian's construct, click, jeepney and systemd, and this folder: nothing is built or downloaded
+.venv/runtime: Makefile | run-packages
 	@$(PYTHON) -m venv --clear --without-pip --system-site-packages .venv
-	@$(PIP) --no-index --no-build-isolation --no-deps --config-settings editable_mode=compat -e .
+	@pwd >"$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/guestcred.pth"
+	@printf '%s\n' "#!$$PWD/$(BIN)/python" "import sys" "from guestcred.__main__ import main" "sys.exit(main())" >$(BIN)/guestcred
+	@chmod +x $(BIN)/guestcred
 	@touch $@
 
-.venv/dev: pyproject.toml .venv/runtime
+# the same with the tools, by pip, which makes the program's script anew as for everybody who installs it so
+.venv/dev: pyproject.toml .venv/runtime | test-packages
 	$(PIP) --config-settings editable_mode=compat -e '.[dev]'
 	$(PIP) --use-pep517 --upgrade --no-deps --target .venv/oldest construct==2.10.68 click==8.1.3 jeepney==0.8.0
 	@touch $@
