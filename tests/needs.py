@@ -14,8 +14,6 @@ from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
-import pytest
-
 PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 
 # the interpreter itself, without what a virtual environment adds
@@ -32,6 +30,8 @@ def need(program: str, package: str | None = None) -> str:
 def analyze(*arguments: object) -> str:
     """What systemd-analyze prints, if it finds no fault; as root it also works where no systemd ever ran."""
     if os.geteuid() and not Path("/run/systemd").exists():
+        import pytest  # not at the top: this module runs in a test's host too, which has none
+
         pytest.skip("needs a running systemd, or root: sudo make test-fast")
     command = [need("systemd-analyze", "systemd"), *map(str, arguments)]
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
