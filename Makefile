@@ -37,7 +37,7 @@ demo: .venv/runtime
 
 # everything; the real guests are Debian 12, 13 and 14 under QEMU's software emulation, the host is Debian 13
 test: all-packages lint deb
-	$(TESTS) -m "not vm" $(COVERAGE)
+	$(TESTS) -m "not vm" --exhaustive $(COVERAGE)
 	$(GUESTS)
 	@if [ "$$(id -u)" = 0 ]; then $(MAKE) --no-print-directory test-fresh; \
 	else echo "skipped: fresh machines need root: sudo make test-fresh"; fi

@@ -96,6 +96,10 @@ def tree(tmp_path: Path) -> Build:
     return build
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--exhaustive", action="store_true", help="kill apply at every system call, not at some")
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Skip before anything is set up, and from this one line, so that the summary counts them together."""
