@@ -136,6 +136,5 @@ def run_launch(
     if prepared.document is None or api_socket is None:
         exec_qemu(texts, command)
     names = [credential.name for credential in prepared.encoded]
-    with _undone_when_ended():
-        boot_vm(Vmm(api_socket, timeout), prepared.document, names, texts)
+    boot_vm(Vmm(api_socket, timeout), prepared.document, names, texts)
     return 0

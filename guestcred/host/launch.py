@@ -4,36 +4,55 @@ from __future__ import annotations
 
 import contextlib
 import json
-from functools import partial
 
 from guestcred.errors import FINDINGS, GuestcredError
-from guestcred.host.vmm_api import ApiError, Refused, Vmm
+from guestcred.host.outcome import done_or_undone
+from guestcred.host.vmm_api import ApiError, Gone, Refused, Vmm
+
+# what to do about the VM that is there, by the state that vm.info tells (VmState in cloud-hypervisor's vmm/src/vm.rs)
+_MAKE_ROOM = {
+    "Created": "it was created and not booted: 'ch-remote --api-socket {} delete' removes it",
+    "Shutdown": "it was shut down, and is there until 'ch-remote --api-socket {} delete'",
+}
+_IN_USE = "it is in use: 'ch-remote --api-socket {0} shutdown', and then 'ch-remote --api-socket {0} delete'"
 
 
 def boot_vm(vmm: Vmm, config: bytes, names: list[str], texts: tuple[bytes, ...]) -> None:
     """Create and boot a VM from `config` in a cloud-hypervisor that runs without one.
 
-    If that fails, our VM (known by its strings `texts`) is deleted, and a VM of somebody else is left alone. Raises
-    GuestcredError that quotes nothing from an answer, since cloud-hypervisor repeats what it could not parse.
+    If that fails, or a signal comes before it is done, our VM (known by its strings `texts`) is deleted, and a VM of
+    somebody else is left alone. Raises GuestcredError that quotes nothing from an answer, since cloud-hypervisor
+    repeats what it could not parse.
     """
     try:
-        there = vmm.info() is not None
+        there = vmm.info()
     except ApiError as error:
         raise _failed(
             vmm, error, names, "start 'cloud-hypervisor --api-socket' first, as a user who shares it"
         ) from None
-    if there:
+    if there is not None:
         raise GuestcredError(
             f"there is already a VM at {vmm.path}",
-            "a cloud-hypervisor runs only one VM: shut that one down",
+            f"a cloud-hypervisor has only one VM; {_MAKE_ROOM.get(_state(there), _IN_USE).format(vmm.path)}",
             status=FINDINGS,
         )
-    left: list[str] = []  # hints about a VM that remains
+    created = False
+    left: list[str] = []  # hints about the VM
+
+    def create_and_boot() -> None:
+        def sending() -> None:
+            nonlocal created
+            created = True
+
+        vmm.create(config, sending)
+        vmm.boot()
+
+    def undo(error: BaseException) -> None:
+        if created:
+            left.extend(_undo(vmm, texts, error))
+
     try:
-        with contextlib.ExitStack() as undo:
-            vmm.create(config, lambda: undo.push(partial(_undo, vmm, texts, left)))
-            vmm.boot()
-            undo.pop_all()
+        done_or_undone(create_and_boot, undo)
     except ApiError as error:
         log = "cloud-hypervisor's own log says why; do not use -v, which would log the strings"
         raise _failed(vmm, error, names, log, *left) from None
@@ -44,27 +63,36 @@ def _failed(vmm: Vmm, error: ApiError, names: list[str], *hints: str) -> Guestcr
     return GuestcredError(f"{error.action} failed at {vmm.path}: {error}", *hints, sent, status=FINDINGS)
 
 
-def _undo(vmm: Vmm, texts: tuple[bytes, ...], left: list[str], _kind: object, error: object, _trace: object) -> None:
-    """Delete the VM if it may be ours; add to `left` what to say if one remains."""
+def _undo(vmm: Vmm, texts: tuple[bytes, ...], error: BaseException) -> list[str]:
+    """Delete the VM if it may be ours; returns what to say if one remains, or where the whole VMM is gone."""
     refused = isinstance(error, Refused) and error.action == "vm.create"
     try:
         if refused:
             # cloud-hypervisor stores the config before it opens the console; or somebody else made a VM meanwhile
             held = vmm.info()
             if held is None:
-                return
+                return []
             if not _holds(held, texts):
-                left.append("there is now a VM without these strings: it was left alone")
-                return
+                return ["there is now a VM without these strings: it was left alone"]
         with contextlib.suppress(Refused):
             vmm.delete()
         if vmm.info() is None:
-            return
+            return []
+    except Gone:
+        return ["this cloud-hypervisor has ended, and no VM of it remains: start it anew"]
     except ApiError:
         if refused:
-            left.append("a VM may remain, since vm.info failed too: stop this cloud-hypervisor")
-            return
-    left.append("a VM remains, since vm.delete failed too: stop this cloud-hypervisor")
+            return ["a VM may remain, since vm.info failed too: stop this cloud-hypervisor"]
+    return ["a VM remains, since vm.delete failed too: stop this cloud-hypervisor"]
+
+
+def _state(info: bytes) -> str:
+    """The state of the VM in this vm.info; "" where it tells none."""
+    try:
+        state = json.loads(info)["state"]
+    except (ValueError, LookupError, TypeError, RecursionError):
+        return ""
+    return state if isinstance(state, str) else ""
 
 
 def _holds(info: bytes, texts: tuple[bytes, ...]) -> bool:

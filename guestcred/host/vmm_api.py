@@ -33,6 +33,10 @@ class Refused(ApiError):
         self.is_no_vm = status == 404 or (status == 500 and any(text in body for text in NO_VM))
 
 
+class Gone(ApiError):
+    """Nobody listens at the socket any more, and a VM is part of the process that did."""
+
+
 class _Socket(socket.socket):
     """A socket with one deadline for everything it does, however slowly the other side sends."""
 
@@ -110,6 +114,8 @@ class Vmm:
             yield connection
         except TimeoutError:
             raise ApiError(action, f"no answer within {self._timeout:g} seconds") from None
+        except ConnectionRefusedError as error:
+            raise Gone(action, reason(error)) from None
         except OSError as error:
             raise ApiError(action, reason(error)) from None
         # http.client lets the last two through, for a chunk of size -1
