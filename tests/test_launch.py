@@ -403,6 +403,16 @@ def test_a_vm_that_cannot_be_deleted_is_told(api: Api, folder: Path, answer: tup
     assert "vm.boot failed" in said and "a VM remains, since vm.delete failed too" in said
 
 
+def _wait_for(path: Path) -> None:
+    deadline = time.monotonic() + 60
+    while True:
+        with socket.socket(socket.AF_UNIX) as client, contextlib.suppress(FileNotFoundError, ConnectionRefusedError):
+            client.connect(str(path))
+            return
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
 @pytest.mark.parametrize("step", ["vm.create", "vm.boot"])
 def test_where_the_vmm_died_no_vm_remains(folder: Path, step: str) -> None:
     program = [
@@ -412,8 +422,7 @@ def test_where_the_vmm_died_no_vm_remains(folder: Path, step: str) -> None:
         f"path={folder}/api.sock",
     ]
     with subprocess.Popen([*program, step], stdout=subprocess.DEVNULL) as vmm:
-        while not (folder / "api.sock").exists():
-            time.sleep(0.02)
+        _wait_for(folder / "api.sock")
         said = boot(folder, status=1)
         assert vmm.wait(60) == -signal.SIGSYS
     assert f"{step} failed at" in said and "this cloud-hypervisor has ended, and no VM of it remains" in said

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import json
+import time
 
 from guestcred.errors import FINDINGS, GuestcredError
 from guestcred.host.outcome import done_or_undone
-from guestcred.host.vmm_api import ApiError, Gone, Refused, Vmm
+from guestcred.host.vmm_api import ApiError, Dropped, Gone, Refused, Vmm
+
+ENDING_TRIES, ENDING_PAUSE = 20, 0.1  # how often, and after how many seconds, to ask a cloud-hypervisor that dies
 
 # what to do about the VM that is there, by the state that vm.info tells (VmState in cloud-hypervisor's vmm/src/vm.rs)
 _MAKE_ROOM = {
@@ -66,6 +69,7 @@ def _failed(vmm: Vmm, error: ApiError, names: list[str], *hints: str) -> Guestcr
 def _undo(vmm: Vmm, texts: tuple[bytes, ...], error: BaseException) -> list[str]:
     """Delete the VM if it may be ours; returns what to say if one remains, or where the whole VMM is gone."""
     refused = isinstance(error, Refused) and error.action == "vm.create"
+    gone = ["this cloud-hypervisor has ended, and no VM of it remains: start it anew"]
     try:
         if refused:
             # cloud-hypervisor stores the config before it opens the console; or somebody else made a VM meanwhile
@@ -79,11 +83,29 @@ def _undo(vmm: Vmm, texts: tuple[bytes, ...], error: BaseException) -> list[str]
         if vmm.info() is None:
             return []
     except Gone:
-        return ["this cloud-hypervisor has ended, and no VM of it remains: start it anew"]
-    except ApiError:
+        return gone
+    except ApiError as problem:
+        if isinstance(problem, Dropped) and _is_ending(vmm):
+            return gone
         if refused:
             return ["a VM may remain, since vm.info failed too: stop this cloud-hypervisor"]
     return ["a VM remains, since vm.delete failed too: stop this cloud-hypervisor"]
+
+
+def _is_ending(vmm: Vmm) -> bool:
+    """Whether nobody listens there within a moment, after a connection was dropped."""
+    for _ in range(ENDING_TRIES):
+        try:
+            vmm.info()
+        except Gone:
+            return True
+        except Dropped:
+            time.sleep(ENDING_PAUSE)
+        except ApiError:
+            break
+        else:
+            break
+    return False
 
 
 def _state(info: bytes) -> str:

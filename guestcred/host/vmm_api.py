@@ -37,6 +37,10 @@ class Gone(ApiError):
     """Nobody listens at the socket any more, and a VM is part of the process that did."""
 
 
+class Dropped(ApiError):
+    """The connection ended without an answer: as it does where the VMM dies, a moment before it is Gone."""
+
+
 class _Socket(socket.socket):
     """A socket with one deadline for everything it does, however slowly the other side sends."""
 
@@ -116,6 +120,8 @@ class Vmm:
             raise ApiError(action, f"no answer within {self._timeout:g} seconds") from None
         except ConnectionRefusedError as error:
             raise Gone(action, reason(error)) from None
+        except ConnectionError as error:
+            raise Dropped(action, reason(error)) from None
         except OSError as error:
             raise ApiError(action, reason(error)) from None
         # http.client lets the last two through, for a chunk of size -1
