@@ -220,8 +220,18 @@ def test_how_to_make_room_hangs_on_the_state_of_the_vm(api: Api, folder: Path, s
 @pytest.mark.parametrize(
     ("answer", "reason"),
     [
-        ((500, json.dumps(["Error from API", f"quoted: {OURS}"]).encode()), "it answered 500 Internal Server Error"),
-        ((400, SECRET), "it answered 400 Bad Request"),
+        (
+            (500, json.dumps(["Error from API", "The VM could not boot", "Cannot open /boot/vmlinux"]).encode()),
+            "it answered 500 Internal Server Error: The VM could not boot: Cannot open /boot/vmlinux",
+        ),
+        (
+            (500, json.dumps(["Error from API", f"quoted: {OURS}"]).encode()),
+            "it answered 500 Internal Server Error: quoted: [hidden]",
+        ),
+        (
+            (400, SECRET),
+            "it answered 400 Bad Request\nguestcred: hint: its reason quotes the VM config, and is not shown",
+        ),
         (None, "no answer within 2 seconds"),
     ],
 )
@@ -233,7 +243,7 @@ def test_no_vm_remains_where_a_step_fails(
     assert said.startswith(f"guestcred: error: {step} failed at {folder}/api.sock: {reason}\n")
     assert "nothing of KEY reached a guest" in said
     assert api.vm is None and api.asked[-2:] == ["vm.delete", "vm.info"]
-    assert "remains" not in said
+    assert "remains" not in said and " log" not in said
 
 
 @pytest.mark.parametrize("body", [b'["Error from API","VM is not created"]', b"Error from API: VmInfo(VmNotCreated)"])

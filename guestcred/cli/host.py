@@ -136,5 +136,6 @@ def run_launch(
     if prepared.document is None or api_socket is None:
         exec_qemu(texts, command)
     names = [credential.name for credential in prepared.encoded]
-    boot_vm(Vmm(api_socket, timeout), prepared.document, names, texts)
+    values = tuple(secret.value for secret in prepared.secrets if not secret.literal)
+    boot_vm(Vmm(api_socket, timeout), prepared.document, names, texts, values)
     return 0

@@ -7,6 +7,7 @@ import json
 import time
 
 from guestcred.errors import FINDINGS, GuestcredError
+from guestcred.host.answer import QUOTES_CONFIG, reason_in
 from guestcred.host.outcome import done_or_undone
 from guestcred.host.vmm_api import ApiError, Dropped, Gone, Refused, Vmm
 
@@ -20,19 +21,30 @@ _MAKE_ROOM = {
 _IN_USE = "it is in use: 'ch-remote --api-socket {0} shutdown', and then 'ch-remote --api-socket {0} delete'"
 
 
-def boot_vm(vmm: Vmm, config: bytes, names: list[str], texts: tuple[bytes, ...]) -> None:
+def boot_vm(
+    vmm: Vmm, config: bytes, names: list[str], texts: tuple[bytes, ...], values: tuple[bytes, ...] = ()
+) -> None:
     """Create and boot a VM from `config` in a cloud-hypervisor that runs without one.
 
     If that fails, or a signal comes before it is done, our VM (known by its strings `texts`) is deleted, and a VM of
-    somebody else is left alone. Raises GuestcredError that quotes nothing from an answer, since cloud-hypervisor
-    repeats what it could not parse.
+    somebody else is left alone. Raises GuestcredError with cloud-hypervisor's reason, and without anything in it that
+    is of `config` or of the secrets' `values`.
     """
+
+    def failed(error: ApiError, *hints: str) -> GuestcredError:
+        said = reason_in(error.said, config, values) if isinstance(error, Refused) else ""
+        problem = f"{error.action} failed at {vmm.path}: {error}"
+        if said == QUOTES_CONFIG:
+            hints = (QUOTES_CONFIG, *hints)
+        elif said:
+            problem += f": {said}"
+        sent = f"nothing of {', '.join(names)} reached a guest" if names else "no guest was started"
+        return GuestcredError(problem, *hints, sent, status=FINDINGS)
+
     try:
         there = vmm.info()
     except ApiError as error:
-        raise _failed(
-            vmm, error, names, "start 'cloud-hypervisor --api-socket' first, as a user who shares it"
-        ) from None
+        raise failed(error, "start 'cloud-hypervisor --api-socket' first, as a user who shares it") from None
     if there is not None:
         raise GuestcredError(
             f"there is already a VM at {vmm.path}",
@@ -57,13 +69,7 @@ def boot_vm(vmm: Vmm, config: bytes, names: list[str], texts: tuple[bytes, ...])
     try:
         done_or_undone(create_and_boot, undo)
     except ApiError as error:
-        log = "cloud-hypervisor's own log says why; do not use -v, which would log the strings"
-        raise _failed(vmm, error, names, log, *left) from None
-
-
-def _failed(vmm: Vmm, error: ApiError, names: list[str], *hints: str) -> GuestcredError:
-    sent = f"nothing of {', '.join(names)} reached a guest" if names else "no guest was started"
-    return GuestcredError(f"{error.action} failed at {vmm.path}: {error}", *hints, sent, status=FINDINGS)
+        raise failed(error, *left) from None
 
 
 def _undo(vmm: Vmm, texts: tuple[bytes, ...], error: BaseException) -> list[str]:

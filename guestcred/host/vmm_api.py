@@ -26,10 +26,14 @@ class ApiError(Exception):
 
 
 class Refused(ApiError):
-    """The API answered with an HTTP status that is not a success; `is_no_vm` if it means that there is no VM."""
+    """The API answered with an HTTP status that is not a success, and `said` why, maybe with something of the config.
+
+    `is_no_vm` if it means that there is no VM.
+    """
 
     def __init__(self, action: str, status: int, body: bytes) -> None:
         super().__init__(action, f"it answered {status} {http.client.responses.get(status, '')}".rstrip())
+        self.said = body
         self.is_no_vm = status == 404 or (status == 500 and any(text in body for text in NO_VM))
 
 
