@@ -6,6 +6,7 @@ import contextlib
 import itertools
 import json
 import os
+import pwd
 import re
 import signal
 import socket
@@ -447,6 +448,56 @@ def test_a_socket_that_is_not_there_refuses_or_says_nothing(folder: Path) -> Non
         assert "connection refused" in boot(folder, status=1)
         server.listen()
         assert "no answer within 0.3 seconds" in boot(folder, status=1, timeout=0.3)
+
+
+@pytest.mark.parametrize("mode", [0o770, 0o707, 0o777])
+def test_nothing_is_sent_where_others_may_replace_the_socket(api: Api, folder: Path, mode: int) -> None:
+    folder.chmod(mode)
+    said = boot(folder, status=1)
+    assert f"vm.info failed at {api.path}: others may write to its folder {folder} (mode {mode:04o})\n" in said
+    assert f"hint: they could listen there in its place: chmod go-w {folder}\n" in said and "first" not in said
+    assert api.asked == []
+    folder.chmod(mode | 0o1000)
+    boot(folder, status=0)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to be another user: sudo make test-fast")
+@pytest.mark.parametrize(
+    ("theirs", "what"),
+    [("", "its folder {} belongs to"), ("api.sock", "it belongs to"), (None, "who listens there is")],
+)
+def test_nothing_is_sent_to_another_user(folder: Path, theirs: str | None, what: str) -> None:
+    received, write = os.pipe()
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(f"{folder}/api.sock")
+        child = os.fork()
+        if not child:
+            with contextlib.suppress(BaseException):
+                if theirs is None:
+                    os.setresuid(65534, 65534, 65534)
+                server.listen()
+                os.write(write, b"-")
+                while True:
+                    connection, _ = server.accept()
+                    os.write(write, connection.recv(100))
+            os._exit(0)
+        try:
+            assert os.read(received, 1) == b"-"
+            if theirs is not None:
+                os.chown(folder / theirs, 65534, 65534)
+            said = boot(folder, status=1)
+        finally:
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+            os.close(write)
+    them = pwd.getpwuid(65534).pw_name
+    assert (
+        f"vm.info failed at {folder}/api.sock: {what.format(folder)} {them}, who is neither root nor the user of"
+        in said
+    )
+    assert "let cloud-hypervisor and guestcred run as the same user" in said
+    with open(received, "rb") as rest:
+        assert rest.read() == b""
 
 
 @contextlib.contextmanager

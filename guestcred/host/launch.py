@@ -9,7 +9,7 @@ import time
 from guestcred.errors import FINDINGS, GuestcredError
 from guestcred.host.answer import QUOTES_CONFIG, reason_in
 from guestcred.host.outcome import done_or_undone
-from guestcred.host.vmm_api import ApiError, Dropped, Gone, Refused, Vmm
+from guestcred.host.vmm_api import ApiError, Dropped, Gone, NotThere, Refused, Vmm
 
 ENDING_TRIES, ENDING_PAUSE = 20, 0.1  # how often, and after how many seconds, to ask a cloud-hypervisor that dies
 
@@ -33,6 +33,7 @@ def boot_vm(
 
     def failed(error: ApiError, *hints: str) -> GuestcredError:
         said = reason_in(error.said, config, values) if isinstance(error, Refused) else ""
+        hints = (*error.hints, *hints)
         problem = f"{error.action} failed at {vmm.path}: {error}"
         if said == QUOTES_CONFIG:
             hints = (QUOTES_CONFIG, *hints)
@@ -44,7 +45,11 @@ def boot_vm(
     try:
         there = vmm.info()
     except ApiError as error:
-        raise failed(error, "start 'cloud-hypervisor --api-socket' first, as a user who shares it") from None
+        # a refusal, or silence: something listens there
+        absent = isinstance(error, Gone | NotThere)
+        raise failed(
+            error, *(["start 'cloud-hypervisor --api-socket' first, as this user"] if absent else [])
+        ) from None
     if there is not None:
         raise GuestcredError(
             f"there is already a VM at {vmm.path}",
