@@ -461,7 +461,7 @@ def test_nothing_is_sent_where_others_may_replace_the_socket(api: Api, folder: P
     boot(folder, status=0)
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to be another user: sudo make test-fast")
+@pytest.mark.root
 @pytest.mark.parametrize(
     ("theirs", "what"),
     [("", "its folder {} belongs to"), ("api.sock", "it belongs to"), (None, "who listens there is")],
