@@ -171,6 +171,19 @@ def test_no_folder_is_left_where_its_arguments_cannot_be_printed(credentials: Pa
     assert list(folder.iterdir()) == []
 
 
+@pytest.mark.parametrize("dry_run", [[], ["--dry-run"]])
+@pytest.mark.parametrize("hypervisor", ["json", "qemu", "libvirt", "cloud-hypervisor", "crosvm"])
+def test_what_nobody_can_get_is_no_success(folder: Path, hypervisor: str, dry_run: list[str]) -> None:
+    command = [sys.executable, "-m", "guestcred", "encode", "--for", hypervisor, "--set", "ENVIRONMENT=test", *dry_run]
+    if hypervisor == "qemu":
+        command += ["--folder", f"{folder}/new"]
+    closed = ["sh", "-c", 'exec "$@" >&-', "sh", *command]
+    done = subprocess.run(closed, input=b"{}", stderr=subprocess.PIPE, check=False)
+    assert done.returncode == 3
+    assert done.stderr.startswith(b"guestcred: error: cannot write the output: standard output is closed\n")
+    assert list(folder.iterdir()) == []
+
+
 @pytest.mark.parametrize(("name", "status"), [("TERM", 143), ("HUP", 129), ("INT", 130)])
 def test_no_folder_is_left_where_the_printing_is_ended(credentials: Path, folder: Path, name: str, status: int) -> None:
     reading, writing = os.pipe()

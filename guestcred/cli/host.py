@@ -47,6 +47,9 @@ def run_encode(
     asked: Request, config: str | None, *, dry_run: bool, form: str, folder: str | None, allow_arguments: bool
 ) -> int:
     """Print the OEM strings in the hypervisor's form; with `dry_run` how much of each limit they use (1: too much)."""
+    if sys.__stdout__ is None:
+        # it was closed, and what __main__ opened in its place takes everything
+        raise GuestcredError("cannot write the output: standard output is closed", "send it through a pipe")
     if asked.hypervisor == "qemu" and folder is None and not dry_run:
         raise GuestcredError(
             "QEMU reads each string from a file, and there is no folder for them",
