@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import shlex
-import signal
 import sys
-from collections.abc import Iterator
-from types import FrameType
 
 from guestcred.errors import FINDINGS, USAGE, GuestcredError
 from guestcred.host import hypervisors
@@ -18,29 +14,9 @@ from guestcred.host.launch import boot_vm
 from guestcred.host.prepare import Request, prepare, takes_stdin
 from guestcred.host.qemu import exec_qemu
 from guestcred.host.secret import STDIN, Secret
-from guestcred.host.tmpfs import private_folder
+from guestcred.host.tmpfs import fill_private_folder
 from guestcred.host.vmm_api import Vmm
 from guestcred.show.capacity import capacity_json, capacity_text
-
-
-@contextlib.contextmanager
-def _undone_when_ended() -> Iterator[None]:
-    """Make SIGTERM and SIGHUP raise SystemExit inside, so that what was begun is undone; a second signal is ignored."""
-
-    def end(number: int, _frame: FrameType | None) -> None:
-        for signum in before:
-            signal.signal(signum, signal.SIG_IGN)
-        raise SystemExit(128 + number)
-
-    # a signal that is ignored, as under nohup, stays ignored
-    before = [signum for signum in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(signum) is signal.SIG_DFL]
-    try:
-        for signum in before:
-            signal.signal(signum, end)
-        yield
-    finally:
-        for signum in before:
-            signal.signal(signum, signal.SIG_DFL)
 
 
 def run_encode(
@@ -75,10 +51,13 @@ def run_encode(
         _print(prepared.document)
     elif asked.hypervisor == "qemu" and folder is not None:
         files = {f"{number:03}": credential.text for number, credential in enumerate(prepared.encoded)}
-        # if the arguments cannot be printed, the folder is of no use
-        with _undone_when_ended(), private_folder(folder, files) as paths:
+
+        def print_arguments(paths: list[str]) -> None:
             arguments = hypervisors.qemu(paths)
             _print(os.fsencode(json.dumps(arguments) if form == "json" else shlex.join(arguments)))
+
+        # if the arguments cannot be printed, the folder is of no use
+        fill_private_folder(folder, files, print_arguments)
     elif asked.hypervisor == "libvirt":
         _refuse_arguments(prepared.secrets, allow_arguments)
         print(hypervisors.libvirt(prepared.texts))
