@@ -22,6 +22,7 @@ class Api:
         self.path = path
         self.vm: object = None
         self.state = "Created"  # of that VM
+        self.version = "54.0.0"
         self.asked: list[str] = []
         self.answers: dict[str, tuple[int, bytes] | None] = {}
         # each is called with the action: first; when it is done and before the answer; when that was sent
@@ -84,6 +85,10 @@ class Api:
                 if self.vm is None:
                     return 404, b'["Error from API","The VM info is not available","VM is not created"]'
                 return 200, json.dumps({"config": self.vm, "state": self.state, "memory_actual_size": 0}).encode()
+            case "vmm.ping":
+                return 200, json.dumps(
+                    {"build_version": f"v{self.version}", "version": self.version, "pid": 1}
+                ).encode()
             case "vm.create" if self.vm is None:
                 self.vm, self.state = json.loads(body), "Created"
             case "vm.boot" if self.vm is not None:

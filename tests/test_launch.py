@@ -189,7 +189,7 @@ def boot(folder: Path, *, status: int, timeout: float = 30) -> str:
 
 def test_cloud_hypervisor_creates_and_boots(api: Api, folder: Path) -> None:
     assert boot(folder, status=0) == ""
-    assert api.asked == ["vm.info", "vm.create", "vm.boot"]
+    assert api.asked == ["vm.info", "vmm.ping", "vm.create", "vm.boot"]
     assert api.vm == {"payload": {"kernel": "/boot/vmlinux"}, "platform": {"oem_strings": ["mine", OURS]}}
 
 
@@ -251,7 +251,7 @@ def test_no_vm_remains_where_a_step_fails(
 def test_an_older_cloud_hypervisor_says_500_where_there_is_no_vm(api: Api, folder: Path, body: bytes) -> None:
     api.answers["vm.info"] = (500, body)
     boot(folder, status=0)
-    assert api.asked == ["vm.info", "vm.create", "vm.boot"]
+    assert api.asked == ["vm.info", "vmm.ping", "vm.create", "vm.boot"]
 
 
 @pytest.mark.parametrize("status", [401, 429, 500, 503])
@@ -559,8 +559,33 @@ def test_a_timeout_is_a_number(folder: Path) -> None:
 
 
 def test_a_limit_is_checked_before_the_api_is_asked(api: Api, folder: Path) -> None:
-    (folder / "vm.json").write_text("{}")
-    (folder / "key").write_bytes(b"x" * 60_000)
-    options = ["--api-socket", folder / "api.sock", "--config", folder / "vm.json"]
-    assert "too much for the request" in launch("--for", "cloud-hypervisor", *options, f"KEY={folder}/key", status=1)
+    assert "too much for the table" in boot_sized(folder, 64_000, status=1)
     assert api.asked == []
+
+
+@pytest.mark.parametrize(
+    ("answer", "status"),
+    [
+        ((200, b'{"version": "54.0.0"}'), 0),
+        ((200, b'{"version": "v100.1-dirty"}'), 0),
+        ((200, b'{"version": "53.0.0"}'), 1),
+        ((200, b'{"build_version": "v54"}'), 1),
+        ((200, b'{"version": 54}'), 1),
+        ((200, b"54"), 1),
+        ((404, b""), 1),
+    ],
+)
+def test_what_a_request_may_have_is_asked_of_the_vmm(
+    api: Api, folder: Path, answer: tuple[int, bytes], status: int
+) -> None:
+    api.answers["vmm.ping"] = answer
+    said = boot_sized(folder, 60_000, status=status)
+    assert ("too much for the request" in said and "only 51200 fit" in said) == (status == 1)
+    assert ("vm.create" in api.asked) == (status == 0)
+
+
+def boot_sized(folder: Path, size: int, status: int) -> str:
+    (folder / "vm.json").write_text("{}")
+    (folder / "key").write_bytes(b"x" * size)
+    options = ["--api-socket", folder / "api.sock", "--config", folder / "vm.json"]
+    return launch("--for", "cloud-hypervisor", *options, f"KEY={folder}/key", status=status)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import time
+from collections.abc import Callable
 
 from guestcred.errors import FINDINGS, GuestcredError
 from guestcred.host.answer import QUOTES_CONFIG, reason_in
+from guestcred.host.encode import Encoded
 from guestcred.host.outcome import done_or_undone
 from guestcred.host.vmm_api import ApiError, Dropped, Gone, NotThere, Refused, Vmm
 
@@ -22,14 +25,21 @@ _IN_USE = "it is in use: 'ch-remote --api-socket {0} shutdown', and then 'ch-rem
 
 
 def boot_vm(
-    vmm: Vmm, config: bytes, names: list[str], texts: tuple[bytes, ...], values: tuple[bytes, ...] = ()
+    vmm: Vmm,
+    config: bytes,
+    encoded: tuple[Encoded, ...],
+    values: tuple[bytes, ...],
+    check_version: Callable[[int], None],
 ) -> None:
-    """Create and boot a VM from `config` in a cloud-hypervisor that runs without one.
+    """Create and boot a VM from `config`, which has the strings of `encoded`, in a cloud-hypervisor without one.
 
-    If that fails, or a signal comes before it is done, our VM (known by its strings `texts`) is deleted, and a VM of
-    somebody else is left alone. Raises GuestcredError with cloud-hypervisor's reason, and without anything in it that
-    is of `config` or of the secrets' `values`.
+    `check_version` is called with its major version (0: not told) before anything is sent, and may raise. If it fails,
+    or a signal comes before it is done, our VM (known by its strings) is deleted, and a VM of somebody else is left
+    alone. Raises GuestcredError with cloud-hypervisor's reason, and without anything in it that is of `config` or of
+    the secrets' `values`.
     """
+    names = [credential.name for credential in encoded]
+    texts = tuple(credential.text for credential in encoded)
 
     def failed(error: ApiError, *hints: str) -> GuestcredError:
         said = reason_in(error.said, config, values) if isinstance(error, Refused) else ""
@@ -44,6 +54,7 @@ def boot_vm(
 
     try:
         there = vmm.info()
+        version = _version(vmm) if there is None else 0
     except ApiError as error:
         # a refusal, or silence: something listens there
         absent = isinstance(error, Gone | NotThere)
@@ -56,6 +67,7 @@ def boot_vm(
             f"a cloud-hypervisor has only one VM; {_MAKE_ROOM.get(_state(there), _IN_USE).format(vmm.path)}",
             status=FINDINGS,
         )
+    check_version(version)
     created = False
     left: list[str] = []  # hints about the VM
 
@@ -117,6 +129,15 @@ def _is_ending(vmm: Vmm) -> bool:
         else:
             break
     return False
+
+
+def _version(vmm: Vmm) -> int:
+    """The major version in its vmm.ping (VmmPingResponse in its vmm/src/api/mod.rs: "54.0.0"); 0 where it tells none."""
+    try:
+        major = re.match(r"v?(\d{1,4})\b", json.loads(vmm.ping())["version"])
+    except (Refused, ValueError, LookupError, TypeError, RecursionError):
+        return 0
+    return int(major[1]) if major else 0
 
 
 def _state(info: bytes) -> str:

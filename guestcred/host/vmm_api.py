@@ -148,6 +148,10 @@ class Vmm:
                 return None
             raise
 
+    def ping(self) -> bytes:
+        """What it says about itself, in JSON."""
+        return self._call("GET", "vmm.ping")
+
     def create(self, config: bytes, sending: Callable[[], object]) -> None:
         """Create the VM of that JSON config; `sending` is called just before the request, since a VM may exist then."""
         with self._connected("vm.create") as connection:
