@@ -97,7 +97,11 @@ def tree(tmp_path: Path) -> Build:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--exhaustive", action="store_true", help="kill apply at every system call, not at some")
+    parser.addoption(
+        "--exhaustive",
+        action="store_true",
+        help="end apply at every system call and launch at every instruction, not at some",
+    )
 
 
 @pytest.hookimpl(tryfirst=True)
