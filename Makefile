@@ -1,13 +1,13 @@
-# Two commands for a fresh machine: `make demo` and `make test`. Both do all the set-up they need.
+# Two commands for a fresh machine: `make demo` and `make test`. Each does all the set-up that it needs.
 SHELL := /bin/bash
 PYTHON := /usr/bin/python3
 BIN := .venv/bin
-PIP := $(BIN)/pip install -q --disable-pip-version-check --root-user-action=ignore
+PIP := $(PYTHON) -m pip --python $(BIN)/python install -q --disable-pip-version-check --root-user-action=ignore
 RELEASE := debian13
 
-# all of it from Debian, so that nothing is compiled (systemd-python has no wheel) and nothing is downloaded twice
-RUN_PACKAGES := python3-venv python3-setuptools python3-wheel python3-construct python3-click python3-jeepney python3-systemd
-TEST_PACKAGES := $(RUN_PACKAGES) build-essential dmidecode debhelper dh-python pybuild-plugin-pyproject python3-all lintian \
+# all from Debian, so that nothing is compiled (systemd-python has no wheel) and nothing is downloaded twice
+RUN_PACKAGES := python3 python3-construct python3-click python3-jeepney python3-systemd
+TEST_PACKAGES := $(RUN_PACKAGES) python3-pip python3-setuptools python3-wheel build-essential dmidecode debhelper dh-python pybuild-plugin-pyproject python3-all lintian \
   shellcheck age strace systemd
 VM_PACKAGES := qemu-system-x86 ovmf debootstrap e2fsprogs debian-archive-keyring systemd-container
 FIXTURE_PACKAGES := qemu-system-arm qemu-efi-aarch64 cpio
@@ -20,14 +20,14 @@ VM := PYTHONPATH=tests $(BIN)/python -m
 TESTS := $(BIN)/pytest -n auto
 GUESTS := $(BIN)/pytest -m vm -n 2 --dist worksteal -vv
 
-# what of the package the tests run in their own process; commands that they start are not counted
+# what the tests run of the package in their own process; commands that they start are not counted
 COVERAGE := --cov --cov-report=term:skip-covered
 
 .NOTPARALLEL:
 .PHONY: demo test test-fast coverage test-fresh test-vm test-vm-full test-flow fixtures bench damage lint deb clean
 .PHONY: run-packages test-packages vm-packages all-packages
 
-# exit status 1 says that there are findings, and here there are
+# exit status 1 means findings, and this guest has some
 demo: .venv/runtime
 	@$(call show,$(DEMO) check)
 	@$(call show,$(DEMO) why $(DEMO_NAME))
@@ -37,7 +37,7 @@ demo: .venv/runtime
 
 # everything; the real guests are Debian 12, 13 and 14 under QEMU's software emulation, the host is Debian 13
 test: all-packages lint deb
-	$(TESTS) -m "not vm" $(COVERAGE)
+	$(TESTS) -m "not vm" --exhaustive $(COVERAGE)
 	$(GUESTS)
 	@if [ "$$(id -u)" = 0 ]; then $(MAKE) --no-print-directory test-fresh; \
 	else echo "skipped: fresh machines need root: sudo make test-fresh"; fi
@@ -46,11 +46,11 @@ test: all-packages lint deb
 test-fast: test-packages lint deb
 	$(TESTS) -m "not vm and not qemu"
 
-# the same tests, and which lines and branches they did not reach
+# the same tests, and the lines and branches that they did not reach
 coverage: test-packages deb .venv/dev
 	$(TESTS) -m "not vm and not qemu" $(COVERAGE) --cov-report=term-missing:skip-covered
 
-# both commands in a minimal Debian of that release, as root and as an ordinary user
+# `make demo` and `make test-fast` in a minimal Debian of that release, as root and as an ordinary user
 test-fresh: vm-packages
 	$(PYTHON) tests/fresh.py $(RELEASE)
 
@@ -73,7 +73,7 @@ lint: .venv/dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-# in a folder of its own, by Debian's own Python whatever else stands in PATH
+# in its own folder, with Debian's own Python whatever else is in PATH
 deb: test-packages
 	@rm -rf build/deb && mkdir -p build/deb/guestcred dist
 	@tar -c --exclude=__pycache__ guestcred pyproject.toml README.md LICENSE packaging | tar -x -C build/deb/guestcred
@@ -86,15 +86,15 @@ deb: test-packages
 bench: .venv/dev
 	$(BIN)/python tests/bench.py
 
-# which secrets arrive whole by the shell's way and by guestcred's, under QEMU
+# which secrets arrive whole under QEMU, passed by the shell and by guestcred
 damage: all-packages .venv/dev
 	$(BIN)/python tests/difficult.py
 
 # a command as people type it, and what it prints
 show = printf '\n$$ %s\n' '$(1)' && { $(1) || test $$? = 1; }
 
-# installs the packages $(1) by apt as root or with sudo, else says the one line to type; apt may know them even where it
-# cannot update its lists, of a third party's archive say
+# installs the packages $(1) with apt as root or with sudo, otherwise prints the line to type; apt may know them even if it
+# cannot update all its lists, for example that of a third party's archive
 define install
 @missing=$$(dpkg-query -W -f '$${Package} $${db:Status-Status}\n' $(1) 2>/dev/null | awk '$$2 == "installed" {print $$1}' \
   | sort | comm -13 - <(printf '%s\n' $(1) | sort -u) | xargs); \
@@ -124,13 +124,16 @@ vm-packages:
 all-packages:
 	$(call install,$(TEST_PACKAGES) $(VM_PACKAGES) $(FIXTURE_PACKAGES))
 
-# Debian's construct, click, jeepney and systemd; no other file of a package is built or downloaded
-.venv/runtime: pyproject.toml Makefile | run-packages
-	@$(PYTHON) -m venv --clear --system-site-packages .venv
-	@$(PIP) --no-index --no-build-isolation --no-deps --config-settings editable_mode=compat -e .
+# Debian's construct, click, jeepney and systemd, and this folder: nothing is built or downloaded
+.venv/runtime: Makefile | run-packages
+	@$(PYTHON) -m venv --clear --without-pip --system-site-packages .venv
+	@pwd >"$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/guestcred.pth"
+	@printf '%s\n' "#!$$PWD/$(BIN)/python" "import sys" "from guestcred.__main__ import main" "sys.exit(main())" >$(BIN)/guestcred
+	@chmod +x $(BIN)/guestcred
 	@touch $@
 
-.venv/dev: pyproject.toml .venv/runtime
+# the same with the tools, by pip, which makes the program's script anew as for everybody who installs it so
+.venv/dev: pyproject.toml .venv/runtime | test-packages
 	$(PIP) --config-settings editable_mode=compat -e '.[dev]'
 	$(PIP) --use-pep517 --upgrade --no-deps --target .venv/oldest construct==2.10.68 click==8.1.3 jeepney==0.8.0
 	@touch $@

@@ -1,4 +1,4 @@
-"""What the tests of `apply` share: a guest in memory, the program as a process, and all that stands there."""
+"""What the tests of `apply` share: a guest in memory, the program as a process, and everything that it wrote."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ ENVIRONMENT = {"PATH": PATH, "PYTHONHASHSEED": "0"}
 
 
 def offer(root: Path, credentials: dict[str, str], imported: Sequence[str] = ()) -> None:
-    """Let the hypervisor offer these, of which PID 1 took those named in `imported`."""
+    """Make a guest to which the hypervisor offers these, and whose PID 1 imported those named in `imported`."""
     strings = [f"io.systemd.credential:{name}={value}".encode() for name, value in credentials.items()]
     put(root, "sys/firmware/dmi/tables/DMI", table_of(*strings))
     put(root, "sys/firmware/dmi/entries/11-0/raw", build_structure(11, 0x0E00, strings))
@@ -39,7 +39,7 @@ def offer(root: Path, credentials: dict[str, str], imported: Sequence[str] = ())
 
 
 def put(root: Path, path: str, data: bytes | str) -> Path:
-    """Write a file below the root, with the folders on its way."""
+    """Write a file below the root, and make its folders."""
     file = root / path
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_bytes(data.encode() if isinstance(data, str) else data)
@@ -53,7 +53,7 @@ def apply(root: Path, *options: str) -> subprocess.CompletedProcess[str]:
 
 
 def standing(root: Path) -> dict[str, tuple[object, ...]]:
-    """All that `apply` may have written: path to kind and mode, owner, group, names, and content or target."""
+    """Everything `apply` may have written: path to kind and mode, owner, group, link count, and content or target."""
     found: dict[str, tuple[object, ...]] = {}
     for top in ("run/guestcred", "run/credstore"):
         for folder, folders, files in os.walk(root / top):

@@ -30,7 +30,7 @@ def start(code: str) -> list[str]:
 
 
 # Runs a command and prints its seconds and its peak KiB. A process of its own and small, since the
-# peak that the kernel tells of a child is never below its parent's size when it was started.
+# peak that the kernel reports for a child is never below its parent's size when it was started.
 RUNNER = """
 import os, sys, time
 out = [(os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0)]

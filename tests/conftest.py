@@ -17,7 +17,7 @@ from guestcred.smbios.layout import build_entry_point, build_structure
 
 pytest_plugins = ["vm.plugin"]
 
-# how long an example takes says more of the machine's load than of the code
+# how long an example takes says more about the machine's load than about the code
 settings.register_profile("guestcred", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("guestcred")
 
@@ -30,7 +30,7 @@ Count = Callable[[str, Mapping[str, int]], None]
 
 
 def table_of(*strings: bytes, handle: int = 0x0E00) -> bytes:
-    """A table of one Type 11 and its End-of-Table."""
+    """A table with one Type 11 structure and an End-of-Table."""
     return build_structure(11, handle, strings) + build_structure(127, 0x7F00)
 
 
@@ -43,7 +43,7 @@ def folder() -> Iterator[Path]:
 
 @pytest.fixture
 def tree(tmp_path: Path) -> Build:
-    """Build a guest's tree: OEM strings in table and entries, and what `@system` holds."""
+    """Build a guest's tree: OEM strings in the table and its entries, and what is in `@system`."""
 
     def build(
         strings: Sequence[bytes] = (),
@@ -96,19 +96,27 @@ def tree(tmp_path: Path) -> Build:
     return build
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--exhaustive",
+        action="store_true",
+        help="end apply at every system call and launch at every instruction, not at some",
+    )
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Skip before anything is set up, and from one line, so that the summary tells of all of them in one."""
+    """Skip before anything is set up, and from this one line, so that the summary counts them together."""
     wanted = {marker.name for marker in item.iter_markers()}
     if os.geteuid() and wanted & {"root", "mounts"}:
         pytest.skip("needs root: sudo make test-fast")
     if "mounts" in wanted and not may_mount():
-        pytest.skip("needs the right to mount, which this container does not give: run make test-fast outside of it")
+        pytest.skip("needs the right to mount, which this container does not give: run make test-fast outside it")
 
 
 @pytest.fixture
 def record_count(record_property: Callable[[str, object], None]) -> Count:
-    """Count something by outcome; the end of the run quotes the sum over all tests, in whatever process they ran."""
+    """Count something by outcome; the end of the run prints the sum over all tests in all processes."""
     return lambda name, outcomes: record_property(name, dict(outcomes))
 
 
@@ -116,7 +124,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     sums: dict[str, Counter[str]] = {}
     for report in terminalreporter.getreports("passed"):
         for name, outcomes in report.user_properties:
-            sums.setdefault(name, Counter()).update(outcomes)
+            if isinstance(outcomes, dict):  # real guests record other things
+                sums.setdefault(name, Counter()).update(outcomes)
     for name, counted in sums.items():
         told = ", ".join(f"{many} {outcome}" for outcome, many in sorted(counted.items()))
         terminalreporter.write_line(f"{name}: {counted.total()} ({told})")

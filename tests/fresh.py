@@ -1,4 +1,4 @@
-"""The README's commands on a fresh Debian: a minimal root file system, a clone of the current commit, and a clock."""
+"""The README's commands, timed, on a fresh Debian: a minimal root file system with a clone of the current commit."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from vm.images import RELEASES, CannotRun, Release, build_base, missing_tools, o
 
 ROOT = Path(__file__).parent.parent
 OUT = ROOT / "build" / "fresh"
-PACKAGES = ("git", "make", "ca-certificates")  # all that a fresh machine has on top of debootstrap's minbase
+PACKAGES = ("git", "make", "ca-certificates")  # what a fresh machine has besides debootstrap's minbase
 USER = 1000
 COMMANDS = ("make demo", "make test-fast")
-# how a machine reaches the network is no part of the project: proxies and pip's way to its index go inside
+# how a machine reaches the network is not part of the project: proxies and pip's index are passed on
 NETWORK = re.compile(r"(https?_proxy|no_proxy|PIP_(INDEX_URL|CERT|DEFAULT_TIMEOUT))", re.IGNORECASE)
 CERTIFICATES = Path("/usr/local/share/ca-certificates")
 APT_LINE = re.compile(r"^  ((?:sudo )?apt-get .*)$", re.MULTILINE)
 
-# the root's own processes, and nothing of this machine but its kernel, its devices and its network
+# processes of its own; from this machine only the kernel, the devices and the network
 ENTER = """
 mount -t proc proc "$1/proc"; mount -t sysfs -o ro sysfs "$1/sys"; mount --rbind /dev "$1/dev"
 mount -t tmpfs -o mode=1777 tmpfs "$1/dev/shm"; mount -t tmpfs -o mode=755 tmpfs "$1/run"
@@ -48,7 +48,7 @@ class Machine:
         return "/home/user" if self.uid else "/root"
 
     def prepare(self) -> None:
-        """What a person has done before the first command: an account, a network, a clone."""
+        """Do what a person does before the first command: an account, a network, a clone."""
         shutil.copy("/etc/resolv.conf", self.root / "etc/resolv.conf")
         if CERTIFICATES.is_dir():
             shutil.copytree(CERTIFICATES, self.root / str(CERTIFICATES)[1:], dirs_exist_ok=True)
@@ -79,7 +79,7 @@ class Machine:
         return done.returncode, time.monotonic() - begin, done.stdout.decode(errors="replace")
 
     def follow(self, commands: tuple[str, ...]) -> bool:
-        """Run all commands as a reader of README.md does, and print a line for each; whether all went well."""
+        """Run all commands as a reader of README.md does, and print a line for each; returns whether all succeeded."""
         log = OUT / f"{self.release}-{self.who}.log"
         log.write_text("")
 
@@ -108,7 +108,7 @@ class Machine:
 
 
 def check(release: Release, commands: tuple[str, ...]) -> bool:
-    """Both kinds of people on fresh machines of that release."""
+    """Run the commands as root and as an ordinary user, each on a fresh machine of that release."""
     base = build_base(Release(f"fresh-{release.name}", release.suite, release.systemd, PACKAGES, small=False))
     passed = True
     for uid in (0, USER):

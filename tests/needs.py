@@ -1,4 +1,4 @@
-"""What the tests need of a machine, each in one place: programs, memory, the interpreter and its packages."""
+"""What the tests need from a machine: programs, memory, the interpreter and its packages."""
 
 from __future__ import annotations
 
@@ -14,8 +14,6 @@ from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
-import pytest
-
 PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 
 # the interpreter itself, without what a virtual environment adds
@@ -23,15 +21,17 @@ PYTHON = os.path.realpath(sys.executable)
 
 
 def need(program: str, package: str | None = None) -> str:
-    """The path of a program; its absence is a failure that says what to install, never a skip."""
+    """The path of a program; if it is missing the test fails and says what to install, it never skips."""
     found = shutil.which(program, path=f"{os.environ.get('PATH', '')}:{PATH}")
     assert found, f"{program} is missing; type: sudo apt-get install --no-install-recommends {package or program}"
     return found
 
 
 def analyze(*arguments: object) -> str:
-    """What systemd-analyze prints, after checking that it is content; it makes the folders of a systemd that never ran."""
+    """What systemd-analyze prints, if it finds no fault; as root it also works where no systemd ever ran."""
     if os.geteuid() and not Path("/run/systemd").exists():
+        import pytest  # not at the top: this module runs in a test's host too, which has none
+
         pytest.skip("needs a running systemd, or root: sudo make test-fast")
     command = [need("systemd-analyze", "systemd"), *map(str, arguments)]
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
@@ -50,7 +50,7 @@ def memory() -> Iterator[Path]:
 
 @contextmanager
 def mounted_tmpfs(folder: Path, *options: str) -> Iterator[None]:
-    """A tmpfs of its own in place of a folder; for tests that are marked `mounts`."""
+    """Mount a new tmpfs over a folder; for tests that are marked `mounts`."""
     command = [need("mount"), "-t", "tmpfs", "-o", ",".join(["mode=711", *options]), "tmpfs", str(folder)]
     subprocess.run(command, check=True)
     try:
@@ -61,7 +61,7 @@ def mounted_tmpfs(folder: Path, *options: str) -> Iterator[None]:
 
 
 def may_mount() -> bool:
-    """Whether this process has CAP_SYS_ADMIN, which root lacks in many a container."""
+    """Whether this process has CAP_SYS_ADMIN, which root lacks in many containers."""
     (effective,) = re.findall(r"^CapEff:\s*(\w+)$", Path("/proc/self/status").read_text(), re.MULTILINE)
     return bool(int(effective, 16) & 1 << 21)
 
@@ -73,7 +73,7 @@ def _file_system(path: str) -> str:
 
 @cache
 def sites() -> list[str]:
-    """The folders of the packages that guestcred imports, which need not all be in one: the system has some of them."""
+    """The folders with the packages that guestcred imports; some may be the system's, some the virtual environment's."""
     return list(dict.fromkeys(_site(package) for package in ("click", "construct", "jeepney", "systemd")))
 
 

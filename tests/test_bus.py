@@ -46,7 +46,7 @@ Answer = Callable[[Message], Message | bytes | None]
 
 
 def manager(message: Message) -> Message | bytes | None:
-    """What PID 1 answers, as far as it is asked here; ListUnits tells of a unit that is gone when asked for."""
+    """What PID 1 answers, as far as it is asked here; ListUnits lists a unit that is gone when asked for."""
     fields = message.header.fields
     path = fields[HeaderFields.path]
     match fields[HeaderFields.member]:

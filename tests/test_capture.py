@@ -174,7 +174,7 @@ def test_a_capture_says_the_same_and_holds_no_secret(tree: Build, tmp_path: Path
     value = b"S3CRETvalue-of-one"
     spots = [value, value[:9], value[-9:], base64.b64encode(value)[:12], value.hex().encode()]
     for name, root in guests(tree).items():
-        # what stands in a near miss is hidden, its name too
+        # everything in a near miss is hidden, also its name
         why = [["why", "KEY"]] if name != "near" else []
         out = tmp_path / "captures" / name
         out.parent.mkdir(exist_ok=True)

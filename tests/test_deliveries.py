@@ -1,4 +1,4 @@
-"""What is in a unit's folder, and what stands at the paths it names; read from files as they are."""
+"""What is in a unit's folder and at the paths that it names, read from real files."""
 
 from __future__ import annotations
 

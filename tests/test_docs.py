@@ -2,7 +2,7 @@
 
 A sample is a block marked `console`, with a comment before it that names its guest in fixtures/dmi, such as
 `<!-- guest: debian14-hidden-entries -->`; a comma and `without PATH` behind the name takes that path away first.
-After a change that is meant, `.venv/bin/python tests/test_docs.py --write` writes the samples anew.
+After an intended change, `.venv/bin/python tests/test_docs.py --write` writes the samples again.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ OTHERS = {"--cfg", "--dump-bin", "--oem-strings", "--option", "--platform", "--s
 
 @dataclass(frozen=True)
 class Block:
-    """What stands between two fences; `start` and `end` are the lines of the page that it fills."""
+    """The lines between two fences; `start` and `end` are the lines of the page that it fills."""
 
     page: Path
     language: str
@@ -79,7 +79,7 @@ def print_of(guest: str, without: str | None, command: str) -> str:
     with tempfile.TemporaryDirectory(dir="/dev/shm", prefix="guestcred-") as folder:
         root = Path(folder) / guest
         shutil.copytree(ROOT / "fixtures/dmi" / guest, root)
-        # whatever umask the clone was made with
+        # independent of the umask that the clone was made with
         subprocess.run(["chmod", "-R", "go-w", str(root)], check=True)
         if without:
             shutil.rmtree(root / without)
@@ -257,7 +257,7 @@ def test_the_schemas_are_there() -> None:
 
 
 def write(page: Path) -> None:
-    """Write the samples of a page anew."""
+    """Write the samples of a page again."""
     lines = page.read_text().splitlines()
     for sample in reversed([block for block in SAMPLES if block.page == page]):
         lines[sample.start : sample.end] = true_lines(sample)

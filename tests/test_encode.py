@@ -13,17 +13,17 @@ from hypothesis import strategies as st
 from guestcred.errors import GuestcredError
 from guestcred.host import hypervisors
 from guestcred.host.encode import (
-    API_BODY_MAX,
-    TABLE_MAX,
     Encoded,
     check_guest,
     check_limits,
     encode,
+    fits,
     limits,
     oem_string,
+    request_limit,
 )
+from guestcred.host.hypervisors import TABLE_MAX
 from guestcred.host.secret import Secret
-from guestcred.show.capacity import capacity_json
 from guestcred.smbios.entry_point import SIZE_64
 from guestcred.smbios.layout import build_structure
 from guestcred.smbios.walk import parse
@@ -152,10 +152,29 @@ def test_a_guest_too_old() -> None:
     check_guest(None)
 
 
-def test_a_request_too_large_for_cloud_hypervisor() -> None:
-    for body, holds in ((API_BODY_MAX, True), (API_BODY_MAX + 1, False)):
-        found = limits((), "cloud-hypervisor", body=body, reserve=0)
-        assert capacity_json("cloud-hypervisor", (), found)["fits"] is holds
+@pytest.mark.parametrize(
+    ("version", "maximum", "source"),
+    [
+        (None, 131072, "assumes cloud-hypervisor 54 or later; earlier ones take only 51200"),
+        (55, 131072, "cloud-hypervisor 55 takes no larger request"),
+        (54, 131072, "cloud-hypervisor 54 takes no larger request"),
+        (53, 51200, "cloud-hypervisor 53 takes no larger request"),
+        (0, 51200, "cloud-hypervisor does not tell its version"),
+    ],
+)
+def test_what_a_request_may_have_hangs_on_the_version(version: int | None, maximum: int, source: str) -> None:
+    for body, holds in ((maximum, True), (maximum + 1, False)):
+        limit = request_limit("cloud-hypervisor", body, version)
+        assert fits((limit,)) is holds and (limit.maximum, limit.source) == (maximum, source)
+
+
+def test_the_table_decides_where_the_request_is_too_large_as_well() -> None:
+    encoded = encode([sized("A", 140_000)])
+    with pytest.raises(GuestcredError, match="too much for the table: 142055 bytes, only 65512 fit"):
+        check_limits(limits(encoded, "cloud-hypervisor", body=140_100, reserve=2048), encoded)
+    # a config may be large for other reasons
+    with pytest.raises(GuestcredError, match="too much for the request: 140100 bytes, only 131072 fit"):
+        check_limits(limits((), "cloud-hypervisor", body=140_100, reserve=2048), ())
 
 
 def test_encoded_prints_no_value() -> None:

@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 from conftest import Build
 
+from guestcred.diagnose.names import ORIGINS
 from guestcred.errors import GuestcredError
 from guestcred.guest.cmdline import parse_cmdline
 from guestcred.guest.facts import Facts, read_facts, read_systemd
 from guestcred.guest.rootfs import FILE_MAX, Tree
-from guestcred.guest.snapshot import FW_CFG, read_guest
+from guestcred.guest.snapshot import FW_CFG, other_sources, read_guest
 from guestcred.systemd import bus
 from guestcred.systemd.bus import Manager
 from guestcred.systemd.rules import SYSTEM
@@ -167,7 +168,8 @@ def test_a_tree_closes_its_root(tmp_path: Path) -> None:
         ("sys/firmware/devicetree/base/compatible", "device tree"),
         ("sys/kernel/x", "mount sysfs"),
         ("sys/firmware/acpi/x", "Firecracker"),
-        ("sys/firmware/dmi/x/y", "covered by a mount"),
+        ("sys/firmware/dmi/x/y", "the table was too large (cloud-hypervisor's above 65512 bytes): offer less"),
+        ("sys/firmware/dmi/x/y", "or is /sys/firmware/dmi covered by a mount?"),
     ],
 )
 def test_a_live_guest_without_a_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, made: str, hint: str) -> None:
@@ -178,3 +180,8 @@ def test_a_live_guest_without_a_table(tmp_path: Path, monkeypatch: pytest.Monkey
     with pytest.raises(GuestcredError, match="there is no DMI table") as caught:
         read_guest("/")
     assert hint in caught.value.hints[0]
+
+
+def test_every_other_source_has_its_words(tree: Build) -> None:
+    origins = {origin for origin, _ in other_sources(read_guest(str(tree())))}
+    assert ORIGINS.keys() == {*origins, None}

@@ -18,9 +18,10 @@ import pytest
 from qemu import Machine, machine
 
 from guestcred import descriptor
+from guestcred.cli.host import run_encode, run_launch
 from guestcred.errors import GuestcredError
-from guestcred.host import encode, prepare, secret
-from guestcred.host.tmpfs import private_folder
+from guestcred.host import encode, hypervisors, prepare, secret
+from guestcred.host.tmpfs import fill_private_folder
 from guestcred.record import Record
 from guestcred.smbios.walk import parse
 from guestcred.systemd.offered import judge
@@ -143,11 +144,8 @@ def test_a_private_folder_is_new_and_in_memory(
     assert "no folder for them" in error(*arguments, credentials=credentials, status=2)
     assert "--folder is for qemu" in error("encode", "--for", "json", "--folder", folder, status=2)
     monkeypatch.setattr(descriptor, "MEMORY", ())
-    with (
-        pytest.raises(GuestcredError, match="is on a disk, where secrets would remain"),
-        private_folder(str(tmp_path / "new"), {"000": SECRET}),
-    ):
-        pass
+    with pytest.raises(GuestcredError, match="is on a disk, where secrets would remain"):
+        fill_private_folder(str(tmp_path / "new"), {"000": SECRET}, lambda _: pytest.fail())
     assert not (tmp_path / "new").exists()
 
 
@@ -171,8 +169,25 @@ def test_no_folder_is_left_where_its_arguments_cannot_be_printed(credentials: Pa
     assert list(folder.iterdir()) == []
 
 
-@pytest.mark.parametrize(("name", "status"), [("TERM", 143), ("HUP", 129), ("INT", 130)])
-def test_no_folder_is_left_where_the_printing_is_ended(credentials: Path, folder: Path, name: str, status: int) -> None:
+@pytest.mark.parametrize("dry_run", [[], ["--dry-run"]])
+@pytest.mark.parametrize("hypervisor", ["json", "qemu", "libvirt", "cloud-hypervisor", "crosvm"])
+def test_what_nobody_can_get_is_no_success(folder: Path, hypervisor: str, dry_run: list[str]) -> None:
+    command = [sys.executable, "-m", "guestcred", "encode", "--for", hypervisor, "--set", "ENVIRONMENT=test", *dry_run]
+    if hypervisor == "qemu":
+        command += ["--folder", f"{folder}/new"]
+    closed = ["sh", "-c", 'exec "$@" >&-', "sh", *command]
+    done = subprocess.run(closed, input=b"{}", stderr=subprocess.PIPE, check=False)
+    assert done.returncode == 3
+    assert done.stderr.startswith(b"guestcred: error: cannot write the output: standard output is closed\n")
+    assert list(folder.iterdir()) == []
+
+
+# signal(7), "Term" and "Core"; SIGSEGV and its like are faults of the program itself, and Python can only return to them
+DEADLY = ["HUP", "INT", "QUIT", "ABRT", "USR1", "USR2", "ALRM", "TERM", "STKFLT", "XCPU", "VTALRM", "PROF", "IO", "PWR"]
+
+
+@pytest.mark.parametrize("name", [*DEADLY, "SYS", "TRAP", "RTMIN", "RTMAX"])
+def test_no_folder_is_left_where_the_printing_is_ended(credentials: Path, folder: Path, name: str) -> None:
     reading, writing = os.pipe()
     os.set_blocking(writing, False)
     with contextlib.suppress(BlockingIOError):
@@ -186,8 +201,9 @@ def test_no_folder_is_left_where_the_printing_is_ended(credentials: Path, folder
         assert time.monotonic() < deadline and process.poll() is None
         time.sleep(0.02)
     time.sleep(0.2)
-    process.send_signal(getattr(signal, f"SIG{name}"))
-    assert process.wait(30) == status
+    number = getattr(signal, f"SIG{name}")
+    process.send_signal(number)
+    assert process.wait(30) == 128 + number
     assert list(folder.iterdir()) == []
     os.close(writing)
     os.close(reading)
@@ -213,11 +229,8 @@ def test_nothing_is_left_in_the_folder_where_writing_fails(folder: Path, monkeyp
         return opened(path, flags, mode, dir_fd=dir_fd)
 
     monkeypatch.setattr(os, "open", full)
-    with (
-        pytest.raises(GuestcredError, match="no space left on device"),
-        private_folder(str(folder / "new"), {"000": SECRET, "001": SECRET}),
-    ):
-        pass
+    with pytest.raises(GuestcredError, match="no space left on device"):
+        fill_private_folder(str(folder / "new"), {"000": SECRET, "001": SECRET}, lambda _: pytest.fail())
     assert list(folder.iterdir()) == []
 
 
@@ -239,11 +252,11 @@ def test_the_capacity_report(credentials: Path) -> None:
         "  JWT_SECRET   text       88 bytes,   121 as a string\n"
         "  HARD         binary     15 bytes,    54 as a string\n"
         "  ENVIRONMENT  text        4 bytes,    38 as a string\n"
-        "  ok    request       416 of   51200 bytes    cloud-hypervisor before mid-2026 takes no larger request\n"
         "  ok    strings         5 of     255 strings  a Type 11 structure counts its strings in one byte\n"
         "  ok    table        2424 of   65512 bytes    cloud-hypervisor has 64 KiB at 0xF0000 for its entry point and table; 2048 are for other structures\n"
         "  ok    store           5 of     256 pages    systemd 257 and later keep credentials in 256 pages of 4 KiB\n"
         "  ok    total         195 of 1048576 bytes    systemd takes 1 MiB in all\n"
+        "  ok    request       416 of  131072 bytes    assumes cloud-hypervisor 54 or later; earlier ones take only 51200\n"
     )
     document = json.loads(run(*arguments, "--dry-run", "--format", "json", credentials=credentials).stdout)
     assert document["schema"] == "guestcred.encode/1" and document["fits"] is True
@@ -261,7 +274,7 @@ def test_a_dry_run_counts_the_config(credentials: Path) -> None:
     # the secret takes standard input, so the config counts as empty
     taken = json.loads(run(*arguments, "KEY=-", credentials=credentials, given=b"v").stdout)
     assert [credential["name"] for credential in taken["credentials"]] == ["API_KEY", "KEY"]
-    large = b'{"platform": {"serial_number": "%s"}}' % (b"x" * 2000)
+    large = b'{"platform": {"serial_number": "%s"}}' % (b"x" * 82_000)
     arguments += ["LARGE=host-large"]
     assert json.loads(run(*arguments, credentials=credentials, given=large, status=1).stdout)["fits"] is False
 
@@ -309,12 +322,37 @@ def test_what_does_not_fit(credentials: Path) -> None:
     assert "imports nothing" in error(*arguments, "249", credentials=credentials, status=1)
 
 
-def test_a_request_that_cloud_hypervisor_would_not_take(credentials: Path) -> None:
-    (credentials / "host-large").write_bytes(b"y" * 51_200)
+@pytest.mark.parametrize(("size", "warns"), [(51_000, False), (51_200, True)])
+def test_a_config_that_an_older_cloud_hypervisor_would_not_take(credentials: Path, size: int, warns: bool) -> None:
+    (credentials / "host-large").write_bytes(b"y" * size)
+    done = run("encode", "--for", "cloud-hypervisor", "LARGE=host-large", credentials=credentials, given=b"{}")
+    warning = (
+        b"guestcred: warning: cloud-hypervisor before 54 takes no request above 51200 bytes, and this one has %d\n"
+    )
+    assert done.stderr == (warning % (len(done.stdout) - 1) if warns else b"")
+
+
+def test_a_table_that_cloud_hypervisor_has_no_room_for(credentials: Path) -> None:
+    (credentials / "host-large").write_bytes(b"y" * 140_000)
     refused = error(
         "encode", "--for", "cloud-hypervisor", "LARGE=host-large", credentials=credentials, status=1, given=b"{}"
     )
-    assert "too much for the request" in refused and "51200 fit" in refused
+    assert "too much for the table" in refused and "65512 fit" in refused
+
+
+@pytest.mark.parametrize("hypervisor", hypervisors.HYPERVISORS)
+def test_no_hypervisor_is_taken_for_another(folder: Path, hypervisor: str) -> None:
+    """Each has a form of its own, and only what `launch` can start is started."""
+    if hypervisors.HYPERVISORS[hypervisor].launched_by is None:
+        with pytest.raises(GuestcredError, match=f"launch starts no VM of {hypervisor}"):
+            run_launch(asked(hypervisor=hypervisor), "x", command=(), api_socket=f"{folder}/api.sock", timeout=1)
+    unknown = hypervisors.Hypervisor("new", place=hypervisors.HYPERVISORS[hypervisor].place)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(hypervisors.HYPERVISORS, "new", unknown)
+        with pytest.raises(GuestcredError, match="encode has no form for new"):
+            run_encode(asked(hypervisor="new"), None, dry_run=False, form="text", folder=None, allow_arguments=False)
+        with pytest.raises(GuestcredError, match="launch starts no VM of new"):
+            run_launch(asked(hypervisor="new"), "x", command=(), api_socket=f"{folder}/api.sock", timeout=1)
 
 
 @pytest.mark.parametrize(

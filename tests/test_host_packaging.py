@@ -163,7 +163,7 @@ def test_nothing_half_made_is_left_where_it_is_ended(
     if action == "open":
         host_secrets("make", secrets)
     new = opened / ".new" if action == "open" else store / "host-api-key.age.new"
-    # in `make` it stands in a pipe, and its parent is the shell all the same
+    # in `make` it is part of a pipe, but its parent is still the shell
     stand_in(secrets, tmp_path, "age", f"echo half >{new}; kill -{name} $PPID; sleep 0.2")
     command = ["env", f"--default-signal={name}", str(HOST / "host-secrets"), action]
     done = subprocess.run(command, env=secrets, capture_output=True, check=False, timeout=60)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import os
+import pwd
 import re
 import signal
 import socket
@@ -14,12 +16,19 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import FrameType
+from typing import Any, NoReturn
 
 import difficult
 import pytest
 from cloud_hypervisor import Api
 from qemu import Machine, machine
 
+from guestcred.cli import host
+from guestcred.errors import GuestcredError
+from guestcred.host import launch as launching_vms
+from guestcred.host import outcome
+from guestcred.host.prepare import Request
 from guestcred.smbios.walk import parse
 
 SECRET = b"hunter2,hunter2"
@@ -180,7 +189,7 @@ def boot(folder: Path, *, status: int, timeout: float = 30) -> str:
 
 def test_cloud_hypervisor_creates_and_boots(api: Api, folder: Path) -> None:
     assert boot(folder, status=0) == ""
-    assert api.asked == ["vm.info", "vm.create", "vm.boot"]
+    assert api.asked == ["vm.info", "vmm.ping", "vm.create", "vm.boot"]
     assert api.vm == {"payload": {"kernel": "/boot/vmlinux"}, "platform": {"oem_strings": ["mine", OURS]}}
 
 
@@ -190,12 +199,40 @@ def test_a_vm_that_was_there_is_left_alone(api: Api, folder: Path) -> None:
     assert (api.asked, api.vm) == (["vm.info"], "theirs")
 
 
+@pytest.mark.parametrize(
+    ("state", "told"),
+    [
+        (
+            "Running",
+            "it is in use: 'ch-remote --api-socket {0} shutdown', and then 'ch-remote --api-socket {0} delete'",
+        ),
+        ("Paused", "it is in use: 'ch-remote --api-socket {0} shutdown', and then 'ch-remote --api-socket {0} delete'"),
+        ("Shutdown", "it was shut down, and is there until 'ch-remote --api-socket {0} delete'"),
+        ("Created", "it was created and not booted: 'ch-remote --api-socket {0} delete' removes it"),
+    ],
+)
+def test_how_to_make_room_hangs_on_the_state_of_the_vm(api: Api, folder: Path, state: str, told: str) -> None:
+    api.vm, api.state = "theirs", state
+    hint = f"guestcred: hint: a cloud-hypervisor has only one VM; {told.format(api.path)}\n"
+    assert boot(folder, status=1).endswith(hint)
+
+
 @pytest.mark.parametrize("step", ["vm.create", "vm.boot"])
 @pytest.mark.parametrize(
     ("answer", "reason"),
     [
-        ((500, json.dumps(["Error from API", f"quoted: {OURS}"]).encode()), "it answered 500 Internal Server Error"),
-        ((400, SECRET), "it answered 400 Bad Request"),
+        (
+            (500, json.dumps(["Error from API", "The VM could not boot", "Cannot open /boot/vmlinux"]).encode()),
+            "it answered 500 Internal Server Error: The VM could not boot: Cannot open /boot/vmlinux",
+        ),
+        (
+            (500, json.dumps(["Error from API", f"quoted: {OURS}"]).encode()),
+            "it answered 500 Internal Server Error: quoted: [hidden]",
+        ),
+        (
+            (400, SECRET),
+            "it answered 400 Bad Request\nguestcred: hint: its reason quotes the VM config, and is not shown",
+        ),
         (None, "no answer within 2 seconds"),
     ],
 )
@@ -207,14 +244,14 @@ def test_no_vm_remains_where_a_step_fails(
     assert said.startswith(f"guestcred: error: {step} failed at {folder}/api.sock: {reason}\n")
     assert "nothing of KEY reached a guest" in said
     assert api.vm is None and api.asked[-2:] == ["vm.delete", "vm.info"]
-    assert "remains" not in said
+    assert "remains" not in said and " log" not in said
 
 
 @pytest.mark.parametrize("body", [b'["Error from API","VM is not created"]', b"Error from API: VmInfo(VmNotCreated)"])
 def test_an_older_cloud_hypervisor_says_500_where_there_is_no_vm(api: Api, folder: Path, body: bytes) -> None:
     api.answers["vm.info"] = (500, body)
     boot(folder, status=0)
-    assert api.asked == ["vm.info", "vm.create", "vm.boot"]
+    assert api.asked == ["vm.info", "vmm.ping", "vm.create", "vm.boot"]
 
 
 @pytest.mark.parametrize("status", [401, 429, 500, 503])
@@ -267,11 +304,142 @@ def test_no_vm_remains_where_the_launch_is_ended(api: Api, folder: Path, step: s
     assert api.vm is None and api.asked[-2:] == ["vm.delete", "vm.info"]
 
 
+def launching(folder: Path) -> subprocess.Popen[bytes]:
+    write_vm(folder)
+    command = ["env", "--default-signal=TERM", sys.executable, "-m", "guestcred", "launch"]
+    options = ["--for", "cloud-hypervisor", "--api-socket", f"{folder}/api.sock", "--config", f"{folder}/vm.json"]
+    return subprocess.Popen([*command, *options, f"KEY={folder}/key"], stderr=subprocess.PIPE)
+
+
+@pytest.mark.parametrize("fails", [False, True])
+@pytest.mark.parametrize("when", ["asks", "acted", "answered"])
+@pytest.mark.parametrize("step", ["vm.info", "vm.create", "vm.boot", "vm.delete"])
+def test_booted_or_undone_wherever_sigterm_comes(api: Api, folder: Path, step: str, when: str, fails: bool) -> None:
+    if fails:
+        api.answers["vm.boot"] = (500, b"")
+    started = threading.Event()
+    sent: list[str] = []
+
+    def end(action: str) -> None:
+        if action == step and not sent:
+            assert started.wait(60)
+            sent.append(step)
+            process.send_signal(signal.SIGTERM)
+            time.sleep(0.05)
+
+    setattr(api, when, end)
+    with launching(folder) as process:
+        started.set()
+        process.communicate(timeout=60)
+    assert (process.returncode == 0) == (api.vm is not None)
+    # so that the case above is none that nothing came of
+    assert bool(sent) == (fails or step != "vm.delete")
+
+
+def test_booted_or_undone_however_late_sigterm_comes(api: Api, folder: Path) -> None:
+    """From the answer of vm.boot to the end of the program, Python's own end included."""
+    for number in range(20):
+        booted = threading.Event()
+        api.vm = None
+        api.answered = lambda action, booted=booted: booted.set() if action == "vm.boot" else None
+        with launching(folder) as process:
+            assert booted.wait(60)
+            time.sleep(number * 0.003)
+            process.send_signal(signal.SIGTERM)
+            process.communicate(timeout=60)
+        assert (process.returncode == 0) == (api.vm is not None), number
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_booted_or_undone_at_every_instruction_of_ours(
+    api: Api, folder: Path, fails: bool, pytestconfig: pytest.Config
+) -> None:
+    """A child of this process gets SIGTERM at its Nth instruction of `launch`, for every N; in a fast run for each fifth."""
+    write_vm(folder)
+    if fails:
+        api.answers["vm.boot"] = (500, b"")
+    ends = set()
+    for number in itertools.count(step=1 if pytestconfig.getoption("exhaustive") else 5):
+        api.vm = None
+        child = os.fork()
+        if not child:
+            _launch_and_end_at(number, folder)
+        _, status = os.waitpid(child, 0)
+        code = os.waitstatus_to_exitcode(status)
+        if code == NOT_REACHED:
+            break
+        assert (code == 0) == (api.vm is not None), (number, code)
+        ends.add(code)
+    assert number > 100
+    assert ends >= ({1, 143} if fails else {0, 143})
+
+
+NOT_REACHED = 77
+
+
+def _launch_and_end_at(number: int, folder: Path) -> NoReturn:
+    files = {module.__file__ for module in (host, launching_vms, outcome, contextlib)}
+    count = 0
+    code = 99
+    reached = False
+
+    def trace(frame: FrameType, event: str, _: object) -> Any:
+        nonlocal count, reached
+        if frame.f_code.co_filename not in files:
+            return None
+        frame.f_trace_opcodes = True
+        if event == "opcode":
+            if count == number:
+                reached = True
+                os.kill(os.getpid(), signal.SIGTERM)
+            count += 1
+        return trace
+
+    try:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        asked = Request("cloud-hypervisor", (f"KEY={folder}/key",), (), False, False, None, 0)
+        sys.settrace(trace)
+        code = host.run_launch(asked, f"{folder}/vm.json", command=(), api_socket=f"{folder}/api.sock", timeout=30)
+    except GuestcredError as error:
+        code = error.status
+    except SystemExit as error:
+        code = int(error.code or 0)
+    finally:
+        sys.settrace(None)
+        os._exit(code if reached else NOT_REACHED)
+
+
 @pytest.mark.parametrize("answer", [(500, b""), None])
 def test_a_vm_that_cannot_be_deleted_is_told(api: Api, folder: Path, answer: tuple[int, bytes] | None) -> None:
     api.answers |= {"vm.boot": (500, b""), "vm.delete": answer}
     said = boot(folder, status=1, timeout=30 if answer else 2)
     assert "vm.boot failed" in said and "a VM remains, since vm.delete failed too" in said
+
+
+def _wait_for(path: Path) -> None:
+    deadline = time.monotonic() + 60
+    while True:
+        with socket.socket(socket.AF_UNIX) as client, contextlib.suppress(FileNotFoundError, ConnectionRefusedError):
+            client.connect(str(path))
+            return
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+@pytest.mark.parametrize("step", ["vm.create", "vm.boot"])
+def test_where_the_vmm_died_no_vm_remains(folder: Path, step: str) -> None:
+    program = [
+        sys.executable,
+        f"{Path(__file__).parent}/cloud_hypervisor.py",
+        "--api-socket",
+        f"path={folder}/api.sock",
+    ]
+    with subprocess.Popen([*program, step], stdout=subprocess.DEVNULL) as vmm:
+        _wait_for(folder / "api.sock")
+        said = boot(folder, status=1)
+        assert vmm.wait(60) == -signal.SIGSYS
+    assert f"{step} failed at" in said and "this cloud-hypervisor has ended, and no VM of it remains" in said
+    assert "VM remains, since" not in said and "may remain" not in said
 
 
 def test_a_socket_that_is_not_there_refuses_or_says_nothing(folder: Path) -> None:
@@ -282,6 +450,56 @@ def test_a_socket_that_is_not_there_refuses_or_says_nothing(folder: Path) -> Non
         assert "connection refused" in boot(folder, status=1)
         server.listen()
         assert "no answer within 0.3 seconds" in boot(folder, status=1, timeout=0.3)
+
+
+@pytest.mark.parametrize("mode", [0o770, 0o707, 0o777])
+def test_nothing_is_sent_where_others_may_replace_the_socket(api: Api, folder: Path, mode: int) -> None:
+    folder.chmod(mode)
+    said = boot(folder, status=1)
+    assert f"vm.info failed at {api.path}: others may write to its folder {folder} (mode {mode:04o})\n" in said
+    assert f"hint: they could listen there in its place: chmod go-w {folder}\n" in said and "first" not in said
+    assert api.asked == []
+    folder.chmod(mode | 0o1000)
+    boot(folder, status=0)
+
+
+@pytest.mark.root
+@pytest.mark.parametrize(
+    ("theirs", "what"),
+    [("", "its folder {} belongs to"), ("api.sock", "it belongs to"), (None, "who listens there is")],
+)
+def test_nothing_is_sent_to_another_user(folder: Path, theirs: str | None, what: str) -> None:
+    received, write = os.pipe()
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(f"{folder}/api.sock")
+        child = os.fork()
+        if not child:
+            with contextlib.suppress(BaseException):
+                if theirs is None:
+                    os.setresuid(65534, 65534, 65534)
+                server.listen()
+                os.write(write, b"-")
+                while True:
+                    connection, _ = server.accept()
+                    os.write(write, connection.recv(100))
+            os._exit(0)
+        try:
+            assert os.read(received, 1) == b"-"
+            if theirs is not None:
+                os.chown(folder / theirs, 65534, 65534)
+            said = boot(folder, status=1)
+        finally:
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+            os.close(write)
+    them = pwd.getpwuid(65534).pw_name
+    assert (
+        f"vm.info failed at {folder}/api.sock: {what.format(folder)} {them}, who is neither root nor the user of"
+        in said
+    )
+    assert "let cloud-hypervisor and guestcred run as the same user" in said
+    with open(received, "rb") as rest:
+        assert rest.read() == b""
 
 
 @contextlib.contextmanager
@@ -343,8 +561,33 @@ def test_a_timeout_is_a_number(folder: Path) -> None:
 
 
 def test_a_limit_is_checked_before_the_api_is_asked(api: Api, folder: Path) -> None:
-    (folder / "vm.json").write_text("{}")
-    (folder / "key").write_bytes(b"x" * 60_000)
-    options = ["--api-socket", folder / "api.sock", "--config", folder / "vm.json"]
-    assert "too much for the request" in launch("--for", "cloud-hypervisor", *options, f"KEY={folder}/key", status=1)
+    assert "too much for the table" in boot_sized(folder, 64_000, status=1)
     assert api.asked == []
+
+
+@pytest.mark.parametrize(
+    ("answer", "status"),
+    [
+        ((200, b'{"version": "54.0.0"}'), 0),
+        ((200, b'{"version": "v100.1-dirty"}'), 0),
+        ((200, b'{"version": "53.0.0"}'), 1),
+        ((200, b'{"build_version": "v54"}'), 1),
+        ((200, b'{"version": 54}'), 1),
+        ((200, b"54"), 1),
+        ((404, b""), 1),
+    ],
+)
+def test_what_a_request_may_have_is_asked_of_the_vmm(
+    api: Api, folder: Path, answer: tuple[int, bytes], status: int
+) -> None:
+    api.answers["vmm.ping"] = answer
+    said = boot_sized(folder, 60_000, status=status)
+    assert ("too much for the request" in said and "only 51200 fit" in said) == (status == 1)
+    assert ("vm.create" in api.asked) == (status == 0)
+
+
+def boot_sized(folder: Path, size: int, status: int) -> str:
+    (folder / "vm.json").write_text("{}")
+    (folder / "key").write_bytes(b"x" * size)
+    options = ["--api-socket", folder / "api.sock", "--config", folder / "vm.json"]
+    return launch("--for", "cloud-hypervisor", *options, f"KEY={folder}/key", status=status)

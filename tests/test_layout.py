@@ -9,10 +9,11 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import CAPTURES
+from conftest import CAPTURES, FIXTURES
 from construct import ConstructError
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from vm.fixtures import cloud_hypervisor_tables
 
 from guestcred.smbios.fields import place_of
 from guestcred.smbios.layout import HEADER, STRUCTURE, TABLE, StringSet, build_structure, field_place, fields_of
@@ -196,7 +197,7 @@ def test_the_newest_structures_are_as_long_as_the_specification_says() -> None:
     assert {number: parse(build_structure(number, 1)).structures[0].length for number in TYPES} == lengths
 
 
-def test_where_a_field_stands() -> None:
+def test_where_a_field_is() -> None:
     data = build_structure(1, 1, [], {"uuid": b"0123456789abcdef"})
     assert data[field_place(1, "uuid")] == b"0123456789abcdef"
     with pytest.raises(KeyError):
@@ -245,3 +246,14 @@ def test_the_parser_is_usable_alone() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     outside = {name for name in done.stdout.split() if not name.startswith("guestcred.smbios")}
     assert outside == {"guestcred", "guestcred.record"}
+
+
+def test_what_is_built_for_cloud_hypervisor_is_what_it_builds() -> None:
+    real = FIXTURES / "cloud-hypervisor-54/sys/firmware/dmi"
+    table = (real / "tables/DMI").read_bytes()
+    (strings,) = [structure.strings for structure in parse(table).structures if structure.type == 11]
+    assert cloud_hypervisor_tables(list(strings)) == (
+        table,
+        (real / "tables/smbios_entry_point").read_bytes(),
+        (real / "entries/11-0/raw").read_bytes(),
+    )

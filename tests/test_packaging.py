@@ -100,7 +100,7 @@ def test_the_catalog_explains_every_entry() -> None:
 @pytest.mark.parametrize("theirs", [[], ["theirs", "theirs/file"]], ids=["nothing", "something"])
 @pytest.mark.parametrize("mounted", [False, pytest.param(True, marks=pytest.mark.mounts)], ids=["folder", "mount"])
 def test_a_purge_leaves_what_others_put_there(folder: Path, mounted: bool, theirs: list[str]) -> None:
-    # what stands for /run here
+    # used as /run here
     home = folder / "guestcred"
     home.mkdir()
     with mounted_tmpfs(home) if mounted else nullcontext():

@@ -84,8 +84,38 @@ def test_standard_input_of_which_something_was_read(tmp_path: Path) -> None:
 
 def test_a_missing_file(tmp_path: Path) -> None:
     error = refusal("KEY=absent", folder=tmp_path)
-    assert str(error) == "cannot read the secret KEY from absent: no such file or directory"
+    assert (
+        str(error) == "cannot read the secret KEY from what was given as its FILE (6 bytes): no such file or directory"
+    )
+    assert error.hints == ("a FILE is expected there, and never the value: KEY=FILE",)
     assert error.status == 3
+    # its folder is there, so it is a path
+    assert (
+        str(refusal(f"KEY={tmp_path}/absent"))
+        == f"cannot read the secret KEY from {tmp_path}/absent: no such file or directory"
+    )
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        VALUE.decode(),
+        f"{VALUE.decode()}+/x=",
+        f"/{VALUE.decode()}",
+        f"/{VALUE.decode()}/x",
+        f"//{VALUE.decode()}",
+        f"../{VALUE.decode()}",
+        f"{VALUE.decode()}\n",
+        VALUE.decode() * 50,
+        f"/tmp/{VALUE.decode()}" * 2,
+    ],
+)
+@pytest.mark.parametrize("in_a_unit", [True, False])
+def test_a_value_in_place_of_a_file_is_not_repeated(tmp_path: Path, value: str, in_a_unit: bool) -> None:
+    error = refusal(f"KEY={value}", folder=tmp_path if in_a_unit else None)
+    assert VALUE.decode() not in "".join([str(error), *error.hints])
+    assert f"KEY from what was given as its FILE ({len(value)} bytes): " in str(error)
+    assert error.hints[0] == "a FILE is expected there, and never the value: KEY=FILE"
 
 
 @pytest.mark.parametrize("content", [b"", b"\n"])
@@ -105,7 +135,7 @@ def test_a_folder_and_a_device(tmp_path: Path) -> None:
 
 def test_a_plain_name_needs_the_units_folder(tmp_path: Path) -> None:
     error = refusal("KEY=host-key")
-    assert "$CREDENTIALS_DIRECTORY is not set" in str(error) and "LoadCredential=host-key" in error.hints[0]
+    assert "$CREDENTIALS_DIRECTORY is not set" in str(error) and "LoadCredential=" in error.hints[1]
     for path in ("../key", "a/b", ".", ".."):
         assert "neither an absolute path nor a plain name" in str(refusal(f"KEY={path}", folder=tmp_path))
 

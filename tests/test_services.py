@@ -1,4 +1,4 @@
-"""Stories of `services`: a guest's tree with its units, and what is told of each credential they request."""
+"""Stories of `services`: a guest's tree with its units, and what is said about each credential they request."""
 
 from __future__ import annotations
 

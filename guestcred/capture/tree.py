@@ -26,6 +26,7 @@ from guestcred.guest.snapshot import (
     Parameters,
     other_sources,
 )
+from guestcred.record import to_json
 from guestcred.smbios.walk import parse
 from guestcred.systemd.offered import Accepted, Unrelated, judge
 from guestcred.systemd.rules import SYSTEM, name_is_valid
@@ -136,7 +137,7 @@ def _rewritten(
 
 
 def tree_of(guest: Guest, facts: Facts, stores: Stores, units: dict[str, object] | None) -> dict[str, bytes | None]:
-    """Path to bytes for every file of the tree; None stands for a folder, which may be empty.
+    """Path to bytes for every file of the tree; None means a folder, which may be empty.
 
     `units` is the document `units.json`, or None if PID 1 could not be asked. Raises GuestcredError for a kernel
     command line that cannot be written down again.
@@ -145,11 +146,7 @@ def tree_of(guest: Guest, facts: Facts, stores: Stores, units: dict[str, object]
         "schema": "guestcred.capture/1",
         "guestcred": __version__,
         "systemd": None if guest.systemd is None else str(guest.systemd),
-        "kernel": facts.kernel,
-        "container": facts.container,
-        "confidential": facts.confidential,
-        "virtualization": facts.virtualization,
-        "earlier_stage": facts.earlier_stage,
+        **to_json(facts),
         "unasked": sorted(facts.unasked),
         "secrets": "noise of the same length and kind",
     }

@@ -2,51 +2,31 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import shlex
-import signal
 import sys
-from collections.abc import Iterator
-from types import FrameType
+from typing import NoReturn
 
 from guestcred.errors import FINDINGS, USAGE, GuestcredError
 from guestcred.host import hypervisors
-from guestcred.host.encode import check_limits, fits
+from guestcred.host.encode import check_limits, fits, request_limit
 from guestcred.host.launch import boot_vm
 from guestcred.host.prepare import Request, prepare, takes_stdin
 from guestcred.host.qemu import exec_qemu
 from guestcred.host.secret import STDIN, Secret
-from guestcred.host.tmpfs import private_folder
+from guestcred.host.tmpfs import fill_private_folder
 from guestcred.host.vmm_api import Vmm
 from guestcred.show.capacity import capacity_json, capacity_text
-
-
-@contextlib.contextmanager
-def _undone_when_ended() -> Iterator[None]:
-    """Make SIGTERM and SIGHUP raise SystemExit inside, so that what was begun is undone; a second signal is ignored."""
-
-    def end(number: int, _frame: FrameType | None) -> None:
-        for signum in before:
-            signal.signal(signum, signal.SIG_IGN)
-        raise SystemExit(128 + number)
-
-    # a signal that is ignored, as under nohup, stays ignored
-    before = [signum for signum in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(signum) is signal.SIG_DFL]
-    try:
-        for signum in before:
-            signal.signal(signum, end)
-        yield
-    finally:
-        for signum in before:
-            signal.signal(signum, signal.SIG_DFL)
 
 
 def run_encode(
     asked: Request, config: str | None, *, dry_run: bool, form: str, folder: str | None, allow_arguments: bool
 ) -> int:
     """Print the OEM strings in the hypervisor's form; with `dry_run` how much of each limit they use (1: too much)."""
+    if sys.__stdout__ is None:
+        # it was closed, and what __main__ opened in its place takes everything
+        raise GuestcredError("cannot write the output: standard output is closed", "send it through a pipe")
     if asked.hypervisor == "qemu" and folder is None and not dry_run:
         raise GuestcredError(
             "QEMU reads each string from a file, and there is no folder for them",
@@ -57,10 +37,10 @@ def run_encode(
         raise GuestcredError(f"--folder is for qemu; {asked.hypervisor} takes no files", status=USAGE)
     if folder is not None and form == "json" and not _is_utf_8(folder):
         raise GuestcredError("--folder is not UTF-8, and JSON cannot hold it", "leave out --format json", status=USAGE)
-    for_cloud_hypervisor = asked.hypervisor == "cloud-hypervisor"
-    if config is None and for_cloud_hypervisor and not (dry_run and (sys.stdin.isatty() or takes_stdin(asked))):
+    reads_stdin = hypervisors.HYPERVISORS[asked.hypervisor].reads_stdin
+    if config is None and reads_stdin and not (dry_run and (sys.stdin.isatty() or takes_stdin(asked))):
         config = STDIN
-    prepared = prepare(asked, config, optional=dry_run and for_cloud_hypervisor)
+    prepared = prepare(asked, config, optional=dry_run and reads_stdin)
     if dry_run:
         if form == "json":
             print(json.dumps(capacity_json(asked.hypervisor, prepared.encoded, prepared.limits), indent=2))
@@ -68,20 +48,36 @@ def run_encode(
             sys.stdout.write(capacity_text(asked.hypervisor, prepared.encoded, prepared.limits))
         return 0 if fits(prepared.limits) else FINDINGS
     check_limits(prepared.limits, prepared.encoded)
-    if prepared.document is not None:
-        _print(prepared.document)
-    elif asked.hypervisor == "qemu" and folder is not None:
-        files = {f"{number:03}": credential.text for number, credential in enumerate(prepared.encoded)}
-        # if the arguments cannot be printed, the folder is of no use
-        with _undone_when_ended(), private_folder(folder, files) as paths:
-            arguments = hypervisors.qemu(paths)
-            _print(os.fsencode(json.dumps(arguments) if form == "json" else shlex.join(arguments)))
-    elif asked.hypervisor == "libvirt":
-        _refuse_arguments(prepared.secrets, allow_arguments)
-        print(hypervisors.libvirt(prepared.texts))
-    else:
-        print(json.dumps(prepared.texts))
+    match asked.hypervisor:
+        case "cloud-hypervisor" | "crosvm" if prepared.document is not None:
+            _warn_of_older(asked.hypervisor, len(prepared.document))
+            _print(prepared.document)
+        case "qemu" if folder is not None:
+            files = {f"{number:03}": credential.text for number, credential in enumerate(prepared.encoded)}
+
+            def print_arguments(paths: list[str]) -> None:
+                arguments = hypervisors.qemu(paths)
+                _print(os.fsencode(json.dumps(arguments) if form == "json" else shlex.join(arguments)))
+
+            # if the arguments cannot be printed, the folder is of no use
+            fill_private_folder(folder, files, print_arguments)
+        case "libvirt":
+            _refuse_arguments(prepared.secrets, allow_arguments)
+            print(hypervisors.libvirt(prepared.texts))
+        case "json":
+            print(json.dumps(prepared.texts))
+        case other:
+            raise GuestcredError(f"encode has no form for {other}", status=USAGE)
     return 0
+
+
+def _warn_of_older(hypervisor: str, body: int) -> None:
+    """Tell of the versions that do not take what the newest does; `launch` asks the one that runs."""
+    (newer, _), *earlier = hypervisors.HYPERVISORS[hypervisor].requests or ((0, 0),)
+    for _, maximum in earlier[:1]:
+        if body > maximum:
+            told = f"{hypervisor} before {newer} takes no request above {maximum} bytes, and this one has {body}"
+            print(f"guestcred: warning: {told}", file=sys.stderr)
 
 
 def _is_utf_8(path: str) -> bool:
@@ -117,14 +113,33 @@ def run_launch(
     asked: Request, config: str | None, *, command: tuple[str, ...], api_socket: str | None, timeout: float
 ) -> int:
     """Start a VM that is offered the credentials; for "qemu" this process becomes QEMU and does not return."""
-    if asked.hypervisor == "qemu":
-        if not command or api_socket is not None:
-            raise GuestcredError(
-                "QEMU is started by its own command line",
-                "guestcred launch --for qemu NAME=FILE ... -- qemu-system-x86_64 ...",
-                status=USAGE,
-            )
-    elif command or api_socket is None or config is None:
+    match hypervisors.HYPERVISORS[asked.hypervisor].launched_by:
+        case "command":
+            return _launch_by_command(asked, config, command, api_socket)
+        case "api":
+            return _launch_by_api(asked, config, command, api_socket, timeout)
+        case None:
+            raise GuestcredError(f"launch starts no VM of {asked.hypervisor}", "see 'guestcred encode'", status=USAGE)
+
+
+def _launch_by_command(
+    asked: Request, config: str | None, command: tuple[str, ...], api_socket: str | None
+) -> NoReturn:
+    if not command or api_socket is not None:
+        raise GuestcredError(
+            "QEMU is started by its own command line",
+            "guestcred launch --for qemu NAME=FILE ... -- qemu-system-x86_64 ...",
+            status=USAGE,
+        )
+    prepared = prepare(asked, config)
+    check_limits(prepared.limits, prepared.encoded)
+    exec_qemu(tuple(credential.text for credential in prepared.encoded), command)
+
+
+def _launch_by_api(
+    asked: Request, config: str | None, command: tuple[str, ...], api_socket: str | None, timeout: float
+) -> int:
+    if command or api_socket is None or config is None:
         raise GuestcredError(
             "cloud-hypervisor takes no command line: it needs --api-socket and --config",
             "guestcred launch --for cloud-hypervisor --api-socket PATH --config vm.json NAME=FILE ...",
@@ -132,10 +147,12 @@ def run_launch(
         )
     prepared = prepare(asked, config)
     check_limits(prepared.limits, prepared.encoded)
-    texts = tuple(credential.text for credential in prepared.encoded)
-    if prepared.document is None or api_socket is None:
-        exec_qemu(texts, command)
-    names = [credential.name for credential in prepared.encoded]
-    with _undone_when_ended():
-        boot_vm(Vmm(api_socket, timeout), prepared.document, names, texts)
+    document = prepared.document
+    assert document is not None  # there is a config
+
+    def check_version(version: int) -> None:
+        check_limits((request_limit(asked.hypervisor, len(document), version),), prepared.encoded)
+
+    values = tuple(secret.value for secret in prepared.secrets if not secret.literal)
+    boot_vm(Vmm(api_socket, timeout), document, prepared.encoded, values, check_version)
     return 0

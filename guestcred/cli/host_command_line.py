@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from guestcred.cli.options import SystemdVersion, format_option
+from guestcred.host.hypervisors import HYPERVISORS
 
 if TYPE_CHECKING:
     from guestcred.cli.commands import Form
@@ -66,7 +67,7 @@ def _asked(context: click.Context) -> Request:
     "--for",
     "hypervisor",
     required=True,
-    type=click.Choice(["cloud-hypervisor", "qemu", "libvirt", "crosvm", "json"]),
+    type=click.Choice(list(HYPERVISORS)),
     help="The program to print the strings for.",
 )
 @host_options
@@ -129,7 +130,7 @@ class _Launch(click.Command):
     "--for",
     "hypervisor",
     required=True,
-    type=click.Choice(["cloud-hypervisor", "qemu"]),
+    type=click.Choice([name for name, takes in HYPERVISORS.items() if takes.launched_by]),
     help="The hypervisor to start the VM with.",
 )
 @host_options

@@ -128,8 +128,14 @@ def _no_table(tree: Tree) -> GuestcredError:
     elif tree.names("sys/firmware/dmi") is None:
         hint = (
             "the kernel found no SMBIOS: this hypervisor gives none (Firecracker does not), "
+            "its table was too large (cloud-hypervisor's above 65512 bytes), "
             "or this is a container or a kernel without CONFIG_DMI"
         )
     else:
-        hint = "the kernel has DMI but no table under it: is /sys/firmware/dmi covered by a mount?"
+        # cloud-hypervisor 54 boots a guest with 65,513 bytes all the same
+        hint = (
+            "the kernel has DMI but no table under it: most likely the table was too large (cloud-hypervisor's above "
+            "65512 bytes): offer less, 'guestcred encode --dry-run' on the host counts it; "
+            "or is /sys/firmware/dmi covered by a mount?"
+        )
     return GuestcredError(f"there is no DMI table at {where}", hint)

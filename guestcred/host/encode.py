@@ -7,9 +7,9 @@ from collections.abc import Iterable
 from typing import Literal
 
 from guestcred.errors import FINDINGS, USAGE, GuestcredError
+from guestcred.host.hypervisors import HYPERVISORS
 from guestcred.host.secret import Secret
 from guestcred.record import Record
-from guestcred.smbios.entry_point import SIZE_64
 from guestcred.systemd.offered import FORMATTED_SIZE, split_prefix
 from guestcred.systemd.rules import (
     BINARY_PREFIX,
@@ -24,9 +24,8 @@ from guestcred.systemd.rules import (
 # What a string set, an option parser, a shell, XML and JSON all leave unchanged; every other value goes as base64.
 _TEXT_BYTES = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._+/=:@-"
 
-STRINGS_MAX = 255  # the count byte of Type 11, DSP0134 7.12
-TABLE_MAX = 0xFFFF  # bytes; dmi_len in Linux drivers/firmware/dmi_scan.c is used modulo 64 KiB
-API_BODY_MAX = 51200  # bytes; MAX_PAYLOAD_SIZE of micro_http, cloud-hypervisor's HTTP server, until mid-2026
+# the count byte of Type 11, DSP0134 7.12; systemd ignores it, but to whoever goes by it 256 strings are none
+STRINGS_MAX = 255
 
 
 class Encoded(Record):
@@ -84,35 +83,51 @@ def limits(
     body: int | None = None,
     reserve: int,
 ) -> tuple[Limit, ...]:
-    """Every limit between here and the service, the narrowest first.
+    """Every limit between here and the service; where several are exceeded, the first decides.
 
-    `others` are OEM strings from elsewhere, `body` the size in bytes of a request that carries them all,
+    `others` are OEM strings from elsewhere, `body` the size in bytes of a config that carries them all,
     `reserve` the bytes kept free for structures of other types.
     """
+    takes = HYPERVISORS[hypervisor]
     texts = [credential.text for credential in encoded] + list(others)
     structure = FORMATTED_SIZE + sum(len(text) + 1 for text in texts) + 1
     pages = sum(_pages(credential.size) for credential in encoded)
     pages += sum(_pages(len(text)) for text in others if split_prefix(text))
     total = sum(credential.size for credential in encoded)
-    table_max, table_source = TABLE_MAX, "SeaBIOS places only the low 16 bits of the table's length"
-    if hypervisor in ("cloud-hypervisor", "crosvm"):
-        table_max = 0x10000 - SIZE_64
-        table_source = f"{hypervisor} has 64 KiB at 0xF0000 for its entry point and table"
     counted = "a Type 11 structure counts its strings in one byte"
     kept = "systemd 257 and later keep credentials in 256 pages of 4 KiB"
     found = [
         Limit("strings", len(texts), STRINGS_MAX, unit="strings", source=counted),
-        Limit("table", structure + reserve, table_max, source=f"{table_source}; {reserve} are for other structures"),
+        Limit(
+            "table",
+            structure + reserve,
+            takes.table_max,
+            source=f"{takes.table_source}; {reserve} are for other structures",
+        ),
         Limit("store", pages, STORE_PAGES, unit="pages", source=kept),
         Limit("total", total, TOTAL_SIZE_MAX, source="systemd takes 1 MiB in all"),
     ]
     if guest_systemd == IMPORTS_SMBIOS_SINCE:
         source = "systemd 252 reads the first 4096 bytes of a Type 11 structure"
         found.insert(0, Limit("structure", structure, READ_CUT, source=source))
-    if body is not None:
-        source = "cloud-hypervisor before mid-2026 takes no larger request"
-        found.insert(0, Limit("request", body, API_BODY_MAX, source=source))
+    if body is not None and takes.requests:
+        found.append(request_limit(hypervisor, body))
     return tuple(found)
+
+
+def request_limit(hypervisor: str, body: int, version: int | None = None) -> Limit:
+    """The limit of a request of `body` bytes; without the running hypervisor's `version`, that of the newest."""
+    requests = HYPERVISORS[hypervisor].requests
+    if version is None:
+        (since, maximum), *earlier = requests
+        less = f"; earlier ones take only {earlier[0][1]}" if earlier else ""
+        source = f"assumes {hypervisor} {since} or later{less}"
+    else:
+        maximum = next(maximum for since, maximum in requests if version >= since)
+        source = (
+            f"{hypervisor} {version} takes no larger request" if version else f"{hypervisor} does not tell its version"
+        )
+    return Limit("request", body, maximum, source=source)
 
 
 def _pages(size: int) -> int:

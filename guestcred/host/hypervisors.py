@@ -1,17 +1,62 @@
-"""OEM strings -> the form in which each hypervisor takes them; pure text."""
+"""What is particular to each hypervisor, and OEM strings -> the form in which it takes them; pure text."""
 
 from __future__ import annotations
 
 import html
 import json
 import math
-from typing import Any
+from typing import Any, Literal
 
 from guestcred.errors import USAGE, GuestcredError
+from guestcred.record import Record
+from guestcred.smbios.entry_point import SIZE_64
 
-# where a JSON config holds OEM strings: PlatformConfig in cloud-hypervisor's vmm/src/vm_config.rs,
-# SmbiosOptions in crosvm's arch/src/lib.rs (kebab-case; for `crosvm run --cfg FILE`)
-PLACES = {"cloud-hypervisor": ("platform", "oem_strings"), "crosvm": ("smbios", "oem-strings")}
+TABLE_MAX = 0xFFFF  # bytes; dmi_len in Linux drivers/firmware/dmi_scan.c is used modulo 64 KiB
+BELOW_KERNEL = 0x10000 - SIZE_64  # bytes from 0xF0000 to the kernel, less the entry point
+
+
+class Hypervisor(Record):
+    """What guestcred knows of one: the word in `--for`, and all that hangs on it.
+
+    `place` is the section and the key that hold OEM strings in its JSON config; None where it takes none. Without
+    `--config`, `encode` reads the config from standard input (`reads_stdin`), or the strings are one alone. `requests`
+    has the largest request with them in bytes, by the first version for which it holds, the newest first.
+    """
+
+    name: str
+    launched_by: Literal["command", "api"] | None = None
+    place: tuple[str, str] | None = None
+    reads_stdin: bool = False
+    table_max: int = TABLE_MAX
+    table_source: str = "SeaBIOS places only the low 16 bits of the table's length"
+    requests: tuple[tuple[int, int], ...] = ()
+
+
+HYPERVISORS = {
+    hypervisor.name: hypervisor
+    for hypervisor in (
+        Hypervisor(
+            "cloud-hypervisor",
+            launched_by="api",
+            place=("platform", "oem_strings"),  # PlatformConfig in its vmm/src/vm_config.rs
+            reads_stdin=True,
+            table_max=BELOW_KERNEL,
+            table_source="cloud-hypervisor has 64 KiB at 0xF0000 for its entry point and table",
+            # 54 took 159,563 bytes and died of 160,075, by the seccomp filter of its HTTP thread; those before it have
+            # MAX_PAYLOAD_SIZE of micro_http
+            requests=((54, 128 * 1024), (0, 51200)),
+        ),
+        Hypervisor("qemu", launched_by="command"),
+        Hypervisor("libvirt"),
+        Hypervisor(
+            "crosvm",
+            place=("smbios", "oem-strings"),  # SmbiosOptions in its arch/src/lib.rs; `crosvm run --cfg` merges files
+            table_max=BELOW_KERNEL,
+            table_source="crosvm has 64 KiB at 0xF0000 for its entry point and table",
+        ),
+        Hypervisor("json"),
+    )
+}
 
 
 class _Ambiguous(Exception):
@@ -37,7 +82,9 @@ class Config:
 
     def __init__(self, data: bytes, hypervisor: str) -> None:
         """Parse `data`. Raises GuestcredError that says where it is wrong and quotes nothing from it."""
-        section, key = PLACES[hypervisor]
+        place = HYPERVISORS[hypervisor].place
+        assert place is not None
+        section, key = place
 
         def wrong(reason: str) -> GuestcredError:
             return GuestcredError(f"the VM config for {hypervisor} is wrong: {reason}", status=USAGE)
@@ -61,7 +108,7 @@ class Config:
         if any(not string or "\0" in string for string in strings or ()):
             raise wrong(f"'{section}.{key}' has a string that is empty or holds a NUL")
         self._document: dict[str, Any] = document
-        self._place = section, key
+        self._place = place
         self.strings: tuple[bytes, ...] = tuple(string.encode("utf-8", "surrogatepass") for string in strings or ())
 
     def merged(self, texts: list[str]) -> bytes:

@@ -4,67 +4,149 @@ from __future__ import annotations
 
 import contextlib
 import json
-from functools import partial
+import re
+import time
+from collections.abc import Callable
 
 from guestcred.errors import FINDINGS, GuestcredError
-from guestcred.host.vmm_api import ApiError, Refused, Vmm
+from guestcred.host.answer import QUOTES_CONFIG, reason_in
+from guestcred.host.encode import Encoded
+from guestcred.host.outcome import done_or_undone
+from guestcred.host.vmm_api import ApiError, Dropped, Gone, NotThere, Refused, Vmm
+
+ENDING_TRIES, ENDING_PAUSE = 20, 0.1  # how often, and after how many seconds, to ask a cloud-hypervisor that dies
+
+# what to do about the VM that is there, by the state that vm.info tells (VmState in cloud-hypervisor's vmm/src/vm.rs)
+_MAKE_ROOM = {
+    "Created": "it was created and not booted: 'ch-remote --api-socket {} delete' removes it",
+    "Shutdown": "it was shut down, and is there until 'ch-remote --api-socket {} delete'",
+}
+_IN_USE = "it is in use: 'ch-remote --api-socket {0} shutdown', and then 'ch-remote --api-socket {0} delete'"
 
 
-def boot_vm(vmm: Vmm, config: bytes, names: list[str], texts: tuple[bytes, ...]) -> None:
-    """Create and boot a VM from `config` in a cloud-hypervisor that runs without one.
+def boot_vm(
+    vmm: Vmm,
+    config: bytes,
+    encoded: tuple[Encoded, ...],
+    values: tuple[bytes, ...],
+    check_version: Callable[[int], None],
+) -> None:
+    """Create and boot a VM from `config`, which has the strings of `encoded`, in a cloud-hypervisor without one.
 
-    If that fails, our VM (known by its strings `texts`) is deleted, and a VM of somebody else is left alone. Raises
-    GuestcredError that quotes nothing from an answer, since cloud-hypervisor repeats what it could not parse.
+    `check_version` is called with its major version (0: not told) before anything is sent, and may raise. If it fails,
+    or a signal comes before it is done, our VM (known by its strings) is deleted, and a VM of somebody else is left
+    alone. Raises GuestcredError with cloud-hypervisor's reason, and without anything in it that is of `config` or of
+    the secrets' `values`.
     """
+    names = [credential.name for credential in encoded]
+    texts = tuple(credential.text for credential in encoded)
+
+    def failed(error: ApiError, *hints: str) -> GuestcredError:
+        said = reason_in(error.said, config, values) if isinstance(error, Refused) else ""
+        hints = (*error.hints, *hints)
+        problem = f"{error.action} failed at {vmm.path}: {error}"
+        if said == QUOTES_CONFIG:
+            hints = (QUOTES_CONFIG, *hints)
+        elif said:
+            problem += f": {said}"
+        sent = f"nothing of {', '.join(names)} reached a guest" if names else "no guest was started"
+        return GuestcredError(problem, *hints, sent, status=FINDINGS)
+
     try:
-        there = vmm.info() is not None
+        there = vmm.info()
+        version = _version(vmm) if there is None else 0
     except ApiError as error:
-        raise _failed(
-            vmm, error, names, "start 'cloud-hypervisor --api-socket' first, as a user who shares it"
+        # a refusal, or silence: something listens there
+        absent = isinstance(error, Gone | NotThere)
+        raise failed(
+            error, *(["start 'cloud-hypervisor --api-socket' first, as this user"] if absent else [])
         ) from None
-    if there:
+    if there is not None:
         raise GuestcredError(
             f"there is already a VM at {vmm.path}",
-            "a cloud-hypervisor runs only one VM: shut that one down",
+            f"a cloud-hypervisor has only one VM; {_MAKE_ROOM.get(_state(there), _IN_USE).format(vmm.path)}",
             status=FINDINGS,
         )
-    left: list[str] = []  # hints about a VM that remains
+    check_version(version)
+    created = False
+    left: list[str] = []  # hints about the VM
+
+    def create_and_boot() -> None:
+        def sending() -> None:
+            nonlocal created
+            created = True
+
+        vmm.create(config, sending)
+        vmm.boot()
+
+    def undo(error: BaseException) -> None:
+        if created:
+            left.extend(_undo(vmm, texts, error))
+
     try:
-        with contextlib.ExitStack() as undo:
-            vmm.create(config, lambda: undo.push(partial(_undo, vmm, texts, left)))
-            vmm.boot()
-            undo.pop_all()
+        done_or_undone(create_and_boot, undo)
     except ApiError as error:
-        log = "cloud-hypervisor's own log says why; do not use -v, which would log the strings"
-        raise _failed(vmm, error, names, log, *left) from None
+        raise failed(error, *left) from None
 
 
-def _failed(vmm: Vmm, error: ApiError, names: list[str], *hints: str) -> GuestcredError:
-    sent = f"nothing of {', '.join(names)} reached a guest" if names else "no guest was started"
-    return GuestcredError(f"{error.action} failed at {vmm.path}: {error}", *hints, sent, status=FINDINGS)
-
-
-def _undo(vmm: Vmm, texts: tuple[bytes, ...], left: list[str], _kind: object, error: object, _trace: object) -> None:
-    """Delete the VM if it may be ours; add to `left` what to say if one remains."""
+def _undo(vmm: Vmm, texts: tuple[bytes, ...], error: BaseException) -> list[str]:
+    """Delete the VM if it may be ours; returns what to say if one remains, or where the whole VMM is gone."""
     refused = isinstance(error, Refused) and error.action == "vm.create"
+    gone = ["this cloud-hypervisor has ended, and no VM of it remains: start it anew"]
     try:
         if refused:
             # cloud-hypervisor stores the config before it opens the console; or somebody else made a VM meanwhile
             held = vmm.info()
             if held is None:
-                return
+                return []
             if not _holds(held, texts):
-                left.append("there is now a VM without these strings: it was left alone")
-                return
+                return ["there is now a VM without these strings: it was left alone"]
         with contextlib.suppress(Refused):
             vmm.delete()
         if vmm.info() is None:
-            return
-    except ApiError:
+            return []
+    except Gone:
+        return gone
+    except ApiError as problem:
+        if isinstance(problem, Dropped) and _is_ending(vmm):
+            return gone
         if refused:
-            left.append("a VM may remain, since vm.info failed too: stop this cloud-hypervisor")
-            return
-    left.append("a VM remains, since vm.delete failed too: stop this cloud-hypervisor")
+            return ["a VM may remain, since vm.info failed too: stop this cloud-hypervisor"]
+    return ["a VM remains, since vm.delete failed too: stop this cloud-hypervisor"]
+
+
+def _is_ending(vmm: Vmm) -> bool:
+    """Whether nobody listens there within a moment, after a connection was dropped."""
+    for _ in range(ENDING_TRIES):
+        try:
+            vmm.info()
+        except Gone:
+            return True
+        except Dropped:
+            time.sleep(ENDING_PAUSE)
+        except ApiError:
+            break
+        else:
+            break
+    return False
+
+
+def _version(vmm: Vmm) -> int:
+    """The major version in its vmm.ping (VmmPingResponse in its vmm/src/api/mod.rs: "54.0.0"); 0 where it tells none."""
+    try:
+        major = re.match(r"v?(\d{1,4})\b", json.loads(vmm.ping())["version"])
+    except (Refused, ValueError, LookupError, TypeError, RecursionError):
+        return 0
+    return int(major[1]) if major else 0
+
+
+def _state(info: bytes) -> str:
+    """The state of the VM in this vm.info; "" where it tells none."""
+    try:
+        state = json.loads(info)["state"]
+    except (ValueError, LookupError, TypeError, RecursionError):
+        return ""
+    return state if isinstance(state, str) else ""
 
 
 def _holds(info: bytes, texts: tuple[bytes, ...]) -> bool:

@@ -67,7 +67,7 @@ def prepare(asked: Request, config: str | None, *, optional: bool = False) -> Pr
         asked.hypervisor,
         asked.guest_systemd,
         others=others,
-        body=len(document) if document is not None and asked.hypervisor == "cloud-hypervisor" else None,
+        body=None if document is None else len(document),
         reserve=asked.reserve,
     )
     return Prepared(secrets=secrets, encoded=encoded, limits=found, document=document)
@@ -79,13 +79,13 @@ def takes_stdin(asked: Request) -> bool:
 
 
 def _read_config(path: str | None, hypervisor: str, optional: bool) -> hypervisors.Config | None:
-    if hypervisor not in hypervisors.PLACES:
+    takes = hypervisors.HYPERVISORS[hypervisor]
+    if takes.place is None:
         if path is not None:
             raise GuestcredError(f"{hypervisor} takes no VM config in JSON", status=USAGE)
         return None
     if path is None:
-        # crosvm merges several --cfg files, so the strings alone are a config
-        return hypervisors.Config(b"{}", hypervisor) if hypervisor == "crosvm" or optional else None
+        return hypervisors.Config(b"{}", hypervisor) if optional or not takes.reads_stdin else None
     if path == STDIN and sys.stdin.isatty():
         raise GuestcredError(
             "the VM config would come from standard input, which is a terminal", "name it with --config", status=USAGE

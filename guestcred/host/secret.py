@@ -12,7 +12,7 @@ from guestcred.descriptor import read_to_end
 from guestcred.errors import COULD_NOT_LOOK, FINDINGS, USAGE, GuestcredError, reason
 from guestcred.record import Record
 from guestcred.systemd.rules import SIZE_MAX, name_is_valid
-from guestcred.text import printable
+from guestcred.text import printable, size
 
 STDIN = "-"
 FILES, LITERALS = "NAME=FILE", "NAME=VALUE"
@@ -58,7 +58,7 @@ def read_secrets(
             value = value.removesuffix(b"\n")
         if not value and not allow_empty:
             raise GuestcredError(
-                f"the secret {name} is empty: {_shown(path)}",
+                f"the secret {name} is empty: {_shown(path, folder)}",
                 "was it written yet? --allow-empty takes it as it is",
                 status=FINDINGS,
             )
@@ -80,12 +80,32 @@ def _split(number: int, pair: str, form: str) -> tuple[str, str]:
     return name, rest
 
 
-def _shown(text: str) -> str:
-    return "standard input" if text == STDIN else printable(os.fsencode(text)) or "''"
+def _shown(path: str, folder: str | None) -> str:
+    """What was given as a FILE, for a message; only its length unless it is one, since it may be a value."""
+    if path == STDIN:
+        return "standard input"
+    shown = os.fsencode(path)
+    return printable(shown) if _names_a_file(path, folder) else f"what was given as its FILE ({size(len(shown))})"
 
 
-def _refused(name: str, path: str, reason: str, *hints: str, status: int = COULD_NOT_LOOK) -> GuestcredError:
-    return GuestcredError(f"cannot read the secret {name} from {_shown(path)}: {reason}", *hints, status=status)
+def _names_a_file(path: str, folder: str | None) -> bool:
+    """Whether it is the path of something, or of nothing yet in a folder that is there; a value is neither."""
+    if not path or "\0" in path:
+        return False
+    if not os.path.isabs(path):
+        return folder is not None and "/" not in path and os.path.lexists(os.path.join(folder, path))
+    above = os.path.dirname(path)
+    # all is below '/', a value in base64 that begins with it as well
+    return os.path.lexists(path) or (above.strip("/") != "" and os.path.isdir(above))
+
+
+def _refused(
+    name: str, path: str, folder: str | None, reason: str, *hints: str, status: int = COULD_NOT_LOOK
+) -> GuestcredError:
+    problem = f"cannot read the secret {name} from {_shown(path, folder)}: {reason}"
+    if path != STDIN and not _names_a_file(path, folder):
+        hints = (f"a FILE is expected there, and never the value: {name}=FILE", *hints)
+    return GuestcredError(problem, *hints, status=status)
 
 
 def _read(name: str, path: str, folder: str | None, timeout: float) -> bytes:
@@ -95,23 +115,31 @@ def _read(name: str, path: str, folder: str | None, timeout: float) -> bytes:
             before = os.fstat(fd)
             regular = stat.S_ISREG(before.st_mode)
             if stat.S_ISDIR(before.st_mode):
-                raise _refused(name, path, "it is a folder")
+                raise _refused(name, path, folder, "it is a folder")
             if not (regular or stat.S_ISFIFO(before.st_mode) or path == STDIN):
-                raise _refused(name, path, "it is neither a file nor a pipe")
+                raise _refused(name, path, folder, "it is neither a file nor a pipe")
             if regular and os.lseek(fd, 0, os.SEEK_CUR):
-                raise _refused(name, path, "something has already read the start of it", "open it again: <FILE")
+                raise _refused(name, path, folder, "something has already read the start of it", "open it again: <FILE")
             # one byte more, for the newline; a file is read only as far as it was long, however fast it grows
             limit = min(before.st_size, SIZE_MAX + 1) if regular else SIZE_MAX + 1
             value = read_to_end(fd, limit, None if regular else time.monotonic() + timeout)
             if value is None:
-                raise _refused(name, path, f"it did not end within {timeout:g} seconds")
+                raise _refused(name, path, folder, f"it did not end within {timeout:g} seconds")
             if len(value) > SIZE_MAX + 1:
-                raise _refused(name, path, "it is larger than 1 MiB, the most that systemd takes", status=FINDINGS)
+                raise _refused(
+                    name, path, folder, "it is larger than 1 MiB, the most that systemd takes", status=FINDINGS
+                )
             if regular and value and not os.fstat(fd).st_size:
-                raise _refused(name, path, "it does not report its size, like files in /proc", "send it through a pipe")
+                raise _refused(
+                    name, path, folder, "it does not report its size, like files in /proc", "send it through a pipe"
+                )
             if regular and (len(value) != before.st_size or os.fstat(fd).st_mtime_ns != before.st_mtime_ns):
                 raise _refused(
-                    name, path, "it changed while it was read", "write a new file and rename it over the old one"
+                    name,
+                    path,
+                    folder,
+                    "it changed while it was read",
+                    "write a new file and rename it over the old one",
                 )
             return value
         finally:
@@ -119,7 +147,7 @@ def _read(name: str, path: str, folder: str | None, timeout: float) -> bytes:
                 os.close(fd)
     except OSError as error:
         hints = ["only its owner may read it: a unit gets a copy with LoadCredential="] if error.errno == EACCES else []
-        raise _refused(name, path, reason(error), *hints) from None
+        raise _refused(name, path, folder, reason(error), *hints) from None
 
 
 def _open(name: str, path: str, folder: str | None) -> int:
@@ -129,13 +157,14 @@ def _open(name: str, path: str, folder: str | None) -> int:
         return os.open(path, flags)
     if "/" in path or path in ("", ".", ".."):
         reason = "it is neither an absolute path nor a plain name"
-        raise _refused(name, path, reason, "give an absolute path", status=USAGE)
+        raise _refused(name, path, folder, reason, "give an absolute path", status=USAGE)
     if folder is None:
         raise _refused(
             name,
             path,
+            folder,
             "$CREDENTIALS_DIRECTORY is not set",
-            f"give an absolute path, or run it in a unit with LoadCredential={path}:/run/secrets/...",
+            "give an absolute path, or run it in a unit with LoadCredential=",
             status=USAGE,
         )
     at = os.open(folder, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)

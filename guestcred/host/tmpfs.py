@@ -4,59 +4,56 @@ from __future__ import annotations
 
 import contextlib
 import os
-import signal
-from collections.abc import Iterator
+from collections.abc import Callable
 
 from guestcred.descriptor import is_in_memory
 from guestcred.errors import FINDINGS, USAGE, GuestcredError, reason
+from guestcred.host.outcome import done_or_undone, unbroken
 
 
-@contextlib.contextmanager
-def _unbroken() -> Iterator[None]:
-    """Hold back signals, so that no exception comes between an action here and the note that it was done."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM, signal.SIGHUP))
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+def fill_private_folder(folder: str, files: dict[str, bytes], use: Callable[[list[str]], object]) -> None:
+    """Make the new folder (0700) on tmpfs or ramfs, write the files (0400) into it, and call `use` with their paths.
 
-
-@contextlib.contextmanager
-def private_folder(folder: str, files: dict[str, bytes]) -> Iterator[list[str]]:
-    """Make the new folder (0700) on tmpfs or ramfs and write the files (0400) into it; yields their absolute paths.
-
-    All or nothing: if a failure or a signal ends the scope early, the folder is removed again. Raises GuestcredError.
+    All or nothing: if a failure or a signal comes before `use` is done, the folder is removed again. Raises
+    GuestcredError.
     """
     folder = os.path.abspath(folder)
     parent, name = os.path.split(folder)
     at = inside = -1
     made = False
-    try:
+
+    def write() -> None:
+        nonlocal at, inside, made
+        at = os.open(parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        if not is_in_memory(at):
+            raise GuestcredError(
+                f"{parent} is on a disk, where secrets would remain",
+                "choose a folder below /run, for example in the unit's RuntimeDirectory=",
+                status=USAGE,
+            )
+        with unbroken():
+            os.mkdir(name, 0o700, dir_fd=at)
+            made = True
+        inside = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=at)
+        for file, data in files.items():
+            _write(inside, file, data)
+
+    def write_and_use() -> None:
         try:
-            at = os.open(parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-            if not is_in_memory(at):
-                raise GuestcredError(
-                    f"{parent} is on a disk, where secrets would remain",
-                    "choose a folder below /run, for example in the unit's RuntimeDirectory=",
-                    status=USAGE,
-                )
-            with _unbroken():
-                os.mkdir(name, 0o700, dir_fd=at)
-                made = True
-            inside = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=at)
-            for file, data in files.items():
-                _write(inside, file, data)
+            write()
         except OSError as error:
             hints = ["choose a new folder: guestcred makes it itself"] if isinstance(error, FileExistsError) else []
             raise GuestcredError(
                 f"cannot write the secrets into {folder}: {reason(error)}", *hints, status=FINDINGS
             ) from None
-        yield [os.path.join(folder, file) for file in files]
-    except BaseException:
+        use([os.path.join(folder, file) for file in files])
+
+    def remove(_error: BaseException) -> None:
         if made:
-            with _unbroken():
-                _remove(at, name, inside, files)
-        raise
+            _remove(at, name, inside, files)
+
+    try:
+        done_or_undone(write_and_use, remove)
     finally:
         for fd in (inside, at):
             if fd >= 0:

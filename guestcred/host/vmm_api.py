@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import os
+import pwd
 import socket
+import stat
+import struct
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -12,6 +16,7 @@ from typing import Any
 from guestcred.errors import reason
 
 API = "/api/v1/"
+_UCRED = struct.Struct("iII")  # unix(7): pid, uid, gid
 ANSWER_MAX = 1024 * 1024  # bytes; vm.info repeats the whole config
 # VmError::VmNotCreated in cloud-hypervisor's vmm/src/vm.rs, as its versions print it; it came with 500 until mid-2026
 NO_VM = (b"VM is not created", b"VmNotCreated")
@@ -20,17 +25,38 @@ NO_VM = (b"VM is not created", b"VmNotCreated")
 class ApiError(Exception):
     """The call `action` failed; the text says why and quotes nothing from an answer, which may repeat the config."""
 
-    def __init__(self, action: str, why: str) -> None:
+    def __init__(self, action: str, why: str, *hints: str) -> None:
         super().__init__(why)
         self.action = action
+        self.hints = hints
+
+
+class Untrusted(ApiError):
+    """Somebody who is neither root nor our own user listens at the socket, or could; nothing was sent."""
 
 
 class Refused(ApiError):
-    """The API answered with an HTTP status that is not a success; `is_no_vm` if it means that there is no VM."""
+    """The API answered with an HTTP status that is not a success, and `said` why, maybe with something of the config.
+
+    `is_no_vm` if it means that there is no VM.
+    """
 
     def __init__(self, action: str, status: int, body: bytes) -> None:
         super().__init__(action, f"it answered {status} {http.client.responses.get(status, '')}".rstrip())
+        self.said = body
         self.is_no_vm = status == 404 or (status == 500 and any(text in body for text in NO_VM))
+
+
+class Gone(ApiError):
+    """Nobody listens at the socket any more, and a VM is part of the process that did."""
+
+
+class NotThere(ApiError):
+    """There is no such socket."""
+
+
+class Dropped(ApiError):
+    """The connection ended without an answer: as it does where the VMM dies, a moment before it is Gone."""
 
 
 class _Socket(socket.socket):
@@ -68,6 +94,44 @@ class _UnixConnection(http.client.HTTPConnection):
         made.connect(self._path)
 
 
+def _check_place(action: str, path: str) -> None:
+    """Raise Untrusted if others could put a socket of theirs, or a link to another of ours, in its place.
+
+    The folder must be root's or ours, and no other user's to write to; a sticky one, as /tmp, may be, since there
+    only its owner can replace the socket.
+    """
+    folder = os.path.dirname(os.path.abspath(path))
+    found = os.stat(folder)
+    _check_owner(action, found.st_uid, f"its folder {folder} belongs to")
+    if found.st_mode & (stat.S_IWGRP | stat.S_IWOTH) and not found.st_mode & stat.S_ISVTX:
+        why = f"others may write to its folder {folder} (mode {stat.S_IMODE(found.st_mode):04o})"
+        raise Untrusted(action, why, f"they could listen there in its place: chmod go-w {folder}")
+    _check_owner(action, os.lstat(path).st_uid, "it belongs to")
+
+
+def _check_peer(action: str, connected: socket.socket) -> None:
+    """Raise Untrusted unless root or our own user listens: unix(7), SO_PEERCRED of a stream socket is listen(2)'s."""
+    credentials = connected.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size)
+    _, uid, _ = _UCRED.unpack(credentials)
+    _check_owner(action, uid, "who listens there is")
+
+
+def _check_owner(action: str, uid: int, what: str) -> None:
+    if uid not in (0, os.geteuid()):
+        raise Untrusted(
+            action,
+            f"{what} {_user(uid)}, who is neither root nor the user of this program",
+            "who listens there gets the secrets: let cloud-hypervisor and guestcred run as the same user",
+        )
+
+
+def _user(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return f"user {uid}"
+
+
 class Vmm:
     """A running cloud-hypervisor by its API socket. Each call may take `timeout` seconds, and raises ApiError."""
 
@@ -83,6 +147,10 @@ class Vmm:
             if refused.is_no_vm:
                 return None
             raise
+
+    def ping(self) -> bytes:
+        """What it says about itself, in JSON."""
+        return self._call("GET", "vmm.ping")
 
     def create(self, config: bytes, sending: Callable[[], object]) -> None:
         """Create the VM of that JSON config; `sending` is called just before the request, since a VM may exist then."""
@@ -106,10 +174,18 @@ class Vmm:
     def _connected(self, action: str) -> Iterator[_UnixConnection]:
         connection = _UnixConnection(self.path, self._timeout)
         try:
+            _check_place(action, self.path)
             connection.connect()
+            _check_peer(action, connection.sock)
             yield connection
         except TimeoutError:
             raise ApiError(action, f"no answer within {self._timeout:g} seconds") from None
+        except FileNotFoundError as error:
+            raise NotThere(action, reason(error)) from None
+        except ConnectionRefusedError as error:
+            raise Gone(action, reason(error)) from None
+        except ConnectionError as error:
+            raise Dropped(action, reason(error)) from None
         except OSError as error:
             raise ApiError(action, reason(error)) from None
         # http.client lets the last two through, for a chunk of size -1

@@ -42,11 +42,11 @@ def report_json(plan: Plan) -> dict[str, object]:
 
 
 def json_text(value: object) -> str:
-    """JSON on one line, of dictionaries, lists, strings, integers, booleans and None."""
+    """JSON on one line, of dictionaries, lists, tuples, strings, integers, booleans and None."""
     match value:
         case dict():
             return "{" + ", ".join(f"{quoted(key)}: {json_text(below)}" for key, below in value.items()) + "}"
-        case list():
+        case list() | tuple():
             return "[" + ", ".join(map(json_text, value)) + "]"
         case str():
             return quoted(value)
@@ -54,7 +54,9 @@ def json_text(value: object) -> str:
             return "null"
         case bool():
             return "true" if value else "false"
-    return str(value)
+        case int():
+            return str(value)
+    raise TypeError(f"no JSON of a {type(value).__name__}")
 
 
 def headline(plan: Plan) -> str:

@@ -1,4 +1,4 @@
-"""Makes `fixtures/dmi/` anew: captures of booted guests, and one table built to cloud-hypervisor's layout."""
+"""Makes `fixtures/dmi/` again: captures of booted guests, and one table built to cloud-hypervisor's layout."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ from vm.scenarios import Scenario, scenarios, text
 from vm.verify import verify
 
 FIXTURES = ROOT / "fixtures" / "dmi"
+KEPT = ("cloud-hypervisor-54",)  # captured where a cloud-hypervisor runs, which nothing here starts
 AT_ONCE = 2
 SECRETS = "noise of the same length and kind"
 
@@ -93,28 +94,43 @@ def from_aarch64(scratch: Path) -> str:
     return "aarch64-virt"
 
 
-def cloud_hypervisor(scratch: Path) -> str:
-    """A table as cloud-hypervisor lays it out: entry point at 0xF0000, the table right behind it, types 0, 1, 11, 127.
+def cloud_hypervisor_tables(strings: list[bytes]) -> tuple[bytes, bytes, bytes]:
+    """(DMI table, entry point, its Type 11) as cloud-hypervisor 54 lays them out, in its arch/src/x86_64/smbios.rs.
 
-    Layout from its arch/src/x86_64/smbios.rs. With 300 strings the count byte has wrapped to 44.
+    The entry point is at 0xF0000 and the table right behind it: types 0, 1, 11 and 127, with handles from 1.
     """
-    dice = random.Random(11)
-    values = {f"N{number:03}": dice.randbytes(6).hex().encode() for number in range(300)}
+    bios = {
+        "vendor": 1,
+        "bios_version": 2,
+        "bios_characteristics": 1 << 7,
+        "bios_characteristics_extension_byte_2": 1 << 4,
+    }
+    system = {"manufacturer": 1, "product_name": 2, "wake_up_type": 2}
+    newest = layout.build_structure(0, 1, [b"cloud-hypervisor", b"0"], bios)
+    length = 20  # its SmbiosBiosInfo ends there; the newest of DSP0134 7.1 is longer
+    oem = layout.build_structure(11, 3, strings)
     table = b"".join(
         (
-            layout.build_structure(0, 0, [b"cloud-hypervisor", b"0"], {"vendor": 1, "bios_version": 2, "rest": b""}),
-            layout.build_structure(1, 1, [b"Cloud Hypervisor", b"cloud-hypervisor"], {"manufacturer": 1, "product_name": 2}),
-            layout.build_structure(11, 2, [text(name, value) for name, value in values.items()]),
-            layout.build_structure(127, 3),
+            newest[:1] + bytes([length]) + newest[2:length] + newest[newest[1] :],
+            layout.build_structure(1, 2, [b"Cloud Hypervisor", b"cloud-hypervisor"], system),
+            oem,
+            layout.build_structure(127, 4),
         )
-    )  # fmt: skip
-    entry = layout.build_entry_point(len(table), major=3, minor=2, address=0xF0000 + SIZE_64, long=True)
+    )
+    return table, layout.build_entry_point(len(table), major=3, minor=2, address=0xF0000 + SIZE_64, long=True), oem
+
+
+def cloud_hypervisor(scratch: Path) -> str:
+    """A table of cloud-hypervisor's with 300 strings, of which the count byte has wrapped to 44."""
+    dice = random.Random(11)
+    values = {f"N{number:03}": dice.randbytes(6).hex().encode() for number in range(300)}
+    table, entry, oem = cloud_hypervisor_tables([text(name, value) for name, value in values.items()])
     shutil.rmtree(scratch, ignore_errors=True)
     guest = scratch / "guest"
     for path, data in {
         "sys/firmware/dmi/tables/DMI": table,
         "sys/firmware/dmi/tables/smbios_entry_point": entry,
-        "sys/firmware/dmi/entries/11-0/raw": layout.build_structure(11, 2, [text(n, v) for n, v in values.items()]),
+        "sys/firmware/dmi/entries/11-0/raw": oem,
         "proc/cmdline": b"console=hvc0\n",
         "capture.json": b'{"systemd": "systemd 257", "kernel": "6.12"}',
         # what systemd 257's 1 MiB store holds of them
@@ -152,7 +168,7 @@ def main() -> int:
             print(f"[{number}/{len(jobs)}] {name}", flush=True)
             made.add(name)
     for old in FIXTURES.iterdir():
-        if old.name not in made:
+        if old.name not in (*made, *KEPT):
             shutil.rmtree(old)
     return 0
 

@@ -188,9 +188,16 @@ def naively(wanted: Needles, record: Record) -> tuple[list[str], Seen]:
     surviving = [name for name in DIFFICULT if starts(name)]
     say(f"by the shell QEMU starts with {len(surviving)} of {len(DIFFICULT)}: {', '.join(surviving)}")
     folder = make_state("by-shell", "root")
-    qemu = subprocess.Popen(by_shell(surviving, machine()), cwd=folder, stderr=subprocess.DEVNULL)
+    errors = folder / "qemu.log"
+    with errors.open("wb") as log:
+        qemu = subprocess.Popen(by_shell(surviving, machine()), cwd=folder, stderr=log)
+
+    def is_alive() -> bool:
+        assert qemu.poll() is None, f"QEMU ended with status {qemu.returncode}: {errors.read_text(errors='replace')}"
+        return True
+
     try:
-        wait_for_delivery(folder / "console.log", lambda: qemu.poll() is None)
+        wait_for_delivery(folder / "console.log", is_alive)
         _, found = hold_and_search(qemu.pid, wanted)
         qemu.wait(BOOT_LIMIT)
     finally:

@@ -76,7 +76,7 @@ class Image:
 
 
 def missing_tools() -> list[str]:
-    """What stands in the way of real guests here, each as one line with its fix."""
+    """What keeps real guests from running here, one line with its fix for each."""
     tools = {
         "qemu-system-x86_64": "qemu-system-x86",
         "debootstrap": "debootstrap",
@@ -113,7 +113,7 @@ def package() -> Path:
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Hold a lock file, waiting for whoever has it: of several processes one builds, and the others find it built."""
+    """Hold a lock file, and wait for it first: of several processes one builds, and the others find it built."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)

@@ -43,7 +43,7 @@ class Record:
         self.say(f"{'ok    ' if holds else 'FAILED'} {claim}" + ("" if holds else f": {otherwise}"))
 
     def compare(self, vm: str, stage: str, place: str, seen: dict[str, Seen], sent: dict[str, bytes]) -> None:
-        """All of one stage beside what was sent: the same names, and the same bytes (at rest: none of them)."""
+        """Compare one stage with what was sent: the same names, and the same bytes (at rest: none of them)."""
         for name, value in sent.items():
             if name in seen:
                 equal = seen[name]["sha256"] == digest(value)

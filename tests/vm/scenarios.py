@@ -96,7 +96,7 @@ def _many(count: int) -> Callable[[int], Counts]:
     return counts
 
 
-# a container of the guest's own files, by another way to them since nspawn takes no "/", with its own PID 1; the
+# a container of the guest's own files, under another path since nspawn does not accept "/", with its own PID 1; the
 # table of the guest is shown to it
 CONTAINER = (
     "sh", "-euc",

@@ -9,7 +9,7 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
-SHORTEST = 8  # bytes; what is shorter stands everywhere by chance
+SHORTEST = 8  # bytes; anything shorter is found everywhere by chance
 
 
 def needles(secrets: dict[str, bytes]) -> dict[str, list[bytes]]:
@@ -27,7 +27,7 @@ def found_in(data: bytes, wanted: dict[str, list[bytes]]) -> list[str]:
 
 
 def processes(kind: str) -> Iterator[tuple[str, bytes]]:
-    """`cmdline` or `environ` of all processes, each with its place; one that ends meanwhile is passed by."""
+    """`cmdline` or `environ` of all processes, each with its place; one that ends meanwhile is skipped."""
     for entry in os.listdir("/proc"):
         if entry.isdigit():
             try:
