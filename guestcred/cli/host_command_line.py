@@ -44,6 +44,12 @@ HOST_OPTIONS = (
         metavar="BYTES",
         help="Room in the table for structures of other types; they need more with many sockets or memory modules.",
     ),
+    click.option(
+        "--manifest/--no-manifest",
+        default=True,
+        show_default=True,
+        help="Frame the strings with what they are: so the guest can tell what was lost before it came.",
+    ),
     click.option("--config", metavar="FILE", help="The VM config in JSON, for cloud-hypervisor and crosvm."),
 )
 

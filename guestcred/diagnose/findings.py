@@ -18,15 +18,15 @@ if TYPE_CHECKING:
     from guestcred.smbios.walk import Ending
     from guestcred.systemd.offered import Reason
 
-    Loss = Literal["missing", "differs", "truncated"]
+    Loss = Literal["missing", "differs", "truncated", "not-offered"]
     Code = Literal[
         Loss, Reason, Ending,
         # of a table and its entry point
         "cut-by-kernel", "entry-point", "length-differs", "trailing-bytes",
         # of one credential
-        "unreadable", "near-miss", "required", "not-offered", "not-imported",
+        "unreadable", "near-miss", "required", "not-imported", "manifest",
         # of a value that looks wrong
-        "name-missing", "empty", "trailing-newline", "fragment",
+        "name-missing", "empty", "trailing-newline", "fragment", "altered",
         # of a unit
         "no-source", "undelivered", "undecrypted", "only-stop", "unrequested",
     ]  # fmt: skip
@@ -42,6 +42,7 @@ LOSSES: dict[Loss, str] = {
     "missing": "offered but not imported",
     "differs": "imported with other bytes than were offered",
     "truncated": "imported shortened",
+    "not-offered": "meant by the host and not offered",
 }
 
 
