@@ -45,10 +45,7 @@ HOST_OPTIONS = (
         help="Room in the table for structures of other types; they need more with many sockets or memory modules.",
     ),
     click.option(
-        "--manifest/--no-manifest",
-        default=True,
-        show_default=True,
-        help="Frame the strings with what they are: so the guest can tell what was lost before it came.",
+        "--no-manifest", is_flag=True, help="Leave out the two strings by which the guest knows what it was sent."
     ),
     click.option("--config", metavar="FILE", help="The VM config in JSON, for cloud-hypervisor and crosvm."),
 )

@@ -8,6 +8,7 @@ from itertools import pairwise
 from guestcred.c_modules import compare_digest
 from guestcred.diagnose.findings import (
     Finding,
+    altered,
     length_cut_finding,
     loss,
     refusals,
@@ -124,7 +125,7 @@ def compare(
         from guestcred.diagnose.meant import read_frame
 
         frame, doubted = read_frame(offered, fronts)
-    altered = frame.altered if frame else frozenset()
+    changed = frame.altered if frame else frozenset()
     sizes = frame.sizes if frame else {}
     credentials = []
     for offer in accepted:
@@ -137,7 +138,7 @@ def compare(
             lost, cause = evidence().differing(offer, imported)
         elif cut is not None and offer.name in fronts:
             lost, cause = "truncated", "cut-by-kernel"
-        elif offer.name in altered:
+        elif offer.name in changed:
             lost = "truncated" if len(offer.value) < sizes[offer.name] else "differs"
             cause = "altered"
         size = len(offer.value if imported is None else imported)
@@ -166,10 +167,11 @@ def compare(
             for name in frame.lost
             if name not in system  # what came from elsewhere is there
         ]
-    if altered:
-        from guestcred.diagnose.meant import altered_findings
-
-        doubted += altered_findings([entry for entry in credentials if entry.name in altered])
+    doubted += [
+        altered(entry.shown, entry.place, len(offer.value), sizes[entry.name])
+        for entry, offer in zip(credentials, accepted)
+        if entry.name in changed and entry.place and entry.loss in ("missing", "differs") and entry.cause != "altered"
+    ]
     foreign = []
     for name in system.keys() - {offer.name for offer in accepted}:
         origin = evidence().source(name, system[name])

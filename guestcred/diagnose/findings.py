@@ -5,7 +5,7 @@ from __future__ import annotations
 from guestcred.record import Record
 from guestcred.smbios.walk import REASONS as ENDINGS
 from guestcred.smbios.walk import Table
-from guestcred.systemd.offered import REASONS, Accepted, Rejected, Unrelated, Verdict
+from guestcred.systemd.offered import REASONS, Accepted, Place, Rejected, Unrelated, Verdict
 from guestcred.systemd.rules import is_whole_base64
 from guestcred.text import count, listed
 
@@ -96,6 +96,14 @@ def refusal(first: Rejected, *others: Rejected) -> Finding:
         names=tuple(string.name for string in strings if string.name),
         cause=first.reason,
     )
+
+
+def altered(name: str, place: Place, size: int, meant: int) -> Finding:
+    """The finding for a credential that is lost anyway, and whose `size` bytes are not the `meant` ones."""
+    from guestcred.diagnose.causes import CAUSES
+
+    message = f"{name} ({place}) has {count(size, 'byte')} that are not the {meant} that the host meant"
+    return Finding("altered", message, CAUSES["altered"][1], names=(name,), cause="altered")
 
 
 def length_cut_finding(table: Table, point: EntryPoint) -> Finding:

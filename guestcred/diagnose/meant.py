@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from guestcred.diagnose.causes import CAUSES
 from guestcred.diagnose.findings import Finding
 from guestcred.manifest import END, FRAME, MANIFEST, Manifest, Meant, end_value, read_manifest
 from guestcred.record import Record
 from guestcred.systemd.offered import Accepted, Place, Rejected, Unrelated, Verdict
 from guestcred.systemd.rules import SIZE_MAX, name_is_valid
 from guestcred.text import listed
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from guestcred.diagnose.compare import Credential
 
 _FIX = (
     "let 'guestcred encode' or 'guestcred launch' alone write it, once a VM, and keep its strings together; "
@@ -119,19 +114,3 @@ def _misfit(
 def _untrusted(string: Accepted | Rejected, reason: str) -> Finding:
     message = f"{string.shown} ({string.place}) is not believed: {reason}"
     return Finding("manifest", message, _FIX, names=(string.shown,))
-
-
-def altered_findings(credentials: list[Credential]) -> list[Finding]:
-    """A finding for each credential that is lost by another cause, and was offered with other bytes than were meant."""
-    return [
-        Finding(
-            "altered",
-            f"{credential.shown} ({credential.place}) has {credential.size} bytes that are not the {credential.meant} "
-            f"that the host meant",
-            CAUSES["altered"][1],
-            names=(credential.shown,),
-            cause="altered",
-        )
-        for credential in credentials
-        if credential.loss in ("missing", "differs") and credential.cause != "altered"
-    ]

@@ -26,7 +26,7 @@ class Request(Record):
     allow_empty: bool
     guest_systemd: int | None
     reserve: int
-    manifest: bool = True
+    no_manifest: bool = False
 
 
 class Prepared(Record):
@@ -61,7 +61,7 @@ def prepare(asked: Request, config: str | None, *, optional: bool = False) -> Pr
     )
     base = _read_config(config, asked.hypervisor, optional)
     others = () if base is None else base.strings
-    encoded = encode(framed(secrets) if asked.manifest else secrets, others)
+    encoded = encode(secrets if asked.no_manifest else framed(secrets), others)
     document = None if base is None else base.merged([credential.text.decode("ascii") for credential in encoded])
     found = limits(
         encoded,
