@@ -8,6 +8,7 @@ from guestcred.errors import FINDINGS, GuestcredError
 from guestcred.guest.config import Service
 from guestcred.guest.users import User
 from guestcred.record import Record
+from guestcred.systemd.offered import REASONS
 from guestcred.systemd.rules import SIZE_MAX, TOTAL_SIZE_MAX
 from guestcred.systemd.search_path import RESCUE
 
@@ -99,7 +100,7 @@ def plan_rescues(comparison: Comparison, others: dict[str, tuple[str, bool]], un
             made.append(File(credential.name, credential.size, f"{RESCUE}/{credential.name}"))
     left = [loss(status, cause, names, why_not) for (status, cause, why_not), names in lost.items()]
     left += refusals(comparison.rejected)
-    left += [finding for finding in comparison.findings if finding not in left and finding.code not in LOSSES]
+    left += [finding for finding in comparison.findings if finding.code not in LOSSES and finding.code not in REASONS]
     return Rescues(tuple(made), tuple(present), tuple(left))
 
 

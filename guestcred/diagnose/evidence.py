@@ -52,6 +52,7 @@ class Evidence:
         self._guest = guest
         self._facts = facts
         self._system = guest.system or {}
+        self._sources = other_sources(guest)
         self.spans = spans(guest.entries or ())
         # what another source offers with the same bytes says nothing about SMBIOS
         self._arrived = {
@@ -111,7 +112,7 @@ class Evidence:
 
     def source(self, name: str, imported: bytes) -> Origin | None:
         """The other source that offers these bytes under that name, or None."""
-        for source, values in other_sources(self._guest):
+        for source, values in self._sources:
             if name in values and compare_digest(values[name], imported):
                 return source
         return None
