@@ -11,11 +11,11 @@ from guestcred.systemd.offered import Accepted, Verdict, judge
 from guestcred.systemd.rules import (
     CONFIDENTIAL_VM_SINCE,
     IMPORTS_SMBIOS_SINCE,
-    PAGE,
     READ_CUT,
     STORE_PAGES,
     SYSTEM,
     TDX_TRUSTED_SINCE,
+    pages,
 )
 
 TYPE_CHECKING = False
@@ -175,12 +175,8 @@ class Evidence:
         if all(arrived):
             return False
         first = arrived.index(False)
-        used = sum(_pages(len(value)) for value in self._system.values())
-        return used + _pages(len(accepted[first].value)) > STORE_PAGES and not any(arrived[first:])
-
-
-def _pages(size: int) -> int:
-    return max(1, -(-size // PAGE))
+        used = sum(pages(len(value)) for value in self._system.values())
+        return used + pages(len(accepted[first].value)) > STORE_PAGES and not any(arrived[first:])
 
 
 def gather(guest: Guest, facts: Facts | None, offered: tuple[Verdict, ...]) -> Evidence:
