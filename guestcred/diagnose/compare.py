@@ -228,10 +228,10 @@ def _required(
     """The findings for names that must arrive and did not; what was refused has a finding already."""
     if not absent:
         return []
-    from guestcred.diagnose.names import absence, look_up
+    from guestcred.diagnose.names import Names, absence
 
     findings = []
-    for known in (look_up(name, offered, guest) for name in absent):
+    for known in map(Names(offered, guest).look_up, absent):
         if not known.rejected:
             _, clause, fix = absence(known, evidence(), cut_off.message if cut_off else None, frame)
             findings.append(Finding("required", f"{known.shown} is required, and {clause}", fix, names=(known.shown,)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from guestcred.diagnose.compare import Credential
 from guestcred.diagnose.findings import Finding, loss, refusal
-from guestcred.diagnose.names import ORIGINS, Known, absence, look_up
+from guestcred.diagnose.names import ORIGINS, Known, Names, absence
 from guestcred.diagnose.survey import Survey
 from guestcred.guest.snapshot import ENTRIES, TABLE
 from guestcred.manifest import FRAME
@@ -47,7 +47,7 @@ def trace(name: str, survey: Survey) -> Trace:
     """Follow `name` from the table to `@system`; the last stage is the one where it was lost."""
     guest, comparison = survey.guest, survey.comparison
     at = visible(guest.root.rstrip("/") + "/")
-    known = look_up(name, survey.offered, guest)
+    known = Names(survey.offered, guest).look_up(name)
     credential = next((entry for entry in comparison.credentials if entry.name == known.name), None)
     if credential is not None and credential.loss == "not-offered":
         return _only_meant(credential, known, survey, at)
