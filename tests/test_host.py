@@ -137,6 +137,7 @@ def test_qemus_arguments_work_as_they_are_printed(credentials: Path, folder: Pat
         "qemu",
         "--folder",
         folder / "b",
+        "--no-manifest",
         "HARD=host-hard",
         "--format",
         "json",
@@ -221,7 +222,7 @@ def test_no_folder_is_left_where_the_printing_is_ended(credentials: Path, folder
 
 def test_a_folder_whose_name_is_no_utf_8(credentials: Path, folder: Path) -> None:
     private = os.fsencode(folder) + b"/a\xff b"
-    arguments = ["encode", "--for", "qemu", "--folder", os.fsdecode(private), "HARD=host-hard"]
+    arguments = ["encode", "--for", "qemu", "--no-manifest", "--folder", os.fsdecode(private), "HARD=host-hard"]
     refused = error(*arguments, "--format", "json", credentials=credentials, status=2)
     assert "--folder is not UTF-8" in refused and list(folder.iterdir()) == []
     done = run(*arguments, credentials=credentials)
@@ -255,21 +256,23 @@ def test_the_capacity_report(credentials: Path) -> None:
     arguments = ["encode", "--for", "cloud-hypervisor", *PAIRS, "HARD=host-hard", "--set", "ENVIRONMENT=test"]
     done = run(*arguments, "--dry-run", credentials=credentials)
     assert done.stdout.decode() == (
-        "fits: 5 credentials for cloud-hypervisor\n"
-        "  API_KEY      text       44 bytes,    74 as a string\n"
-        "  DB_PASSWORD  text       44 bytes,    78 as a string\n"
-        "  JWT_SECRET   text       88 bytes,   121 as a string\n"
-        "  HARD         binary     15 bytes,    54 as a string\n"
-        "  ENVIRONMENT  text        4 bytes,    38 as a string\n"
-        "  ok    strings         5 of     255 strings  a Type 11 structure counts its strings in one byte\n"
-        "  ok    table        2424 of   65512 bytes    cloud-hypervisor has 64 KiB at 0xF0000 for its entry point and table; 2048 are for other structures\n"
-        "  ok    store           5 of     256 pages    systemd 257 and later keep credentials in 256 pages of 4 KiB\n"
-        "  ok    total         195 of 1048576 bytes    systemd takes 1 MiB in all\n"
-        "  ok    request       416 of  131072 bytes    assumes cloud-hypervisor 54 or later; earlier ones take only 51200\n"
+        "fits: 5 credentials and a manifest for cloud-hypervisor\n"
+        "  guestcred.manifest  text      181 bytes,   222 as a string\n"
+        "  API_KEY             text       44 bytes,    74 as a string\n"
+        "  DB_PASSWORD         text       44 bytes,    78 as a string\n"
+        "  JWT_SECRET          text       88 bytes,   121 as a string\n"
+        "  HARD                binary     15 bytes,    54 as a string\n"
+        "  ENVIRONMENT         text        4 bytes,    38 as a string\n"
+        "  guestcred.end       text        3 bytes,    39 as a string\n"
+        "  ok    strings         7 of     255 strings  a Type 11 structure counts its strings in one byte\n"
+        "  ok    table        2687 of   65512 bytes    cloud-hypervisor has 64 KiB at 0xF0000 for its entry point and table; 2048 are for other structures\n"
+        "  ok    store           7 of     256 pages    systemd 257 and later keep credentials in 256 pages of 4 KiB\n"
+        "  ok    total         379 of 1048576 bytes    systemd takes 1 MiB in all\n"
+        "  ok    request       685 of  131072 bytes    assumes cloud-hypervisor 54 or later; earlier ones take only 51200\n"
     )
     document = json.loads(run(*arguments, "--dry-run", "--format", "json", credentials=credentials).stdout)
     assert document["schema"] == "guestcred.encode/1" and document["fits"] is True
-    assert document["credentials"][3] == {"name": "HARD", "encoding": "binary", "size": 15, "string_size": 54}
+    assert document["credentials"][4] == {"name": "HARD", "encoding": "binary", "size": 15, "string_size": 54}
 
 
 def test_a_dry_run_counts_the_config(credentials: Path) -> None:
