@@ -21,6 +21,7 @@ from guestcred.cli import commands
 from guestcred.cli.commands import View
 from guestcred.errors import GuestcredError
 from guestcred.guest.credstores import rescue_mark
+from guestcred.smbios.layout import build_structure
 
 DEMO = '[services.demo]\nuser = "demo-svc-user"\nload = ["key:KEY"]\n'
 
@@ -247,6 +248,24 @@ def test_the_string_at_which_the_table_stops_is_not_rescued(root: Path) -> None:
     done = apply(root)
     assert done.returncode == 1 and "CUT was offered but not imported" in done.stdout
     assert [path.name for path in (root / "run/credstore").iterdir()] == ["KEY"]
+
+
+@pytest.mark.parametrize("before", [[b"io.systemd.credential:KEY=" + SECRET.encode()], [b"other"]])
+def test_a_handle_that_firmware_gave_twice_keeps_nothing_back(root: Path, before: list[bytes]) -> None:
+    raws = [build_structure(11, 0x0E00, [string]) for string in (*before, b"io.systemd.credential:CUT=" + SECRET.encode())]  # fmt: skip
+    put(root, "sys/firmware/dmi/tables/DMI", b"".join(raws)[: -len(SECRET)])
+    done = apply(root)
+    assert done.returncode == 1 and "CUT was offered but not imported" in done.stdout
+    assert "the table stops inside it" in done.stdout and "KEY was" not in done.stdout
+    store = root / "run/credstore"
+    assert [path.name for path in store.glob("*")] == (["KEY"] if b"KEY" in before[0] else [])
+
+
+def test_a_table_that_stops_in_another_structure_keeps_nothing_back(root: Path) -> None:
+    string = b"io.systemd.credential:KEY=" + SECRET.encode()
+    table = build_structure(11, 0x0E00, [string]) + build_structure(1, 0x0E00, [b"a serial number"])
+    put(root, "sys/firmware/dmi/tables/DMI", table[:-4])
+    assert apply(root).returncode == 0 and (root / "run/credstore/KEY").read_text() == SECRET
 
 
 def test_what_lies_behind_systemd_252s_cut_is_whole_in_the_table(root: Path) -> None:

@@ -111,7 +111,7 @@ def compare(
 
         cut = cut_offset(table, point.table_length if point else None)
         last = last_string(table, cut)
-    fronts = frozenset(offer.name for offer in accepted if offer.place.of_structure == last)
+    fronts = frozenset(offer.name for offer in accepted if offer.place.key == last)
     credentials = []
     for offer in accepted:
         imported = system.get(offer.name)
@@ -144,7 +144,6 @@ def compare(
         *(_near_miss(verdict) for verdict in offered if isinstance(verdict, Unrelated) and verdict.hint),
     ]
     listed = {name for credential in credentials for name in (credential.name, credential.shown)}
-    listed |= {credential.place.short for credential in credentials if credential.place}
     findings += _required([name for name in require if name not in listed], guest, offered, evidence, cut_off)
     warnings = [] if cut_off else table_warnings(table, point)
     if (
@@ -156,7 +155,7 @@ def compare(
     doubts = {}
     for verdict, after in pairwise((*offered, None)):
         if isinstance(verdict, Accepted):
-            following = None if after and after.place.of_structure == last else after
+            following = None if after and after.place.key == last else after
             doubts[verdict.name] = tuple(suspicions(verdict, following))
             warnings += doubts[verdict.name]
     return Comparison(
@@ -177,14 +176,14 @@ def _required(
     evidence: Callable[[], Evidence],
     cut_off: Finding | None,
 ) -> list[Finding]:
-    """The findings for names that must arrive and did not; what was refused has a finding already."""
+    """The findings for names that must arrive and did not; what was refused, or lost, has a finding already."""
     if not absent:
         return []
     from guestcred.diagnose.names import absence, look_up
 
     findings = []
     for known in (look_up(name, offered, guest) for name in absent):
-        if not known.rejected:
+        if not known.strings:
             _, clause, fix = absence(known, evidence(), cut_off.message if cut_off else None)
             findings.append(Finding("required", f"{known.shown} is required, and {clause}", fix, names=(known.shown,)))
     return findings

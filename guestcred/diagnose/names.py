@@ -9,7 +9,7 @@ from guestcred.diagnose.evidence import Evidence
 from guestcred.errors import USAGE, GuestcredError
 from guestcred.guest.snapshot import Guest, other_sources
 from guestcred.record import Record
-from guestcred.systemd.offered import REASONS, Accepted, Rejected, Unrelated, Verdict
+from guestcred.systemd.offered import REASONS, Accepted, Place, Rejected, Unrelated, Verdict
 from guestcred.systemd.rules import name_is_valid
 from guestcred.systemd.shown import REST, as_typed, shown
 from guestcred.text import visible
@@ -48,15 +48,16 @@ class Known(Record):
 
 
 def look_up(name: str, offered: tuple[Verdict, ...], guest: Guest) -> Known:
-    """Everything known about a name, given as it is, as it is shown, or as the place of its string (`0x0e00:1`).
+    """Everything known about a name, given as it is, as it is shown, or as the place of its string: by its
+    entry (`11-0:1`), or by its handle (`0x0e00:1`, or decimal as in JSON).
 
-    Raises GuestcredError (exit status 2) for a shown form that stands for several names.
+    Raises GuestcredError (exit status 2) for a shown form or a handle that stands for several names.
     """
-    raw, place = os.fsencode(name), _place(name)
+    raw = os.fsencode(name)
     own = [verdict for verdict in offered if not isinstance(verdict, Unrelated)]
     strings = (
         [verdict for verdict in own if raw == _raw_name(verdict)]
-        or [verdict for verdict in own if verdict.place.of_structure == place]
+        or [verdict for verdict in own if _is_place(name, verdict.place)]
         or [verdict for verdict in own if name == verdict.shown]
     )
     system = guest.system or {}
@@ -67,7 +68,7 @@ def look_up(name: str, offered: tuple[Verdict, ...], guest: Guest) -> Known:
     if len(named) > 1:
         places = ", ".join(string.place.short for string in strings)
         hint = f"name it by the place of its string: {places}" if places else "see them with 'guestcred check'"
-        raise GuestcredError(f"{len(named)} credentials are shown as {visible(name)}", hint, status=USAGE)
+        raise GuestcredError(f"{visible(name)} stands for {len(named)} credentials", hint, status=USAGE)
     strings = [verdict for verdict in own if _raw_name(verdict) in named]
     similar = [] if strings else _similar(raw, offered)
     known = next((string for string in strings if isinstance(string, Accepted)), None) or next(iter(strings), None)
@@ -98,13 +99,15 @@ def _raw_name(string: Accepted | Rejected) -> bytes:
     return string.name.encode("ascii") if isinstance(string, Accepted) else string.raw_name
 
 
-def _place(name: str) -> tuple[int, int] | None:
-    """(handle, number) of a string in the form `0x0e00:1`, or with a decimal handle as in JSON."""
+def _is_place(name: str, place: Place) -> bool:
+    """Whether a name that was given stands for the string at `place`; by a handle it may stand for several."""
+    if name == place.short:
+        return True
     handle, _, number = name.partition(":")
     try:
-        return int(handle, 0), int(number)
+        return (int(handle, 0), int(number)) == (place.handle, place.index)
     except ValueError:
-        return None
+        return False
 
 
 def _similar(raw: bytes, offered: tuple[Verdict, ...]) -> list[tuple[Unrelated, bytes | None]]:
