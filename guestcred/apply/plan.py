@@ -112,6 +112,8 @@ def plan_rescues(comparison: Comparison, others: dict[str, tuple[str, bool]], un
 
 def _why_not(credential: Credential, cause: Cause, fronts: frozenset[str], blocked: dict[str, str]) -> str | None:
     """Why a lost credential is not rescued, in words for its finding; None if it is rescued or already there."""
+    if credential.loss == "not-offered":
+        return "its bytes did not arrive"
     if credential.loss != "missing":
         return "what was imported is not overwritten"
     if cause in DECISIONS:

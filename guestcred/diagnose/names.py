@@ -17,6 +17,7 @@ from guestcred.text import visible
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from guestcred.diagnose.causes import Cause
+    from guestcred.diagnose.meant import Frame
     from guestcred.guest.snapshot import Origin
 
 ORIGINS: dict[Origin | None, str] = {
@@ -155,10 +156,11 @@ class _Near:
         return [found[number] for number in sorted(found) if raw in found[number][0].text]
 
 
-def absence(known: Known, evidence: Evidence, cut: str | None) -> tuple[Cause | None, str, str]:
+def absence(known: Known, evidence: Evidence, cut: str | None, frame: Frame | None) -> tuple[Cause | None, str, str]:
     """(cause, clause about `it`, fix) for a name that did not arrive and was neither accepted nor refused in the table.
 
-    `cut` is the sentence that says how much of the table Linux cut off, if it did.
+    `cut` is the sentence that says how much of the table Linux cut off, if it did; `frame` what
+    the host meant, if a manifest says so.
     """
     if not name_is_valid(os.fsencode(known.name)):
         return None, f"systemd takes no such name: {REASONS['invalid-name']}", "give the credential another name"
@@ -169,6 +171,9 @@ def absence(known: Known, evidence: Evidence, cut: str | None) -> tuple[Cause | 
     for string in known.similar:
         hint = f"{string.place} looks like it: {string.hint}"
         return None, "no OEM string and no other source offers it", hint
+    if frame is not None and frame.whole and known.name not in frame.sizes:
+        fix = f"name it there: {known.shown}=FILE for 'guestcred launch' or 'encode', LoadCredential= of the unit it runs in"
+        return None, "the host's unit does not name it", fix
     if cut is not None:
         return "cut-by-kernel", f"no OEM string that is here offers it, and {cut}", CAUSES["cut-by-kernel"][1]
     return (
