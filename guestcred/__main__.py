@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 
@@ -112,6 +113,8 @@ def _run() -> int:
         _give_up(1)
         return 1
     except OSError as error:
+        if error.errno == errno.ENOMEM:  # an import's
+            raise MemoryError from None
         # every other OSError became a GuestcredError where it happened
         _give_up(1)
         try:
