@@ -33,7 +33,7 @@ ONLY = {
         *("host.hypervisors", "host.launch", "host.answer", "cli.commands", "cli.host"),
     },
     "ctypes": set(),
-    **{name: {"c_modules"} for name in ("_ctypes", "_operator", "_json")},
+    **{name: {"c_modules"} for name in ("_ctypes", "_operator", "_json", "_signal")},
     "http.client": {"host.vmm_api"},
     "jeepney": {"systemd.bus"},
     "socket": {"systemd.bus", "host.vmm_api"},
