@@ -6,6 +6,7 @@ other system call fails, so it can import nothing either.
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 import time
@@ -127,6 +128,7 @@ def _work(work: Callable[[], bytes], fd: int, seconds: int) -> NoReturn:
             answer = UNCONFINED + f"{type(error).__name__}: {error}".encode()
         else:
             sys.meta_path[:] = [_NoImports]
+            gc.disable()  # it would write to all memory, and so have all of it copied
             answer = _answer(work)
         rest = memoryview(answer)
         while rest:
@@ -141,8 +143,8 @@ def _answer(work: Callable[[], bytes]) -> bytes:
         return work()
     except NeedsError as need:
         return need.kind
-    except _LacksModuleError:
-        return LACKS_MODULE
+    except _LacksModuleError as lacks:
+        return LACKS_MODULE + str(lacks).encode()
     except BaseException as error:  # noqa: BLE001  this is the end of the process
         # where and what, but not its message, which may show bytes of the table
         trace, where = error.__traceback__, "nowhere"
@@ -160,8 +162,8 @@ class _NoImports:
     """Stands in for all that finds modules, since none can be opened."""
 
     @staticmethod
-    def find_spec(*_: object) -> None:
-        raise _LacksModuleError
+    def find_spec(name: str, *_: object) -> None:
+        raise _LacksModuleError(name)
 
 
 def _confine(fd: int, seconds: int) -> None:

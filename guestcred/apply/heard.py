@@ -21,13 +21,14 @@ from guestcred.smbios.walk import OEM_STRINGS, OEM_STRINGS_SIZE
 from guestcred.systemd.offered import Place, split_prefix
 from guestcred.systemd.rules import SIZE_MAX, TOTAL_SIZE_MAX, base64_decode, name_is_valid
 from guestcred.systemd.shown import shown
+from guestcred.text import printable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 NEEDS_FACTS = b"f"
-ANSWER_MAX = 1 << 23  # bytes
+ANSWER_MAX, NAME_MAX = 1 << 23, 256  # bytes
 ORIGINS = (None, "fw-cfg", "cmdline", "initrd")
 
 
@@ -50,6 +51,7 @@ def hear(look: Unparsed, before: Callable[[], None]) -> Heard:
     """
     facts: Facts | None = None
     loaded = False
+    json_text("")  # loads what makes JSON
 
     def work() -> bytes:
         return say(look, facts)
@@ -64,8 +66,8 @@ def hear(look: Unparsed, before: Callable[[], None]) -> Heard:
         elif apart.kind in (ANSWER, ERROR):
             break
         else:
-            raise BrokenError("asks for what it has")
-        apart.rest(0)
+            raise BrokenError(f"asks for what it has: {printable(apart.rest(NAME_MAX))}")
+        apart.rest(NAME_MAX)
     before()
     data = apart.rest(ANSWER_MAX)
     try:

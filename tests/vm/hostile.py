@@ -271,7 +271,7 @@ def everything() -> Iterator[tuple[str, Attempt]]:
 
 def victim(name: str) -> None:
     """A process of somebody else's: it says where its secret is, and sleeps."""
-    marker = ctypes.create_string_buffer(b"a-victim's secret", SIZE)
+    marker = ctypes.create_string_buffer(b"marker-of-victim", SIZE)
     Path(VICTIMS, name).write_text(f"{os.getpid()} {ctypes.addressof(marker)}")
     time.sleep(600)
 
