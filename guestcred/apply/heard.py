@@ -7,13 +7,13 @@ reason; it can have nothing written that is not in the table.
 
 from __future__ import annotations
 
-from guestcred.apart import ANSWER, ERROR, LACKS_MODULE, Apart, BrokenError, NeedsError
+from guestcred.apart import ANSWER, ERROR, LACKS_MODULE, SECONDS, Apart, BrokenError, NeedsError
 from guestcred.apply.plan import DECISIONS
 from guestcred.c_modules import compare_digest, json_text, parse_json
 from guestcred.diagnose.compare import Comparison, Credential, by_what_is_shown
 from guestcred.diagnose.findings import Finding
 from guestcred.diagnose.survey import Survey, survey
-from guestcred.errors import GuestcredError
+from guestcred.errors import COULD_NOT_LOOK, FINDINGS, USAGE, GuestcredError
 from guestcred.guest.facts import Facts, read_facts
 from guestcred.guest.snapshot import Guest, Unparsed, parsed
 from guestcred.record import Record
@@ -57,7 +57,7 @@ def hear(look: Unparsed, before: Callable[[], None]) -> Heard:
         return say(look, facts)
 
     while True:
-        apart = Apart(work)
+        apart = Apart(work, SECONDS)
         if apart.kind == NEEDS_FACTS and facts is None:
             facts = read_facts(look.guest.root)
         elif apart.kind == LACKS_MODULE and not loaded:
@@ -131,9 +131,9 @@ def _starts(looked: Survey) -> dict[tuple[int, int], tuple[int, int]]:
 def _error(said: object) -> GuestcredError:
     """The expected failure that was said."""
     problem, hints, status = _fields(said, str, list, int)
-    if not all(isinstance(hint, str) for hint in hints):
-        raise Lie("a hint")
-    return GuestcredError(problem, *hints, status=status)
+    if status not in (FINDINGS, USAGE, COULD_NOT_LOOK):
+        raise Lie("a status")
+    return GuestcredError(_text(problem), *map(_text, hints), status=status)
 
 
 def _held(said: object, look: Unparsed, facts: Facts | None) -> Heard:
