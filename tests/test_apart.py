@@ -165,6 +165,7 @@ def test_nothing_that_hostile_code_tries_succeeds(tmp_path: Path) -> None:
         *hostile.on_pid1(),
         ("its own files", lambda: (tmp_path / "made").write_text("hostile")),
         *hostile.on_own(),
+        *hostile.on_itself(),
     ]
     try:
         answer = Apart(lambda: ANSWER + json_text(hostile.tried(attempts)).encode())

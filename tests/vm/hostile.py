@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ctypes
 import fcntl
+import itertools
 import json
 import mmap
 import os
@@ -108,8 +109,13 @@ def forked() -> str:
 
 
 def executed() -> str:
-    os.execv("/bin/true", ["true"])
+    os.waitpid(os.posix_spawn("/bin/true", ["true"], {}), 0)
     return "executed"
+
+
+def replaced() -> str:
+    os.execv("/bin/true", ["true"])
+    return "is another program"
 
 
 def duplicated(pid: int) -> str:
@@ -247,6 +253,11 @@ def on_own() -> Iterator[tuple[str, Attempt]]:
     yield "another program", executed
 
 
+def on_itself() -> Iterator[tuple[str, Attempt]]:
+    """What leaves no result where it succeeds, and so no answer of a parser."""
+    yield "another program in its place", replaced
+
+
 def tried(attempts: Iterable[tuple[str, Attempt]]) -> list[tuple[str, str]]:
     """(name, "refused: why" or "DONE: what") of each attempt."""
     results = []
@@ -293,7 +304,8 @@ def as_part(part: str) -> None:
     from guestcred.apply import heard
 
     def parser(*_: object) -> bytes:
-        return ANSWER + json.dumps([*tried(attempts), *tried(on_pid1()), *tried(on_own())]).encode()
+        every = itertools.chain(attempts, on_pid1(), on_own(), on_itself())
+        return ANSWER + json.dumps(tried(every)).encode()
 
     def writer(text: str) -> object:
         told = json.dumps([*tried(attempts), *tried(on_pid1())]) if part == "writer" else text
