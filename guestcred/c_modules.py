@@ -68,6 +68,21 @@ class _Decoder:
         return float(name.replace("Infinity", "inf"))
 
 
+def hmac_sha256(key: bytes, message: bytes) -> bytes:
+    """`hmac.digest(key, message, "sha256")` for keys of up to 64 bytes (RFC 2104); `hmac` and `hashlib` import OpenSSL."""
+    if sys.version_info >= (3, 12):
+        from _sha2 import sha256
+    else:
+        from _sha256 import sha256  # type: ignore[import-not-found]  # typeshed does not have it
+    assert len(key) <= 64
+    block = key.ljust(64, b"\0")
+    inner = sha256(block.translate(_INNER) + message).digest()
+    return bytes(sha256(block.translate(_OUTER) + inner).digest())
+
+
+_INNER, _OUTER = bytes(byte ^ 0x36 for byte in range(256)), bytes(byte ^ 0x5C for byte in range(256))
+
+
 def prctl(option: int, *arguments: int | bytes) -> int:
     """prctl(2), -1 for a failure; bytes are passed by address."""
     return _call("prctl", option, *arguments, *(0,) * (4 - len(arguments)))

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from applying import SECRET, apply, offer, put, standing
-from conftest import table_of
+from conftest import CAPTURES, table_of
 from needs import memory
 
 from guestcred.apart import ANSWER, ERROR, LACKS_MODULE, MEMORY, BrokenError, NeedsError
@@ -20,7 +20,8 @@ from guestcred.cli.commands import View
 from guestcred.diagnose.survey import survey
 from guestcred.guest.facts import Facts
 from guestcred.guest.rootfs import Tree
-from guestcred.guest.snapshot import parsed, read_unparsed
+from guestcred.guest.snapshot import parsed, read_guest, read_unparsed
+from guestcred.manifest import manifest_value
 from guestcred.smbios.layout import build_structure
 
 FOREIGN = "elsewhere"
@@ -173,11 +174,11 @@ def _finding(*fields: object) -> Callable[[dict[str, Any]], None]:
 
 
 def _imported(told: dict[str, Any]) -> None:
-    first(told)[5:] = [None, None]
+    first(told)[5:7] = [None, None]
 
 
 def _lost(told: dict[str, Any]) -> None:
-    next(offer for offer in told["offers"] if offer[5] is None)[5:] = ["missing", "unknown"]
+    next(offer for offer in told["offers"] if offer[5] is None)[5:7] = ["missing", "unknown"]
 
 
 def _overwritten(told: dict[str, Any]) -> None:
@@ -213,9 +214,18 @@ LIES: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
     "a loss in escapes": (_set(5, "\x1b[2J"), "a word"),
     "one left out that is there": (_hidden_offer, "what is foreign"),
     "no foreign one": (_foreign(), "what is foreign"),
-    "a foreign one that is not there": (_foreign([FOREIGN, None], ["../../etc/passwd", None]), "what is foreign"),
-    "an origin that is none": (_foreign([FOREIGN, "heaven"]), "what is foreign"),
+    "a foreign one that is not there": (
+        _foreign([FOREIGN, None, None], ["../../etc/passwd", None, None]),
+        "what is foreign",
+    ),
+    "an origin that is none": (_foreign([FOREIGN, "heaven", None]), "what is foreign"),
     "a foreign one in another form": (_foreign([FOREIGN]), "a form"),
+    "a foreign one twice": (_foreign([FOREIGN, None, None], [FOREIGN, None, None]), "what is foreign"),
+    "only meant, and there": (lambda told: told.update(lost=[[FOREIGN, 1, "unknown"]]), "what was only meant"),
+    "only meant, and offered": (lambda told: told.update(lost=[["KEY", 1, "unknown"]]), "what was only meant"),
+    "only meant, with a path": (lambda told: told.update(lost=[["../x", 1, "unknown"]]), "what was only meant"),
+    "only meant, without a size": (lambda told: told.update(lost=[["MORE", None, "unknown"]]), "what was only meant"),
+    "a size that is none": (_set(7, -1), "a size"),
     "a finding without a code": (_finding(None, "message", "fix", [], None), "a finding"),
     "a finding in escapes": (_finding("near-miss", "\x1b]0;owned\x07", "fix", [], None), "a text"),
     "a fix in lines": (_finding("near-miss", "message", "fix\nguestcred: error", [], None), "a text"),
@@ -255,10 +265,10 @@ def test_a_string_that_is_no_credential_is_said_to_be_one(
     table = table_of(*strings)
     put(root, "sys/firmware/dmi/tables/DMI", table)
     begin = table.index(strings[0])
-    offered = [begin + start, begin + len(strings[0]), 1, 1, 0, "missing", "unknown"]
+    offered = [begin + start, begin + len(strings[0]), 1, 1, 0, "missing", "unknown", None]
     lie(
         monkeypatch,
-        lambda told: told.update(offers=[offered], foreign=[[name, None] for name in ("OTHER", "SAME", FOREIGN)]),
+        lambda told: told.update(offers=[offered], foreign=[[name, None, None] for name in ("OTHER", "SAME", FOREIGN)]),
     )
     assert "that does not hold: a " in refused(root).problem
 
@@ -268,10 +278,10 @@ def test_all_of_them_are_too_large_together(root: Path, monkeypatch: pytest.Monk
     table = table_of(*strings)
     put(root, "sys/firmware/dmi/tables/DMI", table)
     places = [(table.index(text), table.index(text) + len(text)) for text in strings]
-    offers = [[*place, 1, number, 0, "missing", "unknown"] for number, place in enumerate(places, 1)]
+    offers = [[*place, 1, number, 0, "missing", "unknown", None] for number, place in enumerate(places, 1)]
     lie(
         monkeypatch,
-        lambda told: told.update(offers=offers, foreign=[[name, None] for name in ("OTHER", "SAME", FOREIGN)]),
+        lambda told: told.update(offers=offers, foreign=[[name, None, None] for name in ("OTHER", "SAME", FOREIGN)]),
     )
     assert "a place or a size" in refused(root).problem
 
@@ -347,3 +357,22 @@ def test_an_expected_failure_is_told_as_ever(root: Path) -> None:
     put(root, "sys/firmware/dmi/tables/DMI", b"\xff" * 3)
     done = apply(root)
     assert done.returncode == 3 and "error: no structure could be read from" in done.stderr
+
+
+@pytest.mark.parametrize("capture", CAPTURES, ids=lambda path: path.name)
+def test_every_captured_guest_is_heard_as_it_is_judged(capture: Path) -> None:
+    held = hear(read_unparsed(Tree(str(capture)), None), lambda: None).comparison
+    judged = survey(read_guest(str(capture))).comparison
+    assert (held.credentials, held.findings, held.fronts) == (judged.credentials, judged.findings, judged.fronts)
+
+
+@pytest.mark.parametrize("arrived", range(5))
+def test_what_the_host_meant_is_heard_as_it_is_judged(root: Path, arrived: int) -> None:
+    values = [(b"A", b"one"), (b"B", b"two"), (b"OTHER", b"new")]
+    strings = [f"guestcred.manifest={manifest_value(bytes(16), values).decode()}", "A=one", "B=changed", "OTHER=new"]
+    strings = [f"io.systemd.credential:{text}" for text in [*strings, "guestcred.end=1/3"][: arrived + 1]]
+    put(root, "sys/firmware/dmi/tables/DMI", table_of(*(text.encode() for text in strings)))
+    look = read_unparsed(Tree(str(root)), None)
+    held, judged = hear(look, lambda: None).comparison, survey(parsed(look)).comparison
+    assert held.credentials == judged.credentials and held.findings == judged.findings
+    assert {one.name for one in held.credentials} >= {"guestcred.end", "A", "B"}

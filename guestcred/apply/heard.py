@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from guestcred.apart import ANSWER, ERROR, LACKS_MODULE, SECONDS, Apart, BrokenError, NeedsError
 from guestcred.apply.plan import DECISIONS
-from guestcred.c_modules import compare_digest, json_text, parse_json
+from guestcred.c_modules import compare_digest, hmac_sha256, json_text, parse_json
 from guestcred.diagnose.compare import Comparison, Credential, by_what_is_shown
 from guestcred.diagnose.findings import Finding
 from guestcred.diagnose.survey import Survey, survey
 from guestcred.errors import COULD_NOT_LOOK, FINDINGS, USAGE, GuestcredError
 from guestcred.guest.facts import Facts, read_facts
 from guestcred.guest.snapshot import Guest, Unparsed, parsed
+from guestcred.manifest import MANIFEST
 from guestcred.record import Record
 from guestcred.smbios.walk import OEM_STRINGS, OEM_STRINGS_SIZE
 from guestcred.systemd.offered import Place, split_prefix
@@ -52,6 +53,8 @@ def hear(look: Unparsed, before: Callable[[], None]) -> Heard:
     facts: Facts | None = None
     loaded = False
     json_text("")  # loads what makes JSON
+    if MANIFEST.encode("ascii") in look.guest.table:
+        _load_meant()  # it will be lacking; only a guess, and no parsing
 
     def work() -> bytes:
         return say(look, facts)
@@ -79,6 +82,13 @@ def hear(look: Unparsed, before: Callable[[], None]) -> Heard:
         raise BrokenError(f"gave an answer that does not hold: {lie if isinstance(lie, Lie) else 'no JSON'}") from None
 
 
+def _load_meant() -> None:
+    """Load what reads a manifest."""
+    import guestcred.diagnose.meant  # noqa: F401
+
+    hmac_sha256(b"", b"")
+
+
 def _load_all() -> None:
     """Load what the judging imports only for what few guests have."""
     import guestcred.diagnose.causes
@@ -88,6 +98,8 @@ def _load_all() -> None:
     import guestcred.guest.cmdline
     import guestcred.smbios.entry_point
     import guestcred.systemd.unrelated  # noqa: F401
+
+    _load_meant()
 
 
 def say(look: Unparsed, facts: Facts | None) -> bytes:
@@ -103,16 +115,23 @@ def say(look: Unparsed, facts: Facts | None) -> bytes:
         return ERROR + json_text([error.problem, list(error.hints), error.status]).encode()
     starts = _starts(looked)
     compared = looked.comparison
-    offers = []
-    for credential in compared.credentials:
-        if credential.place is not None:
-            place = credential.place
-            start, end = starts[place.instance, place.index]
-            told = [start, end, place.handle, place.index, place.instance, credential.loss, credential.cause]
-            offers.append(told)
+    offers, lost, foreign = [], [], []
+    for one in compared.credentials:
+        if one.place is not None:
+            where = [
+                *starts[one.place.instance, one.place.index],
+                one.place.handle,
+                one.place.index,
+                one.place.instance,
+            ]
+            offers.append([*where, one.loss, one.cause, one.meant])
+        elif one.loss is not None:
+            lost.append([one.name, one.size, one.cause])
+        else:
+            foreign.append([one.name, one.origin, one.meant])
     findings = [[found.code, found.message, found.fix, found.names, found.cause] for found in compared.findings]
-    foreign = [[one.name, one.origin] for one in compared.credentials if one.place is None]
-    said = {"offers": offers, "foreign": foreign, "findings": findings, "fronts": list(compared.fronts)}
+    fronts = list(compared.fronts)
+    said = {"offers": offers, "lost": lost, "foreign": foreign, "findings": findings, "fronts": fronts}
     return ANSWER + json_text(said).encode()
 
 
@@ -137,13 +156,14 @@ def _error(said: object) -> GuestcredError:
 
 
 def _held(said: object, look: Unparsed, facts: Facts | None) -> Heard:
-    if not isinstance(said, dict) or said.keys() != {"offers", "foreign", "findings", "fronts"}:
+    if not isinstance(said, dict) or said.keys() != {"offers", "lost", "foreign", "findings", "fronts"}:
         raise Lie("its parts")
     system = look.guest.system or {}
     fronts = frozenset(_text(name) for name in _list(said["fronts"]))
     credentials, missing, names, total = [], {}, set(), 0
     for entry in _list(said["offers"]):
-        start, end, handle, index, instance, loss, cause = _fields(entry, int, int, int, int, int, _WORD, _WORD)
+        start, end, handle, index, instance, *told = _fields(entry, int, int, int, int, int, _WORD, _WORD, _SIZE)
+        loss, cause, meant = told
         name, value = _assignment(look.guest, start, end)
         if name in names:
             raise Lie("a credential twice")
@@ -161,21 +181,30 @@ def _held(said: object, look: Unparsed, facts: Facts | None) -> Heard:
             if cause not in DECISIONS:
                 cause = facts.refusal(look.guest.systemd) or cause
         elif compare_digest(imported, value):
-            lost = (None, "truncated") if name in fronts else (None,)
+            lost = (None, "truncated", "differs")  # where it was cut, or is not what was meant
         else:
             lost = ("differs", "truncated")
         if loss not in lost or (loss is None) != (cause is None):
             raise Lie("what became of a credential")
         size = len(value if imported is None else imported)
         place = Place(handle, index, instance)
-        credentials.append(Credential(name, shown(name, value), size, place, loss, cause))
-    foreign = dict(_fields(entry, str, _WORD) for entry in _list(said["foreign"]))
-    if foreign.keys() != system.keys() - names or not all(origin in ORIGINS for origin in foreign.values()):
+        credentials.append(Credential(name, shown(name, value), size, place, loss, cause, meant=meant))
+    for entry in _list(said["lost"]):
+        name, size, cause = _fields(entry, str, _SIZE, _WORD)
+        if size is None or cause is None or name in names or name in system or not name_is_valid(name.encode()):
+            raise Lie("what was only meant")
+        names.add(name)
+        credentials.append(Credential(name, shown(name, size), size, loss="not-offered", cause=cause, meant=size))
+    others = []
+    for entry in _list(said["foreign"]):
+        name, origin, meant = _fields(entry, str, _WORD, _SIZE)
+        if name in names or name not in system or origin not in ORIGINS:
+            raise Lie("what is foreign")
+        names.add(name)
+        size = len(system[name])
+        others.append(Credential(name, shown(name, system[name]), size, origin=origin, meant=meant))
+    if system.keys() - names:
         raise Lie("what is foreign")
-    others = [
-        Credential(name, shown(name, system[name]), len(system[name]), origin=origin)
-        for name, origin in foreign.items()
-    ]
     comparison = Comparison(
         systemd=look.guest.systemd,
         credentials=(*credentials, *by_what_is_shown(others)),
@@ -184,6 +213,7 @@ def _held(said: object, look: Unparsed, facts: Facts | None) -> Heard:
         warnings=(),
         doubts={},
         fronts=fronts,
+        frame=None,  # what it says is in the credentials and findings
     )
     return Heard(comparison, missing, facts)
 
@@ -215,6 +245,7 @@ def _finding(said: object) -> Finding:
 
 
 _WORD = str, type(None)  # one of the words of a `Literal`, or none
+_SIZE = int, type(None)  # in bytes, or none
 
 
 def _fields(said: object, *kinds: type | tuple[type, ...]) -> list:  # type: ignore[type-arg]  # as many as there are kinds
@@ -225,6 +256,8 @@ def _fields(said: object, *kinds: type | tuple[type, ...]) -> list:  # type: ign
             raise Lie("a form")
         if kind is _WORD and value is not None and not (value.isascii() and value.replace("-", "").isalnum()):
             raise Lie("a word")
+        if kind is _SIZE and value is not None and not 0 <= value <= SIZE_MAX:
+            raise Lie("a size")
     return said
 
 

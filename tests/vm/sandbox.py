@@ -28,7 +28,8 @@ def table(booted: Booted) -> str:
     parts = ("control", "unit", "writer", "parser")
     lines = [f"{'attempt':<44} " + " ".join(f"{part:<36}" for part in parts)]
     lines += [
-        f"{name:<44} " + " ".join(f"{tried[part].get(name, '-')[:36]:<36}" for part in parts) for name in tried["unit"]
+        f"{name:<44} " + " ".join(f"{tried[part].get(name, '-')[:36]:<36}" for part in parts)
+        for name in tried["parser"]
     ]
     return "\n".join(line.rstrip() for line in lines)
 
