@@ -114,6 +114,12 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         pytest.skip("needs the right to mount, which this container does not give: run make test-fast outside it")
 
 
+@pytest.fixture(autouse=True)
+def keep_connections(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`apply` gives them up for good, and may not do so to pytest's own process."""
+    monkeypatch.setattr("guestcred.apply.wanted.give_up_connections", lambda: None)
+
+
 @pytest.fixture
 def record_count(record_property: Callable[[str, object], None]) -> Count:
     """Count something by outcome; the end of the run prints the sum over all tests in all processes."""

@@ -22,7 +22,7 @@ PACKAGE = Path(guestcred.__file__).parent
 ROOMS = ["smbios", "systemd", "guest", "diagnose", "apply", "capture", "host", "show", "cli"]
 TOP = {
     "guestcred",
-    *(f"guestcred.{name}" for name in ("errors", "record", "text", "descriptor", "c_modules", "manifest")),
+    *(f"guestcred.{name}" for name in ("errors", "record", "text", "descriptor", "c_modules", "apart", "manifest")),
 }
 ONLY = {
     "construct": {"smbios.fields", "smbios.types", "smbios.layout"},
@@ -126,7 +126,7 @@ def test_only_typed_views_need_construct(arguments: list[str], needs: bool) -> N
     assert all(("construct" in loaded(*arguments, cut=cut)) == needs for cut in (0, 1))
 
 
-# all that makes, changes or removes a file, and where that may stand
+# all that makes, changes or removes a file, and where that may stand; `apart` writes to its pipe
 WRITING = {
     *("write", "writev", "mkdir", "makedirs", "rename", "replace", "link", "symlink", "mkfifo", "memfd_create"),
     *(
@@ -143,7 +143,7 @@ WRITING = {
         "utime",
     ),
 }
-WRITERS = {"apply.dirfd", "apply.install", "capture.tree", "host.tmpfs", "host.qemu", "cli.host"}
+WRITERS = {"apart", "apply.dirfd", "apply.install", "capture.tree", "host.tmpfs", "host.qemu", "cli.host"}
 
 
 def writes(path: Path) -> list[str]:

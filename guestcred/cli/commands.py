@@ -66,6 +66,7 @@ def apply(view: View, *, dry_run: bool = False) -> int:
     from guestcred.apply import notify
     from guestcred.apply.install import Installation
     from guestcred.apply.wanted import Wanted, want
+    from guestcred.c_modules import json_text
     from guestcred.show import applied
 
     tree = Tree(view.root)
@@ -73,7 +74,7 @@ def apply(view: View, *, dry_run: bool = False) -> int:
 
     def wanted_now() -> Wanted:
         wanted = want(tree, view.systemd)
-        report = applied.json_text(applied.report_json(wanted.plan)).encode() + b"\n"
+        report = json_text(applied.report_json(wanted.plan)).encode() + b"\n"
         return wanted.replace(report=report)
 
     if dry_run:
@@ -86,7 +87,7 @@ def apply(view: View, *, dry_run: bool = False) -> int:
     plan = wanted.plan
     if view.form == "json":
         told = {"schema": "guestcred.apply/1", "dry_run": dry_run, "changed": changed}
-        print(applied.json_text(applied.report_json(plan) | told))
+        print(json_text(applied.report_json(plan) | told))
     else:
         did = ("would be written" if dry_run else "written") if changed else "nothing to change"
         sys.stdout.write(applied.plan_text(plan, did, view.root, in_colour()))
