@@ -8,7 +8,8 @@ import os
 import shutil
 
 from guestcred import __version__
-from guestcred.capture.noise import Disguise, Replace, hide_table, may_be_secret
+from guestcred.capture.noise import Disguise, Replace
+from guestcred.capture.table import hide_table, may_be_secret
 from guestcred.errors import FINDINGS, USAGE, GuestcredError, reason
 from guestcred.guest.cmdline import parse_cmdline
 from guestcred.guest.deliveries import UNITS, Look, consumers_json
@@ -31,7 +32,7 @@ from guestcred.smbios.walk import parse
 from guestcred.systemd.offered import Accepted, Unrelated, judge
 from guestcred.systemd.rules import SYSTEM, name_is_valid
 from guestcred.systemd.search_path import CREDSTORES, ENCRYPTED_PATH
-from guestcred.systemd.shown import may_be_shown
+from guestcred.systemd.shown import may_be_shown, reads_like_a_name
 
 Stores = dict[str, dict[str, bytes]]
 """Folder of a credential store to the name and bytes of each of its files."""
@@ -72,7 +73,7 @@ class Names:
     def file(self, name: str) -> str:
         """The name of a credential's file in the capture."""
         raw = os.fsencode(name)
-        return os.fsdecode(self._replace("name", raw)) if self._hidden.get(raw) else name
+        return os.fsdecode(self._replace("name" if self._hidden.get(raw) else "kept", raw))
 
     def delivered(self, name: str, size: int) -> str:
         """The same for a file that a unit was given, whose setting may have put a prefix before the name."""
@@ -81,14 +82,16 @@ class Names:
             return name
         ends = [secret for secret, hidden in self._hidden.items() if hidden and raw.endswith(secret)]
         secret = max(ends, key=len, default=raw)
-        return os.fsdecode(raw[: len(raw) - len(secret)] + self._replace("name", secret))
+        prefix = raw[: len(raw) - len(secret)]
+        if prefix and not reads_like_a_name(prefix.rstrip(b".-_")):
+            prefix, secret = b"", raw
+        return os.fsdecode(prefix + self._replace("name", secret))
 
 
 def disguised(guest: Guest, stores: Stores, look: Look | None) -> tuple[Guest, Stores, dict[str, object] | None]:
     """The same guest with noise for every secret, and the document `units.json` of a look at its units.
 
-    The noise is meant to leave the verdict of `check` as it is. Raises GuestcredError if no noise can be found that
-    keeps short secrets different from each other.
+    The noise is meant to leave the verdict of `check` as it is.
     """
     disguise = Disguise()
     _rewritten(guest, stores, look, disguise.collect)
@@ -178,10 +181,9 @@ def _command_line(parameters: Parameters, systemd: int | None) -> bytes:
     words = [b"systemd.import_credentials=no"] if parameters.import_disabled else []
     for name, (key, value) in parameters.credentials.items():
         text = value if key == "systemd.set_credential" else base64.b64encode(value)
-        word = f"{key}={name}:".encode() + text
+        word = os.fsencode(f"{key}={name}:") + text
         # it may contain spaces and quotes; inside one kind of quotes the other kind is plain text: proc_cmdline_parse()
-        quote = b"'" if b'"' in word else b'"'
-        words.append(quote + word + quote)
+        words.append(b'"\'"'.join(b"'%s'" % part for part in word.split(b"'")))
     line = b" ".join(words) + b"\n"
     if Parameters(*parse_cmdline(line, systemd)) != parameters:
         raise GuestcredError(
