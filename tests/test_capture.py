@@ -7,6 +7,7 @@ import json
 import os
 import random
 import string
+import sys
 from pathlib import Path
 
 import pytest
@@ -24,7 +25,8 @@ from guestcred.errors import GuestcredError
 from guestcred.guest.facts import Facts
 from guestcred.guest.snapshot import Entry, Guest, Parameters, read_guest
 from guestcred.show.report import check_json
-from guestcred.smbios.layout import build_structure
+from guestcred.smbios.layout import build_structure, fields_of, fixed_places
+from guestcred.smbios.values import StringNumber
 from guestcred.smbios.walk import parse
 from guestcred.systemd.offered import Accepted, Rejected, Unrelated, judge
 
@@ -197,6 +199,138 @@ def test_equal_stays_equal_and_a_front_stays_a_front() -> None:
     assert found["D"].startswith(found["E"]) and found["F"] != b"other"
     assert noise.startswith(cut)
     base64.b64decode(found["D"], validate=True)
+
+
+SHOWN = {
+    0: {"vendor", "bios_version", "bios_release_date"},
+    1: {"manufacturer", "product_name", "version"},
+    2: {"manufacturer", "product"},
+    3: {"manufacturer"},
+    4: {"processor_manufacturer", "processor_version"},
+    17: {"manufacturer"},
+}
+FEW = 40  # noises of one secret: a byte that is drawn is the real one in none of them, or in a few
+
+
+def leftovers(real: bytes, noises: list[bytes], kept: bytes = b"") -> set[int]:
+    """The offsets at which a byte of `real` always stays."""
+    assert all(len(noise) == len(real) for noise in noises)
+    places = {place for place, byte in enumerate(real) if byte not in kept}
+    return {place for place in places if all(noise[place] == real[place] for noise in noises)}
+
+
+def areas(structure: bytes) -> tuple[bytes, tuple[bytes, ...]]:
+    (found,) = parse(structure).structures
+    return found.formatted, found.strings
+
+
+@pytest.mark.parametrize("number", range(256))
+def test_of_other_structures_only_what_is_listed_stays(number: int) -> None:
+    if number in (11, 127):
+        return
+    strings = [b"S3CRET-%03d" % place for place in range(30)]
+    fields: dict[str, int] = {}
+    for name in fixed_places(number):
+        real = fields_of(parse(build_structure(number, 1, strings)).structures[0])[name]
+        if isinstance(real, StringNumber):
+            fields[name] = len(fields) + 1
+    table = build_structure(number, 1, strings, fields)
+    made = [areas(hidden(table)[0])[1] for _ in range(FEW)]
+    named = {place: name for name, place in fields.items()}
+    for place, text in enumerate(strings, 1):
+        noises = [strings[place - 1] for strings in made]
+        if named.get(place) in SHOWN.get(number, set()):
+            assert {*noises} == {text}, named[place]
+        else:
+            assert not leftovers(text, noises), (place, named.get(place))
+
+
+@pytest.mark.parametrize("field", ["serial_number", "asset_tag_number"])
+def test_a_string_of_two_fields_is_hidden_for_either(field: str) -> None:
+    table = build_structure(3, 1, [b"S3CRET"], {"manufacturer": 1, field: 1})
+    assert not leftovers(b"S3CRET", [areas(hidden(table)[0])[1][0] for _ in range(FEW)])
+
+
+@pytest.mark.parametrize(
+    ("number", "place"),
+    [
+        (1, slice(8, 24)),  # the UUID
+        (4, slice(8, 16)),  # the processor's identifier
+        (3, slice(13, 17)),  # what only the maker knows
+        (22, slice(4, 26)),  # a battery's serial number, in one of its numbers
+        (38, slice(4, 18)),
+        (42, slice(4, 60)),  # an address of the network, and a UUID
+        (43, slice(4, 31)),
+        (200, slice(4, 40)),
+        (11, slice(5, 40)),  # behind what PID 1 reads
+        (127, slice(4, 20)),
+    ],
+)
+def test_of_numbers_only_those_of_listed_types_stay(number: int, place: slice) -> None:
+    area = bytes([number, place.stop]) + bytes(range(0x41, 0x41 + place.stop - 2))
+    table = area + b"\0\0"
+    made = [areas(hidden(table)[0])[0] for _ in range(FEW)]
+    assert not leftovers(area[place], [noise[place] for noise in made])
+    assert {noise[:4] for noise in made} == {area[:4]}
+
+
+def test_numbers_that_say_how_a_guest_is_made_stay() -> None:
+    table = build_structure(
+        17, 1, [b"QEMU", b"S3CRET"], {"manufacturer": 1, "serial_number": 2, "size": 2048, "speed": 7}
+    )
+    fields = fields_of(parse(hidden(table)[0]).structures[0])
+    assert (fields["size"], fields["speed"], fields["manufacturer"], fields["serial_number"]) == (2048, 7, 1, 2)
+    assert hidden(build_structure(1, 1))[0] == build_structure(1, 1)  # a UUID of zeros says that there is none
+
+
+@pytest.mark.parametrize(
+    ("front", "secret", "kept"),
+    [
+        (b"io.systemd.credential:KEY=", b"S3CRETvalue-of-one.and:two/three", b""),
+        (b"io.systemd.credential:KEY=", b"S3CRET\x01\xff\nvalue\n\n", b""),
+        (b"io.systemd.credential:KEY=", b"-----BEGIN KEY-----\nMIIEpAIBAAKCAQEA\n-----END KEY-----\n\n", b""),
+        (b"io.systemd.credential:KEY=", b"correct horse battery staple = S3CRET\n", b"\n"),
+        (b"io.systemd.credential:KEY=", b"c2VjcmV0IHNlY3JldCBzZWNyZXQK\nc2VjcmV0IHM=", b"\n="),
+        (b"io.systemd.credential:", b"S3CRETvalue-of-one", b""),
+        (b"io.systemd.credential:a/b=", b"S3CRETvalueOfOne", b""),
+        (b"io.systemd.credential:", b"c2VjcmV0IHNlY3JldCBzZWNyZXQK==", b"="),
+        (b"io.systemd.credential.binary:KEY=", base64.b64encode(b"S3CRETvalue-of-one"), b""),
+        (b"io.systemd.credential.binary:KEY=", b"S3CRETvalue*of*one", b""),
+        (b"io.systemd.credentials:KEY=", b"S3CRETvalue-of-one", b""),
+        (b"io.systemd.stub.kernel-cmdline-extra=", b"S3CRETvalue-of-one", b""),
+        (b"", b"S3CRETvalue-of-one", b""),
+    ],
+)
+def test_no_character_of_an_oem_string_stays(front: bytes, secret: bytes, kept: bytes) -> None:
+    table = table_of(front + secret)
+    made = [parse(hidden(table)[0]).structures[0].strings[0][len(front) :] for _ in range(4 * FEW)]
+    assert not leftovers(secret, made, kept)
+
+
+def test_no_byte_behind_the_table_stays() -> None:
+    table, behind = build_structure(127, 1), bytes(range(1, 256))
+    assert not leftovers(behind, [hidden(table + behind)[0][len(table) :] for _ in range(FEW)])
+
+
+def test_the_work_grows_with_the_table_and_no_faster() -> None:
+    def calls(table: bytes) -> int:
+        found = 0
+
+        def count(*_: object) -> None:
+            nonlocal found
+            found += 1
+
+        sys.setprofile(count)
+        try:
+            hidden(table)
+        finally:
+            sys.setprofile(None)
+        return found
+
+    for number in (1, 11, 200):
+        small, large = (build_structure(number, 1, [b"%08d" % each for each in range(many)]) for many in (700, 7000))
+        assert 60_000 < len(large) < 65_000
+        assert calls(large) < 12 * calls(small)
 
 
 def survivors(folder: Path, secrets: list[bytes]) -> list[tuple[Path, bytes]]:

@@ -33,8 +33,9 @@ def _classes(*members: bytes) -> dict[int, bytes]:
     return {byte: others for others in members for byte in others}
 
 
-# what base64 depends on stays apart: white space and '=' are kept
-_OF_VALUES = _classes(_ALNUM, b"+/", b"-_", bytes(_PUNCTUATION - set(b"+/-_=")), _CONTROL, _OTHER)
+# what base64 depends on stays apart
+_MARKS = bytes(_PUNCTUATION - set(b"+/-_="))
+_OF_VALUES = _classes(_ALNUM, b"+/", b"-_", _MARKS, _CONTROL, _OTHER)
 _OF_TEXT = {
     **dict.fromkeys(_ALNUM, _PLAIN),
     **_classes(bytes(_PUNCTUATION - set(b"/=:.")), _CONTROL, _OTHER),
@@ -159,9 +160,11 @@ def _members(kind: str, secret: bytes) -> list[bytes]:
             return [_FIRST, *[_ALNUM] * (len(secret) - 1)] if secret else []
         case "text":
             return [_OF_TEXT.get(byte) or bytes([byte]) for byte in secret]
-    if kind == "value" and not all(byte in _WHITESPACE or 0x20 < byte < 0x7F for byte in secret):
-        ends = secret.find(b"\n") == len(secret) - 1
-        return [*[_ANY] * (len(secret) - ends), *[b"\n"] * ends]
+    if kind == "value" and secret.strip(REST) and not is_whole_base64(secret):
+        is_text = all(byte in _WHITESPACE or 0x20 < byte < 0x7F for byte in secret)
+        ends = secret.find(b"\n") == len(secret) - 1  # which is worth a warning
+        free = [_OF_VALUES.get(byte, _MARKS) if is_text else _ANY for byte in secret[: len(secret) - ends]]
+        return [*free, *[b"\n"] * ends]
     members = [_OF_VALUES.get(byte) or bytes([byte]) for byte in secret]
     places = [place for place, byte in enumerate(secret) if byte not in _WHITESPACE]
     while places and secret[places[-1]] == b"="[0]:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from guestcred.capture.noise import Replace
-from guestcred.smbios.layout import field_place, fields_of
+from guestcred.smbios.layout import fields_of, fixed_places
 from guestcred.smbios.values import StringNumber
 from guestcred.smbios.walk import HEADER_SIZE, OEM_STRINGS, OEM_STRINGS_SIZE, Structure, parse
 from guestcred.systemd.offered import split_prefix
@@ -17,9 +17,26 @@ from guestcred.systemd.unrelated import mentions_credential, near
 Hides = Callable[[bytes, bytes], bool]
 """Whether a name with that value is one to replace."""
 
-_OEM_SPECIFIC = 128  # structure types from here on hold what only their maker knows; DSP0134 6.1.2
-_IDENTIFYING = {"serial_number", "asset_tag", "asset_tag_number"}  # strings that name one machine
-_UUID = field_place(1, "uuid")  # in System Information; DSP0134 7.2
+Fields = Mapping[str, object]
+
+# What a bug report needs; whatever is not in these two is hidden, so that a type that is new is hidden as a whole.
+# Strings that say which firmware and hypervisor a guest has:
+_SHOWN_STRINGS = {
+    (0, "vendor"),
+    (0, "bios_version"),
+    (0, "bios_release_date"),
+    (1, "manufacturer"),
+    (1, "product_name"),
+    (1, "version"),
+    (2, "manufacturer"),
+    (2, "product"),
+    (3, "manufacturer"),
+    (4, "processor_manufacturer"),
+    (4, "processor_version"),
+    (17, "manufacturer"),
+}
+# Types whose numbers are sizes, speeds, features and handles; what is no number, such as a UUID, is hidden in them too.
+_SHOWN_NUMBERS = {0, 1, 2, 4, 16, 17, 19, 32}
 _OWN_WORDS = re.compile(rb"io\.systemd\.cred(?:entials?(?:\.binary)?)?[:=]?|credential|\.binary", re.IGNORECASE)
 
 
@@ -29,7 +46,7 @@ def may_be_secret(name: bytes, value: bytes) -> bool:
 
 
 def hide_table(data: bytes, replace: Replace, hides: Hides = may_be_secret) -> bytes:
-    """A DMI table, or one entry of it, with everything replaced that may be secret or identifies the machine.
+    """A DMI table, or one entry of it, with everything replaced that may be secret or tells the machine from others.
 
     The result has the same length and the same structures. Any bytes are accepted.
     """
@@ -37,9 +54,16 @@ def hide_table(data: bytes, replace: Replace, hides: Hides = may_be_secret) -> b
     out = bytearray()
     for structure in table.structures:
         out += data[len(out) : structure.offset]
-        out += _hide_formatted(structure, replace)
+        fields = fields_of(structure)
+        out += _hide_formatted(structure, fields, replace)
+        shown = _shown_strings(structure, fields)
         out += b"\0".join(
-            _hide_string(structure, number, text, replace, hides) for number, text in enumerate(structure.strings, 1)
+            _hide_oem(text, replace, hides)
+            if structure.type == OEM_STRINGS
+            else text
+            if number in shown and not mentions_credential(text)
+            else replace("string", text)
+            for number, text in enumerate(structure.strings, 1)
         )
     if table.ended is None:
         seen = table.size - table.trailing
@@ -47,31 +71,32 @@ def hide_table(data: bytes, replace: Replace, hides: Hides = may_be_secret) -> b
         seen = table.size
     else:
         seen = table.ended.offset + HEADER_SIZE  # the header of a structure that the walk could not enter
-    return bytes(out) + data[len(out) : seen] + replace("text", data[seen:])
+    return bytes(out) + data[len(out) : seen] + replace("rest", data[seen:])
 
 
-def _hide_formatted(structure: Structure, replace: Replace) -> bytes:
+def _hide_formatted(structure: Structure, fields: Fields, replace: Replace) -> bytes:
+    """The formatted area with its header, the numbers of its strings, and what else may be shown."""
     area = structure.formatted
-    if structure.type == 1:
-        return area[: _UUID.start] + replace("text", area[_UUID]) + area[_UUID.stop :]
-    shown = len(area)
-    if structure.type >= _OEM_SPECIFIC:
-        shown = HEADER_SIZE
-    elif structure.type == OEM_STRINGS:
-        shown = OEM_STRINGS_SIZE
-    return area[:shown] + replace("text", area[shown:])
+    places = fixed_places(structure.type)
+    kept = [slice(0, OEM_STRINGS_SIZE if structure.type == OEM_STRINGS else HEADER_SIZE)]
+    for name, value in fields.items():
+        number = structure.type in _SHOWN_NUMBERS and isinstance(value, int)
+        if name in places and (number or isinstance(value, StringNumber)):
+            kept.append(places[name])
+    out = bytearray()
+    for place in kept:
+        out += replace("bytes", area[len(out) : place.start]) + area[place]
+    return bytes(out) + replace("bytes", area[len(out) :])
 
 
-def _hide_string(structure: Structure, number: int, text: bytes, replace: Replace, hides: Hides) -> bytes:
-    if structure.type == OEM_STRINGS:
-        return _hide_oem(text, replace, hides)
-    numbers = {
-        value
-        for name, value in fields_of(structure).items()
-        if name in _IDENTIFYING and isinstance(value, StringNumber)
-    }
-    secret = structure.type >= _OEM_SPECIFIC or number in numbers or mentions_credential(text)
-    return replace("text", text) if secret else text
+def _shown_strings(structure: Structure, fields: Fields) -> set[int]:
+    """The numbers of the strings that are shown: those that no other field has too."""
+    shown: set[int] = set()
+    hidden: set[int] = set()
+    for name, value in fields.items():
+        if isinstance(value, StringNumber):
+            (shown if (structure.type, name) in _SHOWN_STRINGS else hidden).add(value)
+    return shown - hidden
 
 
 def _hide_oem(text: bytes, replace: Replace, hides: Hides) -> bytes:

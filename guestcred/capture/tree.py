@@ -47,7 +47,7 @@ def read_stores(tree: Tree) -> Stores:
 class Names:
     """The names of a guest that may be secrets, each with noise in its place wherever it stands.
 
-    Where a name stands in several places, the first decides for all, in the order in which `check` shows them.
+    One that is shown in any place stays as it is in all of them.
     """
 
     def __init__(self, guest: Guest, stores: Stores, replace: Replace) -> None:
@@ -56,19 +56,22 @@ class Names:
         for verdict in judge(parse(guest.table).structures, guest.systemd):
             if not isinstance(verdict, Unrelated) and verdict.name is not None:
                 raw = verdict.name.encode("ascii") if isinstance(verdict, Accepted) else verdict.raw_name
-                self._hidden.setdefault(raw, verdict.shown.encode("ascii") != raw)
+                self._note(raw, verdict.shown.encode("ascii") != raw)
         others = (values for _, values in other_sources(guest))
         for files in (guest.system or {}, *others, *stores.values()):
             for name, data in files.items():
-                self.hides(os.fsencode(name), data)
+                self._note(os.fsencode(name), may_be_secret(os.fsencode(name), data))
         for path in guest.unreadable:
             raw = os.fsencode(path.rpartition("/")[2])
             if name_is_valid(raw):
-                self.hides(raw, b"")
+                self._note(raw, may_be_secret(raw, b""))
+
+    def _note(self, name: bytes, hidden: bool) -> None:
+        self._hidden[name] = hidden and self._hidden.get(name, True)
 
     def hides(self, name: bytes, value: bytes) -> bool:
         """Whether a name is one to replace; `value` only decides where it stands nowhere else."""
-        return self._hidden.setdefault(name, may_be_secret(name, value))
+        return self._hidden.get(name, may_be_secret(name, value))
 
     def file(self, name: str) -> str:
         """The name of a credential's file in the capture."""
