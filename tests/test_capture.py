@@ -18,7 +18,8 @@ from test_cli import run
 
 from guestcred.capture.noise import Disguise
 from guestcred.capture.table import hide_table
-from guestcred.capture.tree import disguised, write_tree
+from guestcred.capture.tree import disguised
+from guestcred.capture.writing import write_tree
 from guestcred.diagnose.findings import suspicions
 from guestcred.diagnose.survey import survey
 from guestcred.errors import GuestcredError

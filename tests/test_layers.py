@@ -20,7 +20,10 @@ PACKAGE = Path(guestcred.__file__).parent
 # each module may import from those before it only
 # each room may import only the rooms before it: docs/architecture.md has the picture
 ROOMS = ["smbios", "systemd", "guest", "diagnose", "apply", "capture", "host", "show", "cli"]
-TOP = {"guestcred", *(f"guestcred.{name}" for name in ("errors", "record", "text", "descriptor", "c_modules"))}
+TOP = {
+    "guestcred",
+    *(f"guestcred.{name}" for name in ("errors", "record", "text", "descriptor", "outcome", "c_modules")),
+}
 ONLY = {
     "construct": {"smbios.fields", "smbios.types", "smbios.layout"},
     "click": {"cli.options", "cli.command_line", "cli.host_command_line"},
@@ -140,7 +143,7 @@ WRITING = {
         "utime",
     ),
 }
-WRITERS = {"apply.dirfd", "apply.install", "capture.tree", "host.tmpfs", "host.qemu", "cli.host"}
+WRITERS = {"apply.dirfd", "apply.install", "host.tmpfs", "host.qemu", "cli.host"}
 
 
 def writes(path: Path) -> list[str]:

@@ -1,16 +1,15 @@
-"""A guest -> a tree that `--root` reads, with noise for every secret; the writing edge of `capture`."""
+"""A guest -> the files of a tree that `--root` reads, with noise for every secret."""
 
 from __future__ import annotations
 
 import base64
 import json
 import os
-import shutil
 
 from guestcred import __version__
 from guestcred.capture.noise import Disguise, Replace
 from guestcred.capture.table import hide_table, may_be_secret
-from guestcred.errors import FINDINGS, USAGE, GuestcredError, reason
+from guestcred.errors import GuestcredError
 from guestcred.guest.cmdline import parse_cmdline
 from guestcred.guest.deliveries import UNITS, Look, consumers_json
 from guestcred.guest.facts import CAPTURE, Facts
@@ -193,22 +192,3 @@ def _command_line(parameters: Parameters, systemd: int | None) -> bytes:
             "cannot write a kernel command line that sets the same credentials: one contains both kinds of quotes"
         )
     return line
-
-
-def write_tree(path: str, files: dict[str, bytes | None]) -> None:
-    """Write the whole tree under a new name beside `path`, then rename it; raises GuestcredError if `path` exists."""
-    if os.path.lexists(path):
-        raise GuestcredError(f"cannot capture into {path}: it already exists", "name a new folder", status=USAGE)
-    made = f"{path.rstrip('/')}.{os.getpid()}.tmp"
-    try:
-        os.mkdir(made, 0o700)
-        for name, data in files.items():
-            below = os.path.join(made, name)
-            os.makedirs(below if data is None else os.path.dirname(below), mode=0o700, exist_ok=True)
-            if data is not None:
-                with open(below, "xb") as file:
-                    file.write(data)
-        os.rename(made, path)
-    except OSError as error:
-        shutil.rmtree(made, ignore_errors=True)
-        raise GuestcredError(f"cannot write the capture to {path}: {reason(error)}", status=FINDINGS) from None

@@ -115,7 +115,8 @@ def why(view: View, name: str) -> int:
 
 def capture(view: View, path: str) -> int:
     """Save the guest below the new folder `path`, with noise for every secret."""
-    from guestcred.capture.tree import disguised, read_stores, tree_of, write_tree
+    from guestcred.capture.tree import disguised, read_stores, tree_of
+    from guestcred.capture.writing import write_tree
     from guestcred.guest.deliveries import read_consumers
     from guestcred.guest.facts import read_facts
 
