@@ -25,8 +25,9 @@ from guestcred.diagnose.survey import survey
 from guestcred.errors import GuestcredError
 from guestcred.guest.facts import Facts
 from guestcred.guest.snapshot import Entry, Guest, Parameters, read_guest
+from guestcred.manifest import END, MANIFEST, digest, end_value, manifest_value
 from guestcred.show.report import check_json
-from guestcred.smbios.layout import build_structure, fields_of, fixed_places
+from guestcred.smbios.layout import build_entry_point, build_structure, fields_of, fixed_places
 from guestcred.smbios.values import StringNumber
 from guestcred.smbios.walk import parse
 from guestcred.systemd.offered import Accepted, Rejected, Unrelated, judge
@@ -145,6 +146,44 @@ def test_check_says_the_same_of_a_capture(
     )
     safe = disguised(guest, {}, None)[0]
     assert check_json(survey(guest, Facts()).comparison) == check_json(survey(safe, Facts()).comparison)
+
+
+@pytest.mark.parametrize("encoding", ["", ".binary"])
+@pytest.mark.parametrize("change", ["none", "lost", "altered", "cut", "malformed", "no end"])
+def test_a_manifest_says_of_the_noise_what_it_said_of_the_secrets(change: str, encoding: str) -> None:
+    sent = [(b"KEY", b"S3CRETvalue"), (b"DB", b"S3CRET\x01\xff"), (b"c2VjcmV0IHNlY3JldA", b""), (b"LAST", b"S3CRET")]
+    salt = b"S3CRETsaltS3CRET"
+    told = manifest_value(salt, sent)
+    framed = [(MANIFEST.encode(), told[:-20] if change == "malformed" else told), *sent, (END.encode(), end_value(4))]
+    if change == "no end":
+        framed.pop()
+    if change == "lost":
+        del framed[2]
+    if change == "altered":
+        framed[1] = (b"KEY", b"S3CRETothers")
+    prefix = b"io.systemd.credential%b:" % encoding.encode()
+    oem = [prefix + name + b"=" + (base64.b64encode(value) if encoding else value) for name, value in framed]
+    table = table_of(*oem)
+    guest = Guest(
+        root="/",
+        table=table[:-60] if change == "cut" else table,
+        entry_point=build_entry_point(len(table), long=False, major=3),
+        entries=(Entry("entries/11-0/raw", 0, build_structure(11, 0x0E00, oem)),),
+        system={name.decode(): value for name, value in framed},
+        initrd=None,
+        fw_cfg=None,
+        parameters=Parameters({}, False),
+        systemd=257,
+        unreadable={},
+    )
+    safe = disguised(guest, {}, None)[0]
+    real, noise = (check_json(survey(one, Facts()).comparison) for one in (guest, safe))
+    assert real == noise
+    assert isinstance(real["findings"], list) and bool(real["findings"]) == (change != "none")
+    held = safe.table + b"".join((safe.system or {}).values())
+    assert salt.hex().encode() not in held and not any(digest(salt, name, value) in held for name, value in sent), (
+        "digests of real values"
+    )
 
 
 def test_values_that_leave_no_noise_are_hidden_all_the_same() -> None:
@@ -440,7 +479,7 @@ def test_nothing_is_written_over_or_left_half(tree: Build, tmp_path: Path, monke
     assert "already exists" in run("--root", root, "capture", tmp_path / "there", status=2)
     assert "no such file" in run("--root", root, "capture", tmp_path / "no/where", status=1)
 
-    def full(*_: object) -> None:
+    def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "rename", full)

@@ -22,7 +22,7 @@ PACKAGE = Path(guestcred.__file__).parent
 ROOMS = ["smbios", "systemd", "guest", "diagnose", "apply", "capture", "host", "show", "cli"]
 TOP = {
     "guestcred",
-    *(f"guestcred.{name}" for name in ("errors", "record", "text", "descriptor", "outcome", "c_modules")),
+    *(f"guestcred.{name}" for name in ("errors", "record", "text", "descriptor", "outcome", "c_modules", "manifest")),
 }
 ONLY = {
     "construct": {"smbios.fields", "smbios.types", "smbios.layout"},

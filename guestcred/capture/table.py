@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import re
 from collections.abc import Callable, Mapping
 
@@ -16,6 +17,9 @@ from guestcred.systemd.unrelated import mentions_credential, near
 
 Hides = Callable[[bytes, bytes], bool]
 """Whether a name with that value is one to replace."""
+
+Framed = Callable[[bytes, bytes], "bytes | None"]
+"""From a name and its value to what stands for that value, where it is not to be hidden as all others are."""
 
 Fields = Mapping[str, object]
 
@@ -45,7 +49,11 @@ def may_be_secret(name: bytes, value: bytes) -> bool:
     return not may_be_shown(name, value)
 
 
-def hide_table(data: bytes, replace: Replace, hides: Hides = may_be_secret) -> bytes:
+def _never(_name: bytes, _value: bytes) -> None:
+    pass
+
+
+def hide_table(data: bytes, replace: Replace, hides: Hides = may_be_secret, framed: Framed = _never) -> bytes:
     """A DMI table, or one entry of it, with everything replaced that may be secret or tells the machine from others.
 
     The result has the same length and the same structures. Any bytes are accepted.
@@ -58,7 +66,7 @@ def hide_table(data: bytes, replace: Replace, hides: Hides = may_be_secret) -> b
         out += _hide_formatted(structure, fields, replace)
         shown = _shown_strings(structure, fields)
         out += b"\0".join(
-            _hide_oem(text, replace, hides)
+            _hide_oem(text, replace, hides, framed)
             if structure.type == OEM_STRINGS
             else text
             if number in shown and not mentions_credential(text)
@@ -99,7 +107,7 @@ def _shown_strings(structure: Structure, fields: Fields) -> set[int]:
     return shown - hidden
 
 
-def _hide_oem(text: bytes, replace: Replace, hides: Hides) -> bytes:
+def _hide_oem(text: bytes, replace: Replace, hides: Hides, framed: Framed) -> bytes:
     split = split_prefix(text)
     if split is None:
         return _hide_loose(text, replace)
@@ -109,8 +117,13 @@ def _hide_oem(text: bytes, replace: Replace, hides: Hides) -> bytes:
     if not equals or not name_is_valid(name):
         return prefix + replace("text", rest)
     decoded = base64_decode(value, None) if encoding == "binary" else value
+    told = None if decoded is None else framed(name, decoded)
+    if told is not None and encoding == "binary":
+        told = base64.b64encode(told)
     name = replace("name" if hides(name, value if decoded is None else decoded) else "kept", name)
-    return prefix + name + b"=" + (replace("binary" if encoding == "binary" else "value", value) if value else b"")
+    if told is None or len(told) != len(value):
+        told = replace("binary" if encoding == "binary" else "value", value) if value else b""
+    return prefix + name + b"=" + told
 
 
 def _hide_loose(text: bytes, replace: Replace) -> bytes:
@@ -119,9 +132,9 @@ def _hide_loose(text: bytes, replace: Replace) -> bytes:
     found = near(text)
     if found is not None:
         spans.append(found)
-    out, end = b"", 0
+    out, end = bytearray(), 0
     for start, stop in sorted(spans):
         if stop > end:
             out += replace("text", text[end : max(start, end)]) + text[max(start, end) : stop]
             end = stop
-    return out + replace("text", text[end:])
+    return bytes(out + replace("text", text[end:]))

@@ -7,6 +7,7 @@ import json
 import os
 
 from guestcred import __version__
+from guestcred.capture.frame import Frames
 from guestcred.capture.noise import Disguise, Replace
 from guestcred.capture.table import hide_table, may_be_secret
 from guestcred.errors import GuestcredError
@@ -72,6 +73,11 @@ class Names:
         """Whether a name is one to replace; `value` only decides where it stands nowhere else."""
         return self._hidden.get(name, may_be_secret(name, value))
 
+    def meant(self, name: bytes, size: int) -> bytes:
+        """What stands for a name in a manifest."""
+        hidden = self._hidden.get(name, not may_be_shown(name, size))
+        return self._replace("name" if hidden else "kept", name)
+
     def file(self, name: str) -> str:
         """The name of a credential's file in the capture."""
         raw = os.fsencode(name)
@@ -105,9 +111,16 @@ def _rewritten(
     guest: Guest, stores: Stores, look: Look | None, replace: Replace
 ) -> tuple[Guest, Stores, dict[str, object] | None]:
     names = Names(guest, stores, replace)
+    taken = judge(parse(guest.table).structures, guest.systemd)
+    offered = {verdict.name.encode("ascii"): verdict.value for verdict in taken if isinstance(verdict, Accepted)}
+    framed = Frames(offered, names.meant, replace)
+
+    def hide(name: str, data: bytes) -> bytes:
+        told = framed(os.fsencode(name), data)
+        return replace("value", data) if told is None else told
 
     def files(held: dict[str, bytes]) -> dict[str, bytes]:
-        return {names.file(name): replace("value", data) for name, data in held.items()}
+        return {names.file(name): hide(name, data) for name, data in held.items()}
 
     def values(held: dict[str, bytes] | None) -> dict[str, bytes] | None:
         return None if held is None else files(held)
@@ -115,19 +128,17 @@ def _rewritten(
     entries = guest.entries
     if entries is not None:
         entries = tuple(
-            Entry(entry.path, entry.instance, hide_table(entry.data, replace, names.hides)) for entry in entries
+            Entry(entry.path, entry.instance, hide_table(entry.data, replace, names.hides, framed)) for entry in entries
         )
     parameters = guest.parameters
-    credentials = {
-        names.file(name): (key, replace("value", value)) for name, (key, value) in parameters.credentials.items()
-    }
+    credentials = {names.file(name): (key, hide(name, value)) for name, (key, value) in parameters.credentials.items()}
     unreadable = {}
     for path, why in guest.unreadable.items():
         folder, _, name = path.rpartition("/")
         unreadable[f"{folder}/{names.file(name)}"] = why
     safe = Guest(
         root=guest.root,
-        table=hide_table(guest.table, replace, names.hides),
+        table=hide_table(guest.table, replace, names.hides, framed),
         entry_point=guest.entry_point,
         entries=entries,
         system=values(guest.system),
