@@ -65,7 +65,7 @@ class Evidence:
 
     def span(self, offer: Accepted) -> Span | None:
         """Where `offer` is in what PID 1 reads, or None where it is not there."""
-        return self.spans.get((offer.place.instance, offer.place.index))
+        return self.spans.get(offer.place.key)
 
     def differing(self, offer: Accepted, imported: bytes) -> tuple[Loss, Cause]:
         """(status, cause) of a credential that was imported with other bytes than were offered."""

@@ -32,21 +32,21 @@ REASONS: dict[Reason, str] = {
 
 class Place(Record):
     """Where an OEM string is: `index` counts the strings of a structure from 1, `instance` Type 11 structures from 0,
-    like the N of `entries/11-N`."""
+    like the N of `entries/11-N`. Only these two tell strings apart: firmware may give structures the same `handle`."""
 
     handle: int
     index: int
     instance: int
 
     @property
-    def of_structure(self) -> tuple[int, int]:
-        """(handle, number): the string among those of its structure."""
-        return self.handle, self.index
+    def key(self) -> tuple[int, int]:
+        """(instance, number): no other string of the table has the same."""
+        return self.instance, self.index
 
     @property
     def short(self) -> str:
-        """The string by handle and number, in the form in which it may stand in for a name, since no name has a ':'."""
-        return f"{self.handle:#06x}:{self.index}"
+        """The string by entry and number, in the form in which it may stand in for a name, since no name has a ':'."""
+        return f"{OEM_STRINGS}-{self.instance}:{self.index}"
 
     def __str__(self) -> str:
         return f"handle {self.handle:#06x}, string {self.index}"
