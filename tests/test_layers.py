@@ -22,7 +22,10 @@ PACKAGE = Path(guestcred.__file__).parent
 ROOMS = ["smbios", "systemd", "guest", "diagnose", "apply", "capture", "host", "show", "cli"]
 TOP = {
     "guestcred",
-    *(f"guestcred.{name}" for name in ("errors", "record", "text", "descriptor", "c_modules", "apart", "manifest")),
+    *(
+        f"guestcred.{name}"
+        for name in ("errors", "record", "text", "descriptor", "outcome", "c_modules", "apart", "manifest")
+    ),
 }
 ONLY = {
     "construct": {"smbios.fields", "smbios.types", "smbios.layout"},
@@ -143,7 +146,7 @@ WRITING = {
         "utime",
     ),
 }
-WRITERS = {"apart", "apply.dirfd", "apply.install", "capture.tree", "host.tmpfs", "host.qemu", "cli.host"}
+WRITERS = {"apart", "apply.dirfd", "apply.install", "host.tmpfs", "host.qemu", "cli.host"}
 
 
 def writes(path: Path) -> list[str]:

@@ -179,25 +179,32 @@ class Folder:
     def remove_folder(self, name: str) -> None:
         """Remove a folder of ours with everything that others may have put below it, however deep."""
         with self.open(name) as top:
-            top.own(*top.owner, 0o700)
-            todo = top.names()
-            for entry in todo:  # grows: folders found further down are moved up, so no depth is a problem
-                if not _is_folder(top, entry):
-                    top.remove(entry)
-                    continue
-                with top.open(entry) as below:
-                    below.own(*top.owner, 0o700)  # from here on nobody else can add to it
-                    for inner in below.names():
-                        if _is_folder(below, inner):
-                            up = next(free for n in count(len(todo)) if top.status(free := f".{n}") is None)
-                            below.rename(inner, up, top)
-                            todo.append(up)
-                        else:
-                            below.remove(inner)
-                with top._at(entry):
-                    os.rmdir(entry, dir_fd=top.fd)
+            top.empty()
+        self.remove_empty(name)
+
+    def remove_empty(self, name: str) -> None:
+        """Remove a folder that has nothing in it."""
         with self._at(name):
             os.rmdir(name, dir_fd=self.fd)
+
+    def empty(self) -> None:
+        """Remove everything in this folder of ours, however deep."""
+        self.own(*self.owner, 0o700)
+        todo = self.names()
+        for entry in todo:  # grows: folders found further down are moved up, so no depth is a problem
+            if not _is_folder(self, entry):
+                self.remove(entry)
+                continue
+            with self.open(entry) as below:
+                below.own(*self.owner, 0o700)  # from here on nobody else can add to it
+                for inner in below.names():
+                    if _is_folder(below, inner):
+                        up = next(free for n in count(len(todo)) if self.status(free := f".{n}") is None)
+                        below.rename(inner, up, self)
+                        todo.append(up)
+                    else:
+                        below.remove(inner)
+            self.remove_empty(entry)
 
 
 def _fill(fd: int, data: bytes, uid: int, gid: int, mode: int) -> None:
