@@ -19,6 +19,7 @@ import random
 import shutil
 import signal
 import sys
+import tempfile
 import time
 import tomllib
 from collections import Counter
@@ -31,7 +32,6 @@ from running import FORK
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "guestcred"
 LIST = ROOT / "tests" / "mutants.toml"
-WORK = ROOT / "build" / "mutants"
 COPIED = ("guestcred", "tests", "fixtures", "docs", "packaging")
 PARALLEL = 2
 
@@ -112,6 +112,7 @@ REPLACED: dict[type[ast.operator], type[ast.operator]] = {
 CALLED = {"all": "any", "any": "all", "min": "max", "max": "min"}
 METHODS = {"partition": "rpartition", "rpartition": "partition", "startswith": "endswith", "endswith": "startswith"}
 METHODS |= {"find": "rfind", "rfind": "find", "lstrip": "rstrip", "rstrip": "lstrip", "isdisjoint": "issuperset"}
+LISTS = (ast.Tuple, ast.List, ast.Set)
 SIMPLE = (ast.Expr, ast.AugAssign, ast.Raise, ast.Continue, ast.Break, ast.Delete)
 SWAPPED = (ast.Expr, ast.AugAssign, ast.For, ast.With, ast.If)
 
@@ -226,6 +227,9 @@ def mutants(module: str) -> list[Mutant]:
         start, end = place(node)
         for changed in of_expression(node):
             told = f"{ast.unparse(node)} -> {ast.unparse(changed)}"
+            if isinstance(node, LISTS) and isinstance(changed, LISTS):
+                (gone,) = [member for member in node.elts if member not in changed.elts]
+                told = f"{ast.unparse(gone)} left out"
             found.append(Mutant(module, node.lineno, start, end, f"({ast.unparse(changed)})".encode(), told))
     for block in statements(tree):
         for statement in block:
@@ -287,9 +291,8 @@ class Survivors:
 class Slot:
     """A copy of the whole folder, in which one mutant at a time is tested."""
 
-    def __init__(self, number: int) -> None:
-        self.folder = WORK / f"slot-{number}"
-        shutil.rmtree(self.folder, ignore_errors=True)
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
         for name in COPIED:
             shutil.copytree(ROOT / name, self.folder / name, ignore=shutil.ignore_patterns("__pycache__"))
         for path in ROOT.iterdir():
@@ -370,10 +373,10 @@ def baselines(slot: Slot, modules: list[str]) -> dict[str, float]:
     return {module: taken[TESTS[module]] for module in modules}
 
 
-def try_all(chosen: list[Mutant], seconds: float | None) -> Iterator[tuple[Mutant, str]]:
+def try_all(chosen: list[Mutant], seconds: float | None, work: Path) -> Iterator[tuple[Mutant, str]]:
     """Each mutant and how it ended; none is begun after `seconds`."""
     begun = time.monotonic()
-    slots = [Slot(number) for number in range(PARALLEL)]
+    slots = [Slot(work / str(number)) for number in range(PARALLEL)]
     limits = {
         module: 20 + 4 * PARALLEL * taken
         for module, taken in baselines(slots[0], sorted({mutant.module for mutant in chosen})).items()
@@ -423,14 +426,16 @@ def main() -> int:
     preload()
     ends = Counter[str]()
     wrong = 0
-    for mutant, end in try_all(chosen, options.core):
-        listed = survivors.has(mutant)
-        if end == "survived" and listed:
-            end = "listed as equivalent"
-        elif end == "survived" or listed:
-            wrong += 1
-            print(f"{'no survivor any more' if listed else end}: {mutant}", flush=True)
-        ends[end] += 1
+    (ROOT / "build").mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="mutants-", dir=ROOT / "build") as work:
+        for mutant, end in try_all(chosen, options.core, Path(work)):
+            listed = survivors.has(mutant)
+            if end == "survived" and listed:
+                end = "listed as equivalent"
+            elif end == "survived" or listed:
+                wrong += 1
+                print(f"{'no survivor any more' if listed else end}: {mutant}", flush=True)
+            ends[end] += 1
     for entry in survivors.stale():
         wrong += 1
         print(f"tests/mutants.toml lists what is not there any more: {entry}")
