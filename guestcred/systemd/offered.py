@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from guestcred.errors import GuestcredError
 from guestcred.record import Record
 from guestcred.smbios.walk import OEM_STRINGS, OEM_STRINGS_SIZE, Structure
 from guestcred.systemd.rules import BINARY_PREFIX, SIZE_MAX, TEXT_PREFIX, TOTAL_SIZE_MAX, base64_decode, name_is_valid
 from guestcred.systemd.shown import shown
 
+STRINGS_MAX = 4096  # OEM strings of a table that are looked at; PID 1 has room for 256 credentials
 FORMATTED_SIZE = OEM_STRINGS_SIZE  # what PID 1 insists on: offsetof(struct dmi_field_header, contents) in systemd
 
 TYPE_CHECKING = False
@@ -186,7 +188,16 @@ class Importer:
 
 
 def judge(structures: tuple[Structure, ...], systemd: int | None) -> tuple[Verdict, ...]:
-    """Judge every string of every Type 11 structure in table order; `systemd` is the same as for `Importer`."""
+    """Judge every string of every Type 11 structure in table order; `systemd` is the same as for `Importer`.
+
+    Raises GuestcredError (exit status 3) for more than STRINGS_MAX of them.
+    """
+    oem = [structure for structure in structures if structure.type == OEM_STRINGS]
+    strings = sum(structure.string_set.count(b"\0") + 1 for structure in oem if structure.string_set)
+    if strings > STRINGS_MAX:
+        raise GuestcredError(
+            f"the table has {strings} OEM strings, more than the {STRINGS_MAX} that guestcred looks at",
+            "see who makes the table: PID 1 has room for 256 credentials, and no hypervisor needs so many strings",
+        )
     importer = Importer(systemd)
-    instances = enumerate(structure for structure in structures if structure.type == OEM_STRINGS)
-    return tuple([verdict for number, structure in instances for verdict in importer.take(structure, number)])
+    return tuple([verdict for number, structure in enumerate(oem) for verdict in importer.take(structure, number)])
