@@ -51,6 +51,6 @@ def is_in_memory(fd: int) -> bool:
     with open("/proc/self/mountinfo", "rb", buffering=0) as file:
         for line in file.readall().splitlines():
             mount, _, kind = line.partition(b" - ")
-            if mount.split(b" ", 3)[2] == wanted and kind.split(b" ", 1)[0] in MEMORY:
+            if mount.split(b" ")[2] == wanted and kind.split(b" ")[0] in MEMORY:
                 return True
     return False
