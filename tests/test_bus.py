@@ -140,7 +140,7 @@ def listen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Listen]:
 
 def test_units_over_the_private_socket(listen: Listen) -> None:
     peer = listen("PRIVATE", manager)
-    first, second = bus.read_units()
+    first, second = bus.read_units().units
     assert (first.name, first.state, first.user, first.uid, first.running) == ("a.service", "active", "svc", 901, True)
     assert [(request.setting, request.id, request.size) for request in first.requests] == [
         ("LoadCredential", "key", None),
@@ -171,14 +171,14 @@ def test_systemd_before_254_does_not_say_whether_the_vm_is_confidential(listen: 
 
 def test_the_bus_is_greeted_first(listen: Listen) -> None:
     peer = listen("SYSTEM_BUS", manager)
-    assert [unit.name for unit in bus.read_units()] == ["a.service", "b.socket"]
+    assert [unit.name for unit in bus.read_units().units] == ["a.service", "b.socket"]
     assert peer.asked[:2] == ["Hello", "ListUnits"]
 
 
 def test_a_unit_that_is_not_loaded_is_loaded(listen: Listen) -> None:
     listen("PRIVATE", manager)
-    assert [unit.name for unit in bus.read_units("t@x.service")] == ["a.service", "b.socket", "t@x.service"]
-    assert [unit.name for unit in bus.read_units("no.service")] == ["a.service", "b.socket"]
+    assert [unit.name for unit in bus.read_units("t@x.service").units] == ["a.service", "b.socket", "t@x.service"]
+    assert [unit.name for unit in bus.read_units("no.service").units] == ["a.service", "b.socket"]
 
 
 def test_other_messages_are_passed_over(listen: Listen) -> None:
@@ -190,7 +190,7 @@ def test_other_messages_are_passed_over(listen: Listen) -> None:
         return other.serialise(98) + answer.serialise(99)
 
     listen("PRIVATE", chatty)
-    assert len(bus.read_units()) == 2
+    assert len(bus.read_units().units) == 2
 
 
 def wrong_types(message: Message) -> Message:
@@ -224,7 +224,7 @@ def test_a_peer_that_is_no_help(listen: Listen, monkeypatch: pytest.MonkeyPatch,
 def test_the_bus_stands_in_for_a_private_socket_that_is_no_help(listen: Listen) -> None:
     listen("PRIVATE", lambda _: b"")
     listen("SYSTEM_BUS", manager)
-    assert len(bus.read_units()) == 2
+    assert len(bus.read_units().units) == 2
 
 
 @pytest.mark.parametrize(

@@ -106,6 +106,21 @@ class Tree:
         finally:
             os.close(fd)
 
+    def length(self, path: str, limit: int) -> int | None:
+        """The size in bytes of a file that has to be read to know it, `limit` + 1 where it is more than that; None
+        where it cannot be read now."""
+        try:
+            fd = self._open(path, os.O_RDONLY)
+        except OSError:
+            return None
+        try:
+            data = read_to_end(fd, limit)
+            return None if data is None else min(len(data), limit + 1)
+        except OSError:
+            return None
+        finally:
+            os.close(fd)
+
     def status(self, path: str) -> os.stat_result | None:
         """What the kernel says about the file, folder or link at `path`, or None where there is nothing."""
         try:

@@ -13,6 +13,7 @@ from vm import strings
 from vm.booted import Booted
 from vm.images import RELEASES
 from vm.rescue import COMMANDS, Rescue
+from vm.units import UNITS, UNITS_FILES, verify_units
 
 CHECK = ["guestcred", "check", "--format", "json"]
 ALWAYS: list[list[str]] = [
@@ -50,6 +51,7 @@ class Scenario:
     fixture: tuple[str, ...] = ()
     rescue: Rescue | None = None
     verify: Callable[[Booted], None] | None = None
+    limit: int = 300  # seconds for the boot; 25 to 60 are usual
 
     @property
     def shown(self) -> str:
@@ -161,6 +163,8 @@ def scenarios(seed: int, chance: int = 400) -> list[Scenario]:
                  counts=_all("missing import-disabled", 5), exit=1, core=True, fixture=NEWEST,
                  rescue=Rescue(delivered=False, rescued=0, status=1)),
         Scenario("container", five, commands=(CONTAINER,), counts=_all("imported", 5), exit=0, verify=_verify_container),
+        Scenario("units", five, files=UNITS_FILES, commands=(UNITS,), counts=_all("imported", 5), exit=0, limit=1500,
+                 verify=verify_units),
         Scenario("nothing-offered", counts=lambda _: {}, exit=0, fixture=NEWEST),
         Scenario("two-structures", structures=(wrong, short), counts=lambda _: {}, exit=1,
                  findings=frozenset({"type11-length"}), fixture=NEWEST),

@@ -1,0 +1,115 @@
+"""systemd's rules of delivery: each unit of the table that real guests start too, by what is foreseen for it."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from needs import memory
+from vm import units_guest
+from vm.units_table import CASES, FILES, Case
+
+from guestcred.diagnose.services import Services, judge_services
+from guestcred.guest import observe as observing
+from guestcred.guest.deliveries import Consumer, Look
+from guestcred.guest.observe import observe
+from guestcred.guest.rootfs import Tree
+from guestcred.systemd.delivery import rules_of
+from guestcred.systemd.requests import Unit, parse_unit
+
+KERNELS = {252: "6.1.0-41-amd64", 254: "6.1.0-41-amd64", 257: "6.12.57+deb13-amd64", 262: "7.0.9-amd64"}
+
+
+def fake_seal(name: str, _: str = "host") -> bytes:
+    return base64.b64encode(b"sealed:" + name.encode())
+
+
+def fake_unseal(text: bytes, identifier: str) -> int | str:
+    try:
+        word, _, name = base64.b64decode(text, validate=True).partition(b":")
+    except ValueError:
+        return "not-encrypted"
+    if word != b"sealed":
+        return "not-encrypted"
+    return 5 if name.decode() == identifier else "other-name"
+
+
+def unit_of(case: Case, systemd: int) -> tuple[Unit, dict[str, bytes]]:
+    """The unit as PID 1 of that version gives it, and the values of its SetCredentialEncrypted=."""
+    instance = re.findall(r"@(.*)\.service$", case.unit)
+    properties: dict[str, Any] = {}
+    values = {}
+    for line in case.lines:
+        key, _, value = line.partition("=")
+        if instance:
+            unescaped = re.sub(r"\\x(..)", lambda found: chr(int(found[1], 16)), instance[0])
+            value = value.replace("%i", instance[0]).replace("%I", unescaped)
+        first, colon, rest = value.partition(":")
+        if key == "ImportCredential":
+            if systemd >= 257:
+                properties.setdefault("ImportCredentialEx", []).append((first, rest))
+            elif systemd >= 254 and not colon:
+                properties.setdefault(key, []).append(first)
+        elif key.startswith("Load"):
+            properties.setdefault(key, []).append((first, rest if colon else first))
+        elif key.startswith("Set"):
+            data = rest.encode()
+            if found := re.fullmatch(r"\{sealed:(\w+)\}", rest):
+                data = base64.b64decode(fake_seal(found[1]))
+                values[first] = data
+            properties.setdefault(key, []).append((first, data))
+    return parse_unit(case.unit, "inactive", properties), values
+
+
+@pytest.fixture(scope="module")
+def root() -> Any:
+    with memory() as folder:
+        short = Path("/tmp") / f"g{folder.name[-8:]}"  # the path of a socket has to be short
+        short.symlink_to(folder)
+        try:
+            units_guest.make(short, FILES, fake_seal)
+            for path, size in (("proc/sys/kernel/ostype", 6), ("proc/kallsyms", (1 << 20) + 7)):
+                (folder / path).parent.mkdir(parents=True, exist_ok=True)
+                (folder / path).write_bytes(b"x" * size)
+            (folder / "sys/kernel/mm/transparent_hugepage").mkdir(parents=True)
+            (folder / "sys/kernel/mm/transparent_hugepage/enabled").write_bytes(b"x" * 23)
+            (folder / "proc/1/net").mkdir(parents=True)
+            bound = Path("/proc/net/unix").read_text().replace(str(short), "")
+            (folder / "proc/1/net/unix").write_text(bound)
+            yield folder
+        finally:
+            short.unlink()
+            for made in units_guest.KEPT:
+                made.close()
+
+
+def judged(root: Path, systemd: int, monkeypatch: pytest.MonkeyPatch, *cases: Case) -> Services:
+    monkeypatch.setattr(observing, "unseal", fake_unseal)
+    tree = Tree(str(root))
+    made = [unit_of(case, systemd) for case in cases]
+    units = tuple(unit for unit, _ in made)
+    rules = rules_of(systemd, KERNELS[systemd])
+    observed = observe(tree, units, {unit.name: values for unit, values in made}, systemd, rules)
+    (root / "capture.json").write_text(json.dumps({"kernel": KERNELS[systemd]}))
+    return judge_services(tree, Look(tuple(Consumer(unit, None) for unit in units), (), observed), None, systemd)
+
+
+def foreseen(services: Services, unit: str) -> bool:
+    return any(
+        finding.code in ("refused", "required") and f"{unit} " in finding.message for finding in services.findings
+    )
+
+
+@pytest.mark.parametrize("systemd", KERNELS)
+def test_what_systemd_does_with_each_unit_is_foreseen(
+    root: Path, systemd: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    services = judged(root, systemd, monkeypatch, *CASES)
+    told = {case.name: foreseen(services, case.unit) for case in CASES}
+    wanted = {case.name: case.fails(systemd) is not False for case in CASES}
+    assert not {name for name in told if told[name] != wanted[name]}
+    assert sum(wanted.values()) >= 30

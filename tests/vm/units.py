@@ -1,0 +1,68 @@
+"""Holds what `services` foresaw for each unit of the table against what PID 1 did with it."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from vm.booted import Booted
+from vm.units_table import CASES, FILES
+
+UNITS = ("python3", "/run/vm/units_guest.py", "/run/vm/units.json")
+UNITS_FILES = {
+    "units_guest.py": Path(__file__).with_name("units_guest.py").read_bytes(),
+    "units.json": json.dumps(
+        {
+            "files": FILES,
+            "cases": [{"unit": case.unit, "lines": case.lines, "start": case.start} for case in CASES],
+        }
+    ).encode(),
+}
+REFUSED, STATUS = {"refused", "required"}, "243"
+
+
+def foreseen(document: dict[str, Any]) -> set[str]:
+    """The units that cannot start, by what `services` found."""
+    found = (finding for finding in document["findings"] if finding["code"] in REFUSED)
+    return {finding["message"].split(" ", 1)[0] for finding in found}
+
+
+def counted(booted: Booted) -> Counter[str]:
+    """How the units of the table fared, and how many of each kind were foreseen; AssertionError names every wrong one."""
+    seen = json.loads(str(booted.result(*UNITS)["out"]))
+    shown, told = seen["shown"], foreseen(seen["before"])
+    systemd = seen["before"]["systemd"]
+    wrong, counts = [], Counter[str]()
+    for case in CASES:
+        state = shown[case.unit]
+        failed = state["Result"] != "success"
+        counts["units"] += 1
+        counts["ended with 243"] += state["ExecMainStatus"] == STATUS
+        counts["failed in another way"] += failed and state["ExecMainStatus"] != STATUS
+        counts["failed and foreseen"] += failed and case.unit in told
+        chance = case.fails(systemd) is None
+        counts["false alarms"] += case.unit in told and not failed and not chance
+        if failed != (case.unit in told) and not chance:
+            wrong.append(f"{case.name}: foreseen {case.unit in told}, {state}")
+        if not chance and failed != case.fails(systemd):
+            wrong.append(f"{case.name}: the table says {case.fails(systemd)}, {state}")
+    (booted.folder / "units-counted.json").write_text(json.dumps(counts))
+    assert not wrong, "\n".join(wrong)
+    return counts
+
+
+def verify_units(booted: Booted) -> None:
+    counts = counted(booted)
+    assert counts["ended with 243"] > 30, counts
+    seen = json.loads(str(booted.result(*UNITS)["out"]))
+    after = {service["unit"]: service for service in seen["after"]["services"]}
+    for case in CASES:
+        state = seen["shown"][case.unit]
+        if state["ExecMainStatus"] == STATUS and case.unit in after:
+            assert "step CREDENTIALS" in (after[case.unit]["failure"] or ""), after[case.unit]
+    assert {"g-runs.service", "g-forks.service"} <= {unit for unit, service in after.items() if service["running"]}
+    assert "g-runs.service" in seen["alias"] and "is masked" in seen["masked"], (seen["alias"], seen["masked"])
+    not_given = [finding for finding in seen["after"]["findings"] if finding["code"] == "not-given"]
+    assert [finding["message"].split(" ", 1)[0] for finding in not_given] == ["g-socket.socket"], not_given
