@@ -32,7 +32,7 @@ def fake_unseal(text: bytes, identifier: str) -> int | str:
     try:
         word, _, name = base64.b64decode(text, validate=True).partition(b":")
     except ValueError:
-        return "not-encrypted"
+        return "not-base64"
     if word != b"sealed":
         return "not-encrypted"
     return 5 if name.decode() == identifier else "other-name"

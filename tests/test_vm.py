@@ -72,7 +72,7 @@ def test_a_wrong_verdict_is_seen(change: str) -> None:
         hold_verdict(check, system)
 
 
-def test_a_guest_that_hangs_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_guest_that_hangs_is_ended(tmp_path: Path) -> None:
     assert booting.run_qemu(["sleep", "60"], tmp_path / "log", 0.2) == "was ended after 0.2 s"
 
 

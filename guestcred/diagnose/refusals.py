@@ -38,6 +38,10 @@ REFUSALS: dict[Problem, tuple[str, str]] = {
         "{source} is a socket, and systemd connects to none there",
         "request the socket by its own absolute path, or take it out of the folder",
     ),
+    "not-base64": (
+        "{source} is not base64, and so not encrypted",
+        f"{_ENCRYPT}; or request it without 'Encrypted'",
+    ),
     "not-encrypted": ("{source} is not encrypted, or damaged", f"{_ENCRYPT}; or request it without 'Encrypted'"),
     "other-name": (
         "{source} was encrypted for another name than {id}",

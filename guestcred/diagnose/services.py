@@ -88,7 +88,7 @@ def judge_services(tree: Tree, look: Look, offered: dict[str, str] | None, syste
             findings.append(Finding("only-stop", message, hint))
     if offered is not None:
         findings += _unrequested(tree, look, offered)
-    return Services(systemd, tuple(services), tuple(findings), look.managers)
+    return Services(systemd=systemd, services=tuple(services), findings=tuple(findings), managers=look.managers)
 
 
 def offered_names(tree: Tree, systemd: int | None) -> dict[str, str]:

@@ -139,7 +139,8 @@ def _encrypted(
         if not request.encrypted and request.setting != IMPORT:
             continue
         for source in sources.resolve(request, search_path(request, systemd)):
-            for path in source.paths if rules.imports_overwrite else source.paths[:1]:
+            reads_all = rules.imports_overwrite and request.setting == IMPORT
+            for path in source.paths if reads_all else source.paths[:1]:
                 decrypts = request.encrypted or path.rpartition("/")[0] in ENCRYPTED_PATH
                 try:
                     text = tree.read(tree.follow(path)) if decrypts and not source.problem else None

@@ -9,7 +9,8 @@ if TYPE_CHECKING:
 TIMEOUT = 20.0  # seconds; a TPM takes about one
 # systemd-creds' own words, from decrypt_credential_and_warn() in systemd src/shared/creds-util.c and its callers
 _OTHER_NAME = b"does not match"
-_NOT_ENCRYPTED = (b"Unknown encryption format", b"too short", b"Base64", b"base64", b"Failed to read")
+_NOT_BASE64 = b"Failed to read encrypted credential data"
+_NOT_ENCRYPTED = (b"Unknown encryption format", b"file too short")
 
 
 def unseal(text: bytes, identifier: str) -> int | Problem | None:
@@ -45,4 +46,6 @@ def unseal(text: bytes, identifier: str) -> int | Problem | None:
         return None
     if _OTHER_NAME in said:
         return "other-name"
+    if _NOT_BASE64 in said:
+        return "not-base64"
     return "not-encrypted" if any(word in said for word in _NOT_ENCRYPTED) else "undecryptable"

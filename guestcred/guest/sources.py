@@ -145,7 +145,8 @@ class Sources:
                     written = (plain,)
                 case str(why):
                     problem = why
-                    passed_over = request.setting == IMPORT and self._rules.forgives_imports
+                    forgives = request.setting == IMPORT and self._rules.forgives_imports
+                    passed_over = forgives and why != "not-base64"  # that fails in reading, not in decrypting
         return Source(
             id=identifier,
             name=path,

@@ -189,7 +189,13 @@ def _units(peer: _Peer, name: str | None) -> Loaded:
         units.append(parsed)
         values[unit] = {identifier: bytes(value) for identifier, value in properties.get(SET_ENCRYPTED, ())}
     managers = [unit for unit, (active, *_) in listed.items() if active == "active" and unit.startswith("user@")]
-    return Loaded(tuple(units), aliases, unusable, tuple(sorted(managers)), values)
+    return Loaded(
+        units=tuple(units),
+        aliases=aliases,
+        unusable=unusable,
+        managers=tuple(sorted(managers)),
+        values=values,
+    )
 
 
 def _load(

@@ -14,22 +14,24 @@ if TYPE_CHECKING:
     Kind = Literal["file", "folder", "fifo", "socket", "deaf", "device", "dangling", "loop"]
     Problem = Literal[
         "absent", "too-large", "folder", "dangling", "loop", "not-a-folder", "invalid-id", "deaf", "socket",
-        "not-encrypted", "other-name", "undecryptable", "misread", "twice", "total-too-large", "store-full",
+        "not-base64", "not-encrypted", "other-name", "undecryptable", "misread", "twice", "total-too-large", "store-full",
     ]  # fmt: skip
 
 KINDS: frozenset[Kind] = frozenset(["folder", "fifo", "socket", "deaf", "device", "dangling", "loop"])
-PROBLEMS: frozenset[Problem] = frozenset(["not-encrypted", "other-name", "undecryptable"])  # of decryption
+PROBLEMS: frozenset[Problem] = frozenset(["not-base64", "not-encrypted", "other-name", "undecryptable"])  # decrypting
 STORE_FILES = 1023  # beside the folder itself: nr_inodes=1024 in mount_credentials_fs(), src/shared/mount-util.c
 
 # each was read in the source of 252, 254, 257 and 262; the pull request says where between them it changed
 _IMPORTS_KEEP_SINCE = 257  # load_credential_glob() leaves an id alone that is there; in 254 it writes over it
 _EXECUTOR_SINCE = 255  # exec_context_deserialize(): a helper process reads the settings again, as words
-_FORGIVES_IMPORTS_SINCE = 259  # load_credential_glob() passes over what it cannot decrypt (pull request 38979)
+_FORGIVES_IMPORTS_SINCE = (
+    259  # load_credential_glob() passes over what it reads and cannot decrypt (pull request 38979)
+)
 _EXCLUSIVE_SINCE = 259  # write_credential() opens with O_EXCL, and renames no more (pull request 39637)
 _FOLDERS_CONNECT_SINCE = 262  # load_cred_recurse_dir_cb() connects to sockets (pull request 42897)
 _TMPFS_SINCE = 254  # mount_credentials_fs() prefers tmpfs to ramfs where the kernel can keep it out of swap
 _MOUNTS_SINCE = 258  # mount_spawn() asks for credentials; socket_spawn() and swap_spawn() never do
-_NOSWAP_KERNEL = (6, 3)  # "noswap" of tmpfs
+_NOSWAP_KERNEL = (6, 4)  # "noswap" of tmpfs; systemd's comment says 6.3
 
 # parse_boolean() in systemd src/basic/parse-util.c
 _BOOLEANS = dict.fromkeys(("1", "yes", "y", "true", "t", "on"), True) | dict.fromkeys(

@@ -52,7 +52,7 @@ def make(root: Path, files: dict[str, tuple[str, str]], sealed: object = seal) -
         elif kind == "folder":
             path.mkdir(exist_ok=True)
         elif kind in ("sealed", "null"):
-            path.write_bytes(sealed(value, "null" if kind == "null" else "host"))  # type: ignore[operator]
+            path.write_bytes(sealed(value, "tpm2-absent" if kind == "null" else "host"))  # type: ignore[operator]
         else:
             os.chdir(path.parent)  # the path of a socket may have 107 bytes only
             bind(
@@ -144,7 +144,7 @@ def main(table: str) -> None:
     time.sleep(2)
     settled(names)
     shown = [
-        dict(line.split("=", 1) for line in block.splitlines())
+        dict(line.split("=", 1) for line in block.splitlines() if "=" in line)
         for block in run("systemctl", "show", f"--property={SHOWN}", *names).split("\n\n")
         if block
     ]

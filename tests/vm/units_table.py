@@ -129,6 +129,7 @@ FILES: dict[str, tuple[str, str]] = {
     "/etc/credstore.encrypted/h1-right": ("sealed", "h1-right"),
     "/etc/credstore.encrypted/h2-other": ("sealed", "other"),
     "/etc/credstore.encrypted/h3-plain": ("text", "no base64 at all, this\n"),
+    "/etc/credstore.encrypted/h5-junk": ("junk", ""),
     "/etc/credstore.encrypted/h4-plain": ("text", "no base64 at all, this\n"),
     "/etc/credstore/h4-plain": ("file", "5"),
 }
@@ -136,7 +137,7 @@ FILES: dict[str, tuple[str, str]] = {
 CASES: tuple[Case, ...] = (
     # sizes
     case("mib", f"LoadCredential=a:{FAR}/mib", fails=always),
-    case("mib+1", f"LoadCredential=a:{FAR}/mib+1", fails=always),
+    case("mib-and-one", f"LoadCredential=a:{FAR}/mib+1", fails=always),
     case("mib-1", f"LoadCredential=a:{FAR}/mib-1"),
     case("mib-1-long-id", f"LoadCredential=ab:{FAR}/mib-1", fails=always),
     case("600k", f"LoadCredential=a:{FAR}/600k"),
@@ -239,7 +240,8 @@ CASES: tuple[Case, ...] = (
     case("sealed-set-unused", f"LoadCredential=a:{FAR}/small", "SetCredentialEncrypted=a:{sealed:other}"),
     case("sealed-pattern", "ImportCredential=h1-*"),
     case("sealed-pattern-other", "ImportCredential=h2-*", fails=lambda systemd: 254 <= systemd < 259),
-    case("sealed-pattern-plain", "ImportCredential=h3-*", fails=lambda systemd: 254 <= systemd < 259),
+    case("sealed-pattern-plain", "ImportCredential=h3-*", fails=imported),
+    case("sealed-pattern-junk", "ImportCredential=h5-*", fails=lambda systemd: 254 <= systemd < 259),
     case("sealed-pattern-below", "ImportCredential=h4-*", fails=lambda systemd: systemd == 254),
     # what a newer systemd reads again, as words
     case("words@a\\x2db", f"LoadCredential=a:{FAR}/i/%i", fails=since(255)),
