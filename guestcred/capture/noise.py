@@ -44,7 +44,7 @@ class Disguise:
 
     def __init__(self) -> None:
         self._secrets: dict[str, set[bytes]] = {"binary": set(), "value": set(), "name": set(), "text": set()}
-        self._url_safe: set[bytes] = set()  # values that were in URL-safe base64, which systemd 252 refuses
+        self._url_safe: set[bytes] = set()  # values that were in URL-safe base64, which systemd before 255 refuses
         self._noise: dict[str, dict[bytes, bytes]] = {}
 
     def collect(self, kind: str, secret: bytes) -> bytes:
