@@ -19,7 +19,7 @@ from guestcred.systemd.bus import Manager
 SECRET = b"hunter2hunter2"
 SILENT = "no answer within"
 LOADED = {"a.service": "/u/a", "b.socket": "/u/b", "c.target": "/u/c"}
-EXTRA = {"t@x.service": "/u/t"}
+EXTRA = {"t@x.service": "/u/t", "alias.service": "/u/t", "masked.service": "/u/masked"}
 PROPERTIES: dict[str, dict[str, tuple[str, Any]]] = {
     "/u/a": {
         "LoadCredential": ("a(ss)", [("key", "KEY")]),
@@ -39,6 +39,14 @@ PROPERTIES: dict[str, dict[str, tuple[str, Any]]] = {
         "LoadCredential": ("a(ss)", [("id", "X")]),
         "Id": ("s", "t@x.service"),
         "LoadState": ("s", "loaded"),
+        "ActiveState": ("s", "inactive"),
+        "SubState": ("s", "dead"),
+        "Names": ("as", ["t@x.service", "alias.service"]),
+        "SetCredentialEncrypted": ("a(say)", [("sealed", SECRET)]),
+    },
+    "/u/masked": {
+        "Id": ("s", "masked.service"),
+        "LoadState": ("s", "masked"),
         "ActiveState": ("s", "inactive"),
     },
 }
@@ -180,6 +188,23 @@ def test_a_unit_that_is_not_loaded_is_loaded(listen: Listen) -> None:
     listen("PRIVATE", manager)
     assert [unit.name for unit in bus.read_units("t@x.service").units] == ["a.service", "b.socket", "t@x.service"]
     assert [unit.name for unit in bus.read_units("no.service").units] == ["a.service", "b.socket"]
+
+
+def test_aliases_and_what_is_no_unit(listen: Listen) -> None:
+    listen("PRIVATE", manager)
+    loaded = bus.read_units("alias.service")
+    assert [unit.name for unit in loaded.units] == ["a.service", "b.socket", "t@x.service"]
+    assert loaded.aliases == {"alias.service": "t@x.service"}
+    assert loaded.values["t@x.service"] == {"sealed": SECRET} and SECRET.decode() not in repr(loaded)
+    masked = bus.read_units("masked.service")
+    assert masked.unusable == {"absent.service": "not-found", "masked.service": "masked"}
+    assert len(masked.units) == 2 and not masked.managers
+
+
+def test_user_managers_that_run(listen: Listen, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(LOADED, "user@1000.service", "/u/b")
+    listen("PRIVATE", manager)
+    assert bus.read_units().managers == ("user@1000.service",)
 
 
 def test_other_messages_are_passed_over(listen: Listen) -> None:

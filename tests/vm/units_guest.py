@@ -151,6 +151,7 @@ def main(table: str) -> None:
     print(json.dumps({
         "before": before,
         "seconds": took,
+        "kernel": os.uname().release,
         "shown": dict(zip(names, shown)),
         "after": services(),
         "alias": run("guestcred", "services", "g-alias"),
