@@ -413,8 +413,8 @@ REFUSED = [
     ([load("a", "/s")], {"/s": None}, {"/s": "deaf"}, "nobody listens on the socket /s"),
     ([load("a", "/d")], {"/d/": None, "/d/s": None}, {"/d/s": "socket"}, "/d/s is a socket, and systemd connects to none"),
     ([load("a", "/f/")], {"/f": 1}, {}, "/f is a file, and the setting has a slash behind it"),
-    ([load("a b", "/f")], {"/f": 1}, {}, "cannot start (status 1) with a b: systemd 255 and newer end a word"),
-    ([load("a", "/x\\y")], {"/x\\y": 1}, {}, "with a: systemd 255 and newer end a word"),
+    ([load("a b", "/f")], {"/f": 1}, {}, "cannot start (status 1) with a b: systemd 255 and newer cannot read"),
+    ([load("a", "/x\\y")], {"/x\\y": 1}, {}, "cannot start (status 243) with a: systemd 255 and newer drop a backslash"),
 ]  # fmt: skip
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from guestcred.guest.credstores import shown_file
 from guestcred.guest.deliveries import Consumer, Look
 from guestcred.guest.rootfs import Tree
-from guestcred.guest.sources import Source, Sources
+from guestcred.guest.sources import Source, Sources, named_path
 from guestcred.record import Record
 from guestcred.systemd.delivery import Rules, Spent, as_executed, is_default
-from guestcred.systemd.requests import IMPORT, LOAD, Request
+from guestcred.systemd.requests import IMPORT, LOAD, LOAD_ENCRYPTED, Request
 from guestcred.systemd.rules import SYSTEMD_OWN
 from guestcred.systemd.search_path import SEARCH_PATH, search_path
 from guestcred.systemd.shown import shown
@@ -62,7 +62,8 @@ class Outcomes:
         self._look = look
         self._systemd = systemd
         self._rules = rules
-        self._given = consumer.unit.is_configured or rules.gives(consumer.unit.name)
+        # what systemd makes credentials for: not what `apply` delivers to, nor every type of unit
+        self._systemds = not consumer.unit.is_configured and rules.gives(consumer.unit.name)
         self._sources = Sources(tree, observed=look.observed, rules=rules)
         self._delivered = {file.name: file for file in consumer.delivered or ()}
         self._found: dict[str, Outcome] = {}
@@ -72,11 +73,10 @@ class Outcomes:
     def judge(self) -> tuple[tuple[Outcome, ...], Problem | None]:
         """The outcomes, and why systemd refuses all of them together, where it does."""
         for request in self._unit.requests:
-            # `apply` decrypts nothing, its patterns take files only, and none of systemd's limits are its own
-            executed = request if self._unit.is_configured or not self._given else as_executed(request, self._rules)
+            executed = as_executed(request, self._rules) if self._systemds else request
             if executed is None:
                 key = request.id or request.source
-                self._found[key] = self._outcome(request, Source(id=key, name=request.source or key), "misread", key)
+                self._found[key] = self._outcome(request, Source(id=key, name=request.source or key), "unparsed", key)
             else:
                 self._follow(request, executed)
         outcomes = self._found
@@ -84,7 +84,7 @@ class Outcomes:
             # its source has gone since, or its setting was changed after the start
             told = shown(name, self._delivered[name].size)
             outcomes[name] = self._outcome(None, Source(id=told, name=told), None, name)
-        together = None if self._unit.is_configured or not self._given else self._spent.refusal(self._rules)
+        together = self._spent.refusal(self._rules) if self._systemds else None
         told_one = any(outcome.reason == "too-large" for outcome in outcomes.values())
         return (
             tuple(
@@ -97,26 +97,31 @@ class Outcomes:
 
     def _follow(self, request: Request, executed: Request) -> None:
         own = self._unit.is_configured
+        # `apply` decrypts nothing, and its patterns take files only
         places = SEARCH_PATH if own else search_path(executed, self._systemd)
         for source in self._sources.resolve(executed, places, only_files=own):
-            from_folder = executed.source[:1] == "/" and source.name.rstrip("/") != executed.source.rstrip("/")
+            in_folder = executed.source[:1] == "/" and source.name != named_path(executed.source)
             before = self._found.get(source.id)
-            # only a default stands in for an absolute path that is absent
-            lost = before is not None and before.state == "fatal" and not own and not is_default(executed)
-            if before is not None and (lost or not before.is_open):
-                if executed.setting == IMPORT and self._rules.imports_overwrite and source.paths and not lost:
-                    pass  # it is written over what was loaded
-                elif executed.setting == IMPORT or is_default(executed) or own:
-                    continue
-                else:
-                    # ids of settings differ, so one of the two at least is from a folder
-                    if self._rules.exclusive and not (from_folder and source.id in self._from_folder):
-                        state = before.state if before.state in ("delivered", "unreadable") else "fatal"
-                        self._found[source.id] = before.replace(state=state, reason="twice")
-                    continue
-            if from_folder:
+            if before is None or self._replaces(before, executed, source):
+                self._take(request, executed, source)
+            elif self._systemds and self._collides(executed, source.id, in_folder):
+                state = before.state if before.state in ("delivered", "unreadable") else "fatal"
+                self._found[source.id] = before.replace(state=state, reason="twice")
+            if in_folder:
                 self._from_folder.add(source.id)
-            self._take(request, executed, source)
+
+    def _replaces(self, before: Outcome, executed: Request, source: Source) -> bool:
+        """Whether a source takes the place of what was found for its id before."""
+        if before.state == "fatal" and self._systemds:
+            return before.is_open and is_default(executed)  # only a default stands in for an absolute path
+        overwrites = executed.setting == IMPORT and self._rules.imports_overwrite and bool(source.paths)
+        return before.is_open or (overwrites and self._systemds)
+
+    def _collides(self, executed: Request, identifier: str, in_folder: bool) -> bool:
+        """Whether systemd refuses to write an id that is there: files of folders it passes over, and no two settings
+        have one id, so that one is from a folder and the other is not."""
+        loads = executed.setting in (LOAD, LOAD_ENCRYPTED)
+        return self._rules.exclusive and loads and in_folder != (identifier in self._from_folder)
 
     def _take(self, request: Request, executed: Request, source: Source) -> None:
         problem, written = source.problem, source.written
@@ -129,8 +134,8 @@ class Outcomes:
                     case str(why):
                         problem = why
         passed_over = source.is_passed_over
-        if self._unit.is_configured or not self._given:
-            problem = None
+        if not self._systemds:
+            problem, passed_over = None, False
         elif executed.replace(setting=request.setting) != request and not source.paths and not is_default(executed):
             # what it is read as is not there: fatal where that is an absolute path
             problem, passed_over = "misread", not executed.required
@@ -152,7 +157,7 @@ class Outcomes:
         state: State
         if delivered is not None:
             state = "unreadable" if delivered.readable is False else "delivered"
-        elif not self._given:
+        elif not self._systemds and not self._unit.is_configured:
             state = "undelivered" if source.paths or default else "skipped"
         elif passed_over:
             state = "skipped"

@@ -52,8 +52,12 @@ REFUSALS: dict[Problem, tuple[str, str]] = {
         f"see why with 'systemd-creds --name={{id}} decrypt FILE -'; {_ENCRYPT}",
     ),
     "misread": (
-        "systemd 255 and newer end a word of the setting at a space, and drop a backslash",
+        "systemd 255 and newer drop a backslash in the setting, and end a word of it at a space",
         "use an id and a source without spaces and backslashes, %I or another name in place of %i",
+    ),
+    "unparsed": (
+        "systemd 255 and newer cannot read the setting, for a space or a backslash in it",
+        "use an id and a source without spaces and backslashes",
     ),
     "twice": (
         "a folder and another setting both give {id}: which comes first is chance, and where it is the folder, "

@@ -144,7 +144,7 @@ def _cannot(unit: Unit, reason: Problem | None = None) -> str:
     if reason in MAY_START:
         return "may fail to start (status 243)"
     # what cannot read its settings ends before it comes to them
-    status = 1 if reason == "misread" else 243
+    status = 1 if reason == "unparsed" else 243
     return f"will not start again (status {status})" if unit.running else f"cannot start (status {status})"
 
 

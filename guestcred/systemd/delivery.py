@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     Kind = Literal["file", "folder", "fifo", "socket", "deaf", "device", "dangling", "loop"]
     Problem = Literal[
         "absent", "too-large", "folder", "dangling", "loop", "not-a-folder", "invalid-id", "deaf", "socket",
-        "not-base64", "not-encrypted", "other-name", "undecryptable", "misread", "twice", "total-too-large", "store-full",
+        "not-base64", "not-encrypted", "other-name", "undecryptable", "misread", "unparsed", "twice", "total-too-large", "store-full",
     ]  # fmt: skip
 
 KINDS: frozenset[Kind] = frozenset(["folder", "fifo", "socket", "deaf", "device", "dangling", "loop"])

@@ -67,6 +67,9 @@ def answer() -> None:
     listening = [made for made in KEPT if made.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)]
     if os.fork():
         return
+    quiet = os.open(os.devnull, os.O_RDWR)
+    for fd in range(3):
+        os.dup2(quiet, fd)  # who started us waits for the end of what we print
     import selectors
 
     chosen = selectors.DefaultSelector()
