@@ -66,6 +66,15 @@ def verify_units(booted: Booted) -> None:
         words = after[case.unit]["failure"] if case.unit in after else None
         ended = case.unit in {entry["UNIT"] for entry in map(json.loads, seen["journal"].splitlines())}
         assert ended == ("step CREDENTIALS" in (words or "")), (case.name, words)
+    sizes = 0
+    for service in after.values():
+        for outcome in service["credentials"]:
+            kind, size = FILES.get(outcome["source"] or "", ("", ""))
+            if outcome["state"] == "delivered" and kind == "file":
+                # the file that wins by our rules is the one that PID 1 delivered: they all differ in size
+                assert outcome["size"] == int(size), (service["unit"], outcome)
+                sizes += 1
+    assert sizes >= 5, after
     assert {"g-runs.service", "g-forks.service"} <= {unit for unit, service in after.items() if service["running"]}
     assert "g-runs.service" in seen["alias"] and "is masked" in seen["masked"], (seen["alias"], seen["masked"])
     not_given = [finding for finding in seen["after"]["findings"] if finding["code"] == "not-given"]
