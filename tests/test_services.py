@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -570,14 +571,16 @@ def test_a_capture_judges_what_is_no_file_the_same(tree: Build, tmp_path: Path) 
     root = tree(
         units=[consumer(imports("*"), load("f", "FOLDER"), running=False)],
         files={"etc/credstore/FOLDER/in": b"x", "etc/credstore.encrypted/E": SECRET},
-        odd={"etc/credstore/FOLDER": "folder", f"run/credstore/{secret}": "dangling"},
+        odd={"etc/credstore/FOLDER": "folder", "etc/credstore/S": "socket", f"run/credstore/{secret}": "dangling"},
         sealed={"E:etc/credstore.encrypted/E": "other-name"},
     )
+    with socket.socket(socket.AF_UNIX) as made:
+        made.bind(str(root / "etc/credstore/S"))
     run("--root", root, "capture", tmp_path / "out")
     documents = [told(where, status=1) for where in (root, tmp_path / "out")]
     # noise for a name may sort elsewhere
     before, after = (
         sorted(str(outcome["reason"]) for outcome in document["services"][0]["credentials"]) for document in documents
     )
-    assert before == after == ["dangling", "folder", "folder", "other-name"]
+    assert before == after == ["dangling", "folder", "folder", "other-name", "socket"]
     assert secret not in (tmp_path / "out/units.json").read_text() + json.dumps(documents)

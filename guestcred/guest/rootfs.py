@@ -76,8 +76,8 @@ class Tree:
 
     def _refused(self, path: str, error: OSError) -> GuestcredError:
         hints: tuple[str, ...] = ()
-        # a link, or a file on which its owner has a lease: fcntl(2)
-        if error.errno in (errno.ELOOP, errno.EWOULDBLOCK):
+        # a link, a file on which its owner has a lease (fcntl(2)), or a socket
+        if error.errno in (errno.ELOOP, errno.EWOULDBLOCK, errno.ENXIO):
             return NotAFileError(self.shown(path), reason(error))
         if error.errno in (errno.EACCES, errno.EPERM):
             hints = ("run it as root: credentials and the DMI table are for root only",)
