@@ -336,7 +336,7 @@ def test_what_does_not_fit(credentials: Path) -> None:
     done = run(*arguments, "252", "--dry-run", credentials=credentials, status=1)
     assert done.stdout.startswith(b"does not fit: 2 credentials for json\n") and b"OVER  structure" in done.stdout
     refused = error(*arguments, "252", credentials=credentials, status=1)
-    assert "50110 bytes, only 4096 fit: systemd 252 reads the first 4096 bytes" in refused
+    assert "50110 bytes, only 4096 fit: systemd before 257 reads the first 4096 bytes" in refused
     assert "leave out LARGE (50029 bytes)" in refused
     run(*arguments, "257", credentials=credentials)
     assert "imports nothing" in error(*arguments, "249", credentials=credentials, status=1)

@@ -30,7 +30,7 @@ TOP = {
 ONLY = {
     "construct": {"smbios.fields", "smbios.types", "smbios.layout"},
     "click": {"cli.options", "cli.command_line", "cli.host_command_line"},
-    "subprocess": set(),
+    "subprocess": {"guest.sealed"},  # it asks systemd-creds
     "json": {
         *("guest.facts", "guest.deliveries", "capture.tree"),
         *("host.hypervisors", "host.launch", "host.answer", "cli.commands", "cli.host"),
@@ -40,7 +40,7 @@ ONLY = {
     "http.client": {"host.vmm_api"},
     "jeepney": {"systemd.bus"},
     "socket": {"systemd.bus", "host.vmm_api"},
-    "systemd": {"c_modules"},
+    "systemd": {"c_modules", "guest.journal"},
     "tomllib": {"guest.config"},
 }
 

@@ -10,11 +10,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from guestcred.host.outcome import ENDING
 from needs import memory
 
 from guestcred.errors import GuestcredError
 from guestcred.host.tmpfs import fill_private_folder
+from guestcred.outcome import ENDING
 
 FILES = {"a": b"secret one", "b": b""}
 

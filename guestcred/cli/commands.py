@@ -126,7 +126,7 @@ def capture(view: View, path: str) -> int:
     tree = Tree(view.root)
     held = read_stores(tree)
     try:
-        look = read_consumers(tree)
+        look = read_consumers(tree, systemd=guest.systemd)
     except GuestcredError:
         look = None  # no systemd runs here, and the rest is worth saving
     safe, stores, units = disguised(guest, held, look)
@@ -167,8 +167,8 @@ def services(view: View, unit: str | None = None) -> int:
 
     tree = Tree(view.root)
     name = None if unit is None else full_name(unit)
-    look = read_consumers(tree, name)
     systemd = read_systemd(tree) if view.systemd is None else view.systemd
+    look = read_consumers(tree, name, systemd)
     if name is not None:
         look, offered = only(look, name), None
     else:

@@ -5,7 +5,15 @@ from __future__ import annotations
 from guestcred.errors import GuestcredError
 from guestcred.record import Record
 from guestcred.smbios.walk import OEM_STRINGS, OEM_STRINGS_SIZE, Structure
-from guestcred.systemd.rules import BINARY_PREFIX, SIZE_MAX, TEXT_PREFIX, TOTAL_SIZE_MAX, base64_decode, name_is_valid
+from guestcred.systemd.rules import (
+    BINARY_PREFIX,
+    SIZE_MAX,
+    TEXT_PREFIX,
+    TOTAL_SIZE_MAX,
+    URL_SAFE_SINCE,
+    base64_decode,
+    name_is_valid,
+)
 from guestcred.systemd.shown import shown
 
 STRINGS_MAX = 4096  # OEM strings of a table that are looked at; PID 1 has room for 256 credentials
@@ -112,7 +120,7 @@ def _rejection_hint(reason: Reason, name: bytes | None, value: bytes) -> str:
         case "invalid-name":
             return "rename the credential on the host"
         case "bad-base64" if base64_decode(value, None) is not None:
-            return "systemd before 254 knows no URL-safe base64 ('-' and '_'): encode with the standard alphabet"
+            return f"systemd before {URL_SAFE_SINCE} knows no URL-safe base64 ('-' and '_'): encode with the standard alphabet"
         case "bad-base64" if base64_decode(value + b"=" * (-len(value) % 4), None) is not None:
             return "the '=' padding at the end is missing"
         case "bad-base64":
