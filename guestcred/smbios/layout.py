@@ -209,8 +209,7 @@ def build_structure(
     strings modulo 256, as in QEMU and cloud-hypervisor. Raises ConstructError for what does not fit, for unknown
     fields, and for a string that is empty or has a NUL in it.
     """
-    newest = _area(number).parse(bytes(1 << 8 * BYTE.sizeof()))
-    newest.pop("rest")
+    newest = _area(number).zeros()
     if number == OEM_STRINGS:
         newest["count"] = len(strings) % 256
     parts = {"type": number, "handle": handle, "fields": {**newest, **(fields or {})}, "strings": strings}
@@ -234,5 +233,4 @@ def fields_of(structure: Structure) -> dict[str, int | bytes | list[int]]:
 
     Bytes that no field covers come as `rest`. Fields that the structure is too short for are absent.
     """
-    area = structure.formatted[HEADER_BYTES:]
-    return dict(_area(structure.type).parse(area, strings=structure.strings))
+    return _area(structure.type).decode(structure.formatted[HEADER_BYTES:], structure.strings)
