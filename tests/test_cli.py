@@ -534,11 +534,14 @@ def test_dump_all(tree: Build) -> None:
     )
     root = tree(table=table, system={})
     printed = run("--root", root, "dump", "--all")
-    assert "  uuid: 00112233-4455-6677-8899-aabbccddeeff\n" in printed
-    assert "  manufacturer: maker\n" in printed and "    2  nobody's\n" in printed and "  1  maker" not in printed
-    assert "  contained_object_handles: 0x0400\n" in printed
-    assert SECRET.hex() not in printed + run("--root", root, "dump", "--all", "--format", "json")
-    assert (prefix + SECRET).hex() in run("--root", root, "dump", "--all", "--reveal")
+    assert "\nHandle 0x0001, DMI type 1, 27 bytes\nSystem Information\n" in printed
+    assert "\tUUID: 00112233-4455-6677-8899-aabbccddeeff\n" in printed
+    assert "\tManufacturer: maker\n" in printed and "\tFurther Strings:\n\t\t2: nobody's\n" in printed
+    assert "\tContained Object Handles: 1\n\t\t0x0400\n" in printed
+    document = run("--root", root, "dump", "--all", "--format", "json")
+    assert SECRET.hex() not in (printed + document).replace(" ", "").lower()
+    revealed = run("--root", root, "dump", "--all", "--reveal")
+    assert (prefix + SECRET).hex() in revealed.replace("\n\t\t", "").replace(" ", "").lower()
 
 
 def test_structures_may_share_a_handle(tree: Build) -> None:

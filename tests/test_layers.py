@@ -22,7 +22,11 @@ PACKAGE = Path(guestcred.__file__).parent
 ROOMS = ["smbios", "systemd", "guest", "diagnose", "apply", "capture", "host", "show", "cli"]
 TOP = {"guestcred", *(f"guestcred.{name}" for name in ("errors", "record", "text", "descriptor", "c_modules"))}
 ONLY = {
-    "construct": {"smbios.fields", "smbios.types", "smbios.layout"},
+    "construct": {
+        *("smbios.fields", "smbios.groups", "smbios.layout"),
+        *(f"smbios.types.{theme}" for theme in ("system", "processor", "memory", "ports", "management", "other")),
+        "smbios.types.host_interface",
+    },
     "click": {"cli.options", "cli.command_line", "cli.host_command_line"},
     "subprocess": set(),
     "json": {

@@ -257,7 +257,7 @@ def test_where_a_field_is() -> None:
 def test_strings_and_uuids_are_resolved() -> None:
     given = {"manufacturer": 2, "version": 3, "uuid": bytes(range(16))}
     view = fields_of(parse(build_structure(1, 1, [b"a", b"b"], given)).structures[0])
-    found = [(view[name], view[name].text) for name in ("manufacturer", "product_name", "version")]  # type: ignore[union-attr]
+    found = [(view[name], view[name].text) for name in ("manufacturer", "product_name", "version")]
     assert found == [(2, b"b"), (0, None), (3, None)]
     assert isinstance(view["uuid"], Uuid) and view["uuid"].text(True) == "03020100-0504-0706-0809-0a0b0c0d0e0f"
 

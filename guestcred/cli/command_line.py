@@ -130,7 +130,13 @@ def dump(view: View, path: str | None, kind: int | None, everything: bool, revea
     shown = None if everything else OEM_STRINGS if kind is None else kind
     from guestcred.cli.dump import dump
 
-    return dump(view.replace(form=form), path, kind=shown, typed=everything or kind is not None, reveal=reveal)
+    return dump(
+        view.replace(form=form),
+        path,
+        kinds=None if shown is None else frozenset({shown}),
+        typed=everything or kind is not None,
+        reveal=reveal,
+    )
 
 
 main.add_command(host_command_line.encode)

@@ -13,7 +13,8 @@ from guestcred.errors import GuestcredError, reason
 from guestcred.guest.facts import read_systemd
 from guestcred.guest.rootfs import FILE_MAX, Tree
 from guestcred.guest.snapshot import read_table
-from guestcred.show import dump as showing
+from guestcred.show.dump import dump_json, dump_text
+from guestcred.show.redacted import Dump
 from guestcred.smbios.entry_point import DUMP_TABLE, SIZE_64, parse_entry_point
 from guestcred.smbios.walk import OEM_STRINGS, parse
 from guestcred.systemd.offered import judge
@@ -23,14 +24,26 @@ def dump(
     view: View,
     path: str | None = None,
     *,
-    kind: int | None = OEM_STRINGS,
+    kinds: frozenset[int] | None = frozenset({OEM_STRINGS}),
     typed: bool = False,
     reveal: bool = False,
 ) -> int:
-    """Decode a table from the guest, or from the file or folder `path`, and print it; `kind` None shows all types.
+    """Decode a table from the guest, or from the file or folder `path`, and print it; `kinds` None shows all types.
 
     Raises GuestcredError if there is no table, and after printing if there is no structure in it.
     """
+    shown = decoded(view, path, kinds=kinds, typed=typed, reveal=reveal)
+    if view.form == "json":
+        print_json(dump_json(shown))
+    else:
+        sys.stdout.write(dump_text(shown))
+    if not shown.table.holds_anything:
+        raise no_structure(path or "the table")
+    return 0
+
+
+def decoded(view: View, path: str | None, *, kinds: frozenset[int] | None, typed: bool, reveal: bool) -> Dump:
+    """The table from the guest or from `path`, ready to be shown. Raises GuestcredError if there is none."""
     systemd = view.systemd
     if path is None:
         tree = Tree(view.root)
@@ -43,22 +56,16 @@ def dump(
     warnings = table_warnings(table, point)
     if entry is not None and point is None:
         warnings.insert(0, Finding("entry-point", "the entry point is not one that SMBIOS knows", REPORT))
-    shown = showing.Dump(
+    return Dump(
         table=table,
         version=point.version if point else None,
         verdicts=judge(table.structures, systemd),
         warnings=tuple(warnings),
-        kind=kind,
+        kinds=kinds,
         typed=typed,
         reveal=reveal,
+        chosen="" if kinds is None else f" of type {', '.join(map(str, sorted(kinds)))}",
     )
-    if view.form == "json":
-        print_json(showing.dump_json(shown))
-    else:
-        sys.stdout.write(showing.dump_text(shown))
-    if not table.holds_anything:
-        raise no_structure(path or "the table")
-    return 0
 
 
 def _read_file(path: str) -> tuple[bytes, bytes | None]:

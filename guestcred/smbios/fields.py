@@ -42,10 +42,10 @@ class Kind(Adapter):  # type: ignore[misc]  # construct ships no types
         super().__init__(subcon)
         self.make, self.find = make, find
 
-    def _decode(self, raw: Any, context: Any, path: str) -> Any:
+    def _decode(self, raw: Any, context: Any, _: str) -> Any:
         return self.make(raw, context._params.get("strings", ()))
 
-    def _encode(self, value: Any, context: Any, path: str) -> Any:
+    def _encode(self, value: Any, _: Any, path: str) -> Any:
         try:
             return self.find(value)
         except (KeyError, ValueError, TypeError) as error:
@@ -206,7 +206,7 @@ class Formatted(Struct):  # type: ignore[misc]  # construct ships no types
             for field in behind
         }
 
-    def _parse(self, stream: BinaryIO, context: Any, path: str) -> Any:
+    def _parse(self, stream: BinaryIO, context: Any, _: str) -> Any:
         return Container(self.decode(stream.read(), context._params.get("strings", ())))
 
     def _build(self, view: Mapping[str, Any], stream: BinaryIO, context: Any, path: str) -> Any:

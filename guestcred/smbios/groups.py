@@ -22,7 +22,7 @@ class Data(Variable):
         super().__init__()
         self.length = length
 
-    def take(self, area: bytes, start: int, view: Mapping[str, Any], strings: Strings) -> Taken | None:
+    def take(self, area: bytes, start: int, view: Mapping[str, Any], _: Strings) -> Taken | None:
         """The bytes from `start` on."""
         stop = start + self.length(view)
         return (area[start:stop], stop, True) if start <= stop <= len(area) else None

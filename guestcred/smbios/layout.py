@@ -25,12 +25,23 @@ from construct import (
     this,
 )
 
+from guestcred.smbios import text
 from guestcred.smbios.entry_point import DUMP_TABLE, parse_entry_point
 from guestcred.smbios.fields import BYTE, DWORD, QWORD, WORD, Formatted, place_of
+from guestcred.smbios.names import OEM_SPECIFIC
+from guestcred.smbios.text import About, Row, Section, Version, hexadecimal, printable
 from guestcred.smbios.types import TYPES
 from guestcred.smbios.walk import END_OF_TABLE, OEM_STRINGS, Structure
 
-__all__ = ["build_entry_point", "build_structure", "field_place", "fields_of", "parse_entry_point", "type_name"]
+__all__ = [
+    "build_entry_point",
+    "build_structure",
+    "describe",
+    "field_place",
+    "fields_of",
+    "parse_entry_point",
+    "type_name",
+]
 
 # DSP0134 5.2.1, the 32-bit entry point
 ENTRY_POINT_32: Struct = Struct(
@@ -228,7 +239,23 @@ def field_place(number: int, name: str) -> slice:
     return place_of(TYPES[number], name, HEADER_BYTES)
 
 
-def fields_of(structure: Structure) -> dict[str, int | bytes | list[int]]:
+def describe(structure: Structure, version: Version, strings: Sequence[bytes] | None = None) -> list[Section]:
+    """What a structure says, as `dmidecode` words it; `strings` stand for its own where some must not be shown."""
+    told = tuple(structure.strings if strings is None else strings)
+    layout = TYPES.get(structure.type)
+    if layout is None:
+        name = "OEM-specific" if structure.type >= OEM_SPECIFIC else "Unknown"
+        data = structure.formatted
+        lines = tuple(hexadecimal(data[start : start + 16]) for start in range(0, len(data), 16))
+        rows = [Row("Header and Data", None, lines)]
+        if told:
+            rows.append(Row("Strings", None, tuple(map(printable, told))))
+        return [Section(f"{name} Type", tuple(rows))]
+    fields = layout.decode(structure.formatted[HEADER_BYTES:], told)
+    return text.describe(layout, About(fields, version, told, structure.formatted))
+
+
+def fields_of(structure: Structure) -> dict[str, Any]:
     """The typed view: the fields of the formatted area in order, string numbers as `StringNumber`.
 
     Bytes that no field covers come as `rest`. Fields that the structure is too short for are absent.

@@ -86,9 +86,9 @@ def uuid(value: Uuid, version: Version) -> str:
     return value.text(little_endian=version >= UUIDS_LITTLE_ENDIAN_SINCE)
 
 
-def word(value: Word) -> str:
+def word(value: int) -> str:
     """The word of an enumeration's value; a value outside the specification stays a number."""
-    return value.word or f"{OUT_OF_SPEC} ({value:#x})"
+    return (isinstance(value, Word) and value.word) or f"{OUT_OF_SPEC} ({value:#x})"
 
 
 def plain(value: Any, about: About) -> str:

@@ -121,7 +121,7 @@ def protocol_rows(records: list[dict[str, object]], about: About) -> list[Row]:
         kind, data = record["protocol_type"], record["protocol_type_specific_data"]
         assert isinstance(kind, int) and isinstance(data, bytes)
         told = () if kind != _REDFISH else _redfish(data)
-        rows.append(Row("Protocol ID", f"{kind:02x} ({word(kind)})", told))  # type: ignore[arg-type]
+        rows.append(Row("Protocol ID", f"{kind:02x} ({word(kind)})", told))
     return rows if about.version >= (3, 2) else []
 
 

@@ -54,7 +54,7 @@ def _ipmi_base(base: int, about: About) -> str:
 def _ipmi_modifier(value: Bits, about: About) -> list[Row]:
     if about.get("interface_type") == _SSIF or about.get("interrupt_number") is None:
         return []
-    rows = [Row("Register Spacing", word(value.register_spacing))]  # type: ignore[arg-type]
+    rows = [Row("Register Spacing", word(value.register_spacing))]
     if value.interrupt_specified:
         rows.append(Row("Interrupt Polarity", f"Active {'High' if value.interrupt_active_high else 'Low'}"))
         rows.append(Row("Interrupt Trigger Mode", "Level" if value.interrupt_level else "Edge"))
@@ -69,7 +69,7 @@ def _ipmi_storage(value: int, _: About) -> Row:
 
 def _host_type(value: int, about: About) -> Row:
     """Before 3.2 what followed had no length, and so cannot be told apart (DSP0134 7.43)."""
-    return Row("Host Interface Type" if about.version >= (3, 2) else "Interface Type", word(value))  # type: ignore[arg-type]
+    return Row("Host Interface Type" if about.version >= (3, 2) else "Interface Type", word(value))
 
 
 def _vendor(value: bytes, _: About) -> str:

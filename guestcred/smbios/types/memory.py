@@ -6,7 +6,7 @@ from construct import this
 
 from guestcred.smbios.fields import BYTE, DWORD, HANDLE, QWORD, STRING, WORD, Field, Formatted, bits, enumerated, flags
 from guestcred.smbios.groups import Repeated
-from guestcred.smbios.text import OUT_OF_SPEC, About, Row, flat, memory_size, number, unit, unless
+from guestcred.smbios.text import OUT_OF_SPEC, About, Row, Show, flat, memory_size, number, unit, unless
 from guestcred.smbios.types import memory_words as said
 from guestcred.smbios.types.processor import voltage
 from guestcred.smbios.values import Bits, Handle
@@ -75,7 +75,7 @@ def _device_set(value: int, _: About) -> str:
     return {0: "None", 0xFF: "Unknown"}.get(value, str(value))
 
 
-def _speed(extended: str) -> object:
+def _speed(extended: str) -> Show:
     def show(value: int, about: About) -> str:
         speed = about.get(extended, 0) if value == 0xFFFF else value
         return f"{speed} MT/s" if speed else "Unknown"
@@ -102,7 +102,7 @@ def _bytes(value: int, _: About) -> str:
     return "Unknown" if value == (1 << 64) - 1 else memory_size(value) if value else "None"
 
 
-def _revision(part: str) -> object:
+def _revision(part: str) -> Show:
     def show(value: int, about: About) -> list[Row]:
         if value == 0xFF00:
             return [Row(f"{part} Revision Number", "Unknown")]

@@ -10,7 +10,7 @@ from guestcred.smbios.text import About, Row, Section, string, word
 from guestcred.smbios.types import ports_words as said
 from guestcred.smbios.values import Bits, Flags, Word, Words
 
-_PCI = {0x06, 0x0E, 0x0F, 0x10, 0x11, 0x12, 0x13, *range(0x1F, 0x29), 0x30, *range(0xA5, 0xB7), *range(0xB8, 0xC7)}
+_PCI = {0x06, 0x0E, 0x0F, 0x10, 0x11, 0x12, 0x13, *range(0x14, 0x29), 0x30, *range(0xA5, 0xB7), *range(0xB8, 0xC7)}
 _PCI_EXPRESS = {0x1F, 0x20, 0x21, 0x22, 0x23, *range(0xA5, 0xB7), *range(0xB8, 0xC5)}
 
 
@@ -66,7 +66,7 @@ def _pitch(value: int, _: About) -> str | None:
 
 
 def _device_type(value: Bits, _: About) -> list[Row]:
-    return [Row("Type", word(value.type)), Row("Status", "Enabled" if value.enabled else "Disabled")]  # type: ignore[arg-type]
+    return [Row("Type", word(value.type)), Row("Status", "Enabled" if value.enabled else "Disabled")]
 
 
 def _devices(about: About) -> list[Section]:

@@ -69,7 +69,7 @@ def _split(kind: str) -> Show:
     """Two parts of one byte, each on its line."""
 
     def show(value: Bits, _: About) -> list[Row]:
-        return [Row(kind, word(getattr(value, kind.lower()))), Row("Status", word(value.status))]  # type: ignore[arg-type]
+        return [Row(kind, word(getattr(value, kind.lower()))), Row("Status", word(value.status))]
 
     return show
 
@@ -92,11 +92,11 @@ def _probe(title: str, locations: dict[int, str], value: Show, resolution: Show)
 
 
 def _supply(value: Bits, _: About) -> list[Row]:
-    status = f"Present, {word(value.status)}" if value.present else "Not Present"  # type: ignore[arg-type]
+    status = f"Present, {word(value.status)}" if value.present else "Not Present"
     return [
         Row("Status", status),
-        Row("Type", word(value.type)),  # type: ignore[arg-type]
-        Row("Input Voltage Range Switching", word(value.input_voltage_range_switching)),  # type: ignore[arg-type]
+        Row("Type", word(value.type)),
+        Row("Input Voltage Range Switching", word(value.input_voltage_range_switching)),
         Row("Plugged", "No" if value.unplugged else "Yes"),
         Row("Hot Replaceable", "Yes" if value.hot_replaceable else "No"),
     ]

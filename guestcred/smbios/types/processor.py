@@ -7,7 +7,7 @@ from construct import Bytes, this
 from guestcred.smbios.fields import BYTE, DWORD, HANDLE, STRING, WORD, Field, Formatted, bits, enumerated, flags
 from guestcred.smbios.groups import Data, Repeated
 from guestcred.smbios.processor_id import identity
-from guestcred.smbios.text import About, Row, flat, hexadecimal, memory_size, unit, word
+from guestcred.smbios.text import About, Row, Show, flat, hexadecimal, memory_size, unit, word
 from guestcred.smbios.types import processor_words as said
 from guestcred.smbios.values import Bits, Handle, Words
 
@@ -35,10 +35,10 @@ def voltage(value: int, _: About) -> str | None:
 
 
 def _status(value: Bits, _: About) -> str:
-    return f"Populated, {word(value.status)}" if value.populated else "Unpopulated"  # type: ignore[arg-type]
+    return f"Populated, {word(value.status)}" if value.populated else "Unpopulated"
 
 
-def _cache(level: int) -> object:
+def _cache(level: int) -> Show:
     def show(handle: Handle, about: About) -> Row:
         label = f"L{level} Cache Handle"
         if handle == 0xFFFF:
@@ -49,7 +49,7 @@ def _cache(level: int) -> object:
     return show
 
 
-def _count(second: str) -> object:
+def _count(second: str) -> Show:
     """A count of cores or threads: 0 is unknown, 0xFF says that the wider field has it (DSP0134 7.5.6 to 7.5.8)."""
 
     def show(value: int, about: About) -> str | None:
@@ -63,12 +63,12 @@ def _cache_configuration(value: Bits, _: About) -> list[Row]:
     told = ("Enabled" if value.enabled else "Disabled", "Socketed" if value.socketed else "Not Socketed")
     return [
         Row("Configuration", f"{told[0]}, {told[1]}, Level {value.level + 1}"),
-        Row("Operational Mode", word(value.operational_mode)),  # type: ignore[arg-type]
-        Row("Location", word(value.location)),  # type: ignore[arg-type]
+        Row("Operational Mode", word(value.operational_mode)),
+        Row("Location", word(value.location)),
     ]
 
 
-def _cache_size(second: str) -> object:
+def _cache_size(second: str) -> Show:
     """Sizes in KiB or in 64 KiB, by the highest bit; the wider field says it where it is there (DSP0134 7.8.1)."""
 
     def show(value: int, about: About) -> str:

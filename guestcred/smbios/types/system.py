@@ -20,7 +20,7 @@ from guestcred.smbios.fields import (
 )
 from guestcred.smbios.groups import Repeated
 from guestcred.smbios.names import structure_name
-from guestcred.smbios.text import OUT_OF_SPEC, About, Row, digits, memory_size, number, string, unit, word
+from guestcred.smbios.text import OUT_OF_SPEC, About, Row, Show, digits, memory_size, number, string, unit, word
 from guestcred.smbios.types import system_words as said
 from guestcred.smbios.values import Bits, Flags, Words
 from guestcred.smbios.walk import OEM_STRINGS_NAME
@@ -48,7 +48,7 @@ def _characteristics(value: Flags, about: About) -> Row:
     return Row("Characteristics", None, told)
 
 
-def _release(label: str, minor: str) -> object:
+def _release(label: str, minor: str) -> Show:
     def show(major: int, about: About) -> Row | None:
         second = about.get(minor)
         return None if second is None or 0xFF in (major, second) else Row(label, f"{major}.{second}")
@@ -67,7 +67,7 @@ def _contained(elements: list[dict[str, int]], _: About) -> Row:
 
 
 def _chassis_type(value: Bits, _: About) -> list[Row]:
-    return [Row("Type", word(value.type)), Row("Lock", "Present" if value.lock else "Not Present")]  # type: ignore[arg-type]
+    return [Row("Type", word(value.type)), Row("Lock", "Present" if value.lock else "Not Present")]
 
 
 def _height(value: int, about: About) -> str | None:
@@ -81,7 +81,7 @@ def _rack_height(value: int, about: About) -> str | None:
     return f"{value} {kind}" if value else None
 
 
-def _strings(label: str) -> object:
+def _strings(label: str) -> Show:
     """`count` strings, of those that there are at least; the count byte of long lists has wrapped."""
     return lambda count, about: [
         Row(f"{label} {place}", string(number))
@@ -121,16 +121,16 @@ def _descriptors(records: list[dict[str, int]], _: About) -> list[Row]:
     rows = []
     for place, record in enumerate(records, 1):
         if "data_format" in record:
-            rows.append(Row(f"Descriptor {place}", word(record["log_type"])))  # type: ignore[arg-type]
-            rows.append(Row(f"Data Format {place}", word(record["data_format"])))  # type: ignore[arg-type]
+            rows.append(Row(f"Descriptor {place}", word(record["log_type"])))
+            rows.append(Row(f"Data Format {place}", word(record["data_format"])))
     return rows
 
 
-def _two(first: str, second: str, low: int) -> object:
+def _two(first: str, second: str, low: int) -> Show:
     return lambda value, _: f"{second if value >> low & 1 else first}"
 
 
-def _power_on(month: int, about: About) -> str | None:
+def _power_on(_: int, about: About) -> str | None:
     ranges = (
         ("month", 1, 0x12),
         ("day_of_month", 1, 0x31),
@@ -159,7 +159,7 @@ def _reset(value: Bits, _: About) -> list[Row]:
         rows += [
             Row("Boot Option", word(value.boot_option)),
             Row("Boot Option On Limit", word(value.boot_option_on_limit)),
-        ]  # type: ignore[arg-type]
+        ]
     return rows
 
 
