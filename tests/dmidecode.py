@@ -13,6 +13,7 @@ import sys
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 
 from guestcred.cli.commands import View
@@ -51,6 +52,9 @@ ON_PURPOSE: list[tuple[str, str | Callable[[re.Match[str]], str]]] = [
         r"^(?:\d+-bit|x\d+) (?=ISA|MCA|EISA|PCI|PC Card|VLB|AGP|M.2|MXM|OCP|CXL|PC-98|EDSFF|NuBus|<OUT|Prop|Other|Unknown|Processor|I/O)",
         "",
     ),
+    # before 3.7 it says KiB of addresses in bytes (DSP0134 7.20: Extended Starting Address)
+    (r"^(0x[0-9A-F]{16})k$", r"\1"),
+    (r"^CXL Flexbus 1\.0$", "CXL Add-on Card"),
     # out of the specification: ours says the number too
     (r"<OUT OF SPEC>( \(0x[0-9a-f]+\))?", "<OUT OF SPEC>"),
     # bytes that are no ASCII, and backslashes: ours says which
@@ -59,12 +63,24 @@ ON_PURPOSE: list[tuple[str, str | Callable[[re.Match[str]], str]]] = [
 ]
 
 
-# Where dmidecode of all versions is wrong: lines that are no loss, with the reason.
-WRONG = [
-    (re.compile(r"Device \d+ (Load|Handle)"), "type 37: it reads each device's load and handle one record too late"),
+# Where dmidecode is wrong or older than SMBIOS 3.9: lines that are no loss, by type and pattern, with the reason.
+EXCUSED = [
+    (4, r"Characteristics: None", "it says None where only 128-bit Capable or Arm64 SoC ID is set"),
+    (4, r"(Upgrade|Family): <OUT OF SPEC>", "words of 3.6 to 3.9"),
+    (5, r"Maximum (Memory Module|Total Memory) Size: .*", "it shifts by more than 31 bits"),
+    (6, r"(Installed|Enabled) Size: .*\(.*-bank Connection\)", "it shifts by more than 31 bits"),
+    (3, r"Height: 255 U", "3.9: the height stands in Rack Height"),
+    (8, r"(Port|Internal Connector|External Connector) Type: <OUT OF SPEC>", "words of 3.7"),
+    (9, r"Data Bus Width: \d+", "3.4 has the word of the one width before the number of the other"),
+    (15, r"Header Length: 42949\d+ bytes?", "it takes a header that ends before it starts for one of 4 GiB"),
+    (17, r"(Type|Form Factor|Memory Technology): <OUT OF SPEC>", "words of 3.6 to 3.9"),
+    (34, r"Description: .*", "it takes 5 bytes of a longer structure for the front of its string"),
+    (37, r"Device \d+ (Load|Handle): .*", "it reads each device's load and handle one record too late"),
+    (40, r"heading: Additional Information \d+", "it has headings for entries that are not there"),
 ]
 
 
+@cache
 def meant(text: str) -> str:
     """A value without the differences that are there on purpose."""
     text = text.strip()
@@ -78,17 +94,17 @@ def beyond_compare(kind: int, heading: str) -> bool:
     return (kind >= OEM_SPECIFIC and not heading.startswith("OEM-specific")) or heading == "Unknown Type"
 
 
-def values(text: str) -> dict[tuple[str, int], Counter[tuple[str, str]]]:
-    """Each structure's (label, value) pairs and (label, list item) pairs, by handle and which of that handle it is."""
-    found: dict[tuple[str, int], Counter[tuple[str, str]]] = {}
+def values(text: str) -> dict[tuple[str, int, int], Counter[tuple[str, str]]]:
+    """Each structure's (label, value) pairs and (label, list item) pairs, by handle, which of that handle it is, and type."""
+    found: dict[tuple[str, int, int], Counter[tuple[str, str]]] = {}
     seen: Counter[str] = Counter()
     here: Counter[tuple[str, str]] | None = None
     label, kind = "", 0
     for line in text.splitlines():
         if start := HANDLE.fullmatch(line):
-            here = found[start[1], seen[start[1]]] = Counter()
-            seen[start[1]] += 1
             kind = int(start[2])
+            here = found[start[1], seen[start[1]], kind] = Counter()
+            seen[start[1]] += 1
         elif here is None or not line:
             continue
         elif line.startswith("\t\t"):
@@ -121,17 +137,19 @@ def compare(path: Path, program: str = PROGRAM) -> tuple[int, list[str]]:
     """How many values dmidecode says of a `--dump-bin` file, and those that ours does not say."""
     said, told = values(theirs(path, program)), values(ours(path))
     missing = [
-        f"{handle} {label}: {value}"
-        for (handle, which), pairs in said.items()
-        for label, value in (pairs - told.get((handle, which), Counter())).elements()
-        if not any(pattern.fullmatch(label) for pattern, _ in WRONG)
+        f"{handle} type {kind} {label}: {value}"
+        for (handle, which, kind), pairs in said.items()
+        for label, value in (pairs - told.get((handle, which, kind), Counter())).elements()
+        if not any(number == kind and re.fullmatch(pattern, f"{label}: {value}") for number, pattern, _ in EXCUSED)
     ]
     return sum(pairs.total() for pairs in said.values()), missing
 
 
 def as_dump(table: bytes, version: tuple[int, int] = (3, 9)) -> bytes:
     """A table as a `--dump-bin` file."""
-    point = build_entry_point(len(table), major=version[0], minor=version[1], long=version >= (3, 0))
+    point = build_entry_point(
+        len(table), major=version[0], minor=version[1], long=version >= (3, 0) or len(table) > 0xFFFF
+    )
     return point.ljust(DUMP_TABLE, b"\0") + table
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 if TYPE_CHECKING:
     from guestcred.smbios.fields import Formatted
@@ -26,7 +26,7 @@ class _Types(Mapping[int, "Formatted"]):
     """The declarations by number."""
 
     def __getitem__(self, number: int) -> Formatted:
-        return import_module(f"guestcred.smbios.types.{_THEME_OF[number]}").TYPES[number]
+        return cast("Formatted", import_module(f"guestcred.smbios.types.{_THEME_OF[number]}").TYPES[number])
 
     def __iter__(self) -> Iterator[int]:
         return iter(sorted(_THEME_OF))

@@ -126,7 +126,7 @@ def _range(start: int, about: About) -> list[Row]:
     end = about.get("ending_address")
     first, last = about.get("extended_starting_address"), about.get("extended_ending_address")
     if start == 0xFFFFFFFF and last is not None:
-        rows = [Row("Starting Address", f"0x{first:016X}k"), Row("Ending Address", f"0x{last:016X}k")]
+        rows = [Row("Starting Address", f"0x{first:016X}"), Row("Ending Address", f"0x{last:016X}")]
         return [*rows, Row("Range Size", "Invalid" if first == last else memory_size(last - first + 1 & (1 << 64) - 1))]
     rows = [Row("Starting Address", f"0x{start << 10:011X}")]
     if end is not None:
