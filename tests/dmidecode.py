@@ -71,6 +71,7 @@ EXCUSED = [
     (6, r"(Installed|Enabled) Size: .*\(.*-bank Connection\)", "it shifts by more than 31 bits"),
     (3, r"Height: 255 U", "3.9: the height stands in Rack Height"),
     (8, r"(Port|Internal Connector|External Connector) Type: <OUT OF SPEC>", "words of 3.7"),
+    (9, r"Type: <OUT OF SPEC> .+", "3.4 has the word of the width before that of the type"),
     (9, r"Data Bus Width: \d+", "3.4 has the word of the one width before the number of the other"),
     (15, r"Header Length: 42949\d+ bytes?", "it takes a header that ends before it starts for one of 4 GiB"),
     (17, r"(Type|Form Factor|Memory Technology): <OUT OF SPEC>", "words of 3.6 to 3.9"),

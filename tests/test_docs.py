@@ -32,7 +32,7 @@ MARK = re.compile(r"\s*<!-- guest: (?P<guest>[\w-]+)(?:, without (?P<without>[\w
 SPAN = re.compile(r"(?<!`)`([^`\n]+)`(?!`)")
 COMMANDS = ("apply", "capture", "check", "dump", "encode", "launch", "services", "why")
 # options of other programs that the pages name without their program, and one that stands for any
-OTHERS = {"--cfg", "--dump-bin", "--oem-strings", "--option", "--platform", "--smbios"}
+OTHERS = {"--cfg", "--oem-strings", "--option", "--platform", "--smbios"}
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ ONLY = {
         *(f"smbios.types.{theme}" for theme in ("system", "processor", "memory", "ports", "management", "other")),
         "smbios.types.host_interface",
     },
-    "click": {"cli.options", "cli.command_line", "cli.host_command_line"},
+    "click": {"cli.options", "cli.dump_options", "cli.command_line", "cli.host_command_line"},
     "subprocess": set(),
     "json": {
         *("guest.facts", "guest.deliveries", "capture.tree"),
@@ -144,7 +144,7 @@ WRITING = {
         "utime",
     ),
 }
-WRITERS = {"apply.dirfd", "apply.install", "capture.tree", "host.tmpfs", "host.qemu", "cli.host"}
+WRITERS = {"apply.dirfd", "apply.install", "capture.tree", "host.tmpfs", "host.qemu", "cli.host", "cli.dump"}
 
 
 def writes(path: Path) -> list[str]:

@@ -28,7 +28,6 @@ class Dump(Record):
     reveal: bool
     handle: int | None = None
     quiet: bool = False
-    chosen: str = ""
 
     def structures(self) -> list[Structure]:
         """The structures that are shown."""
@@ -37,6 +36,13 @@ class Dump(Record):
             for structure in self.table.structures
             if (self.kinds is None or structure.type in self.kinds) and self.handle in (None, structure.handle)
         ]
+
+    @property
+    def chosen(self) -> str:
+        """Which structures are shown, for a sentence about there being none."""
+        if self.handle is not None:
+            return f" with the handle {self.handle:#06x}"
+        return "" if self.kinds is None else f" of type {', '.join(map(str, sorted(self.kinds)))}"
 
     def strings(self, structure: Structure) -> list[str]:
         """The structure's strings; what may hold a secret is redacted unless `reveal`."""

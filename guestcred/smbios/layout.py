@@ -27,7 +27,7 @@ from construct import (
 
 from guestcred.smbios import text
 from guestcred.smbios.entry_point import DUMP_TABLE, parse_entry_point
-from guestcred.smbios.fields import BYTE, DWORD, QWORD, WORD, Formatted, place_of
+from guestcred.smbios.fields import BYTE, DWORD, QWORD, STRING, WORD, Formatted, place_of
 from guestcred.smbios.names import OEM_SPECIFIC
 from guestcred.smbios.text import About, Row, Section, Version, hexadecimal, printable
 from guestcred.smbios.types import TYPES
@@ -232,6 +232,16 @@ def type_name(number: int) -> str:
     if number in TYPES:
         return str(TYPES[number].title)
     return "OEM-specific" if number >= 128 else f"Type {number}"
+
+
+def field_names(number: int) -> list[str]:
+    """The names of all fields that a type has in the newest specification, in order."""
+    return [field.name for field in _area(number).subcons]
+
+
+def string_fields(number: int) -> set[str]:
+    """Those of them that have the number of a string."""
+    return {field.name for field in _area(number).subcons if field.kind is STRING}
 
 
 def field_place(number: int, name: str) -> slice:

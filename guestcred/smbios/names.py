@@ -5,7 +5,7 @@ from __future__ import annotations
 from guestcred.smbios.values import words
 
 # DSP0134 7, as short as in lists of structures
-_SHORT = words(
+STRUCTURE_NAMES = words(
     0,
     "BIOS; System; Base Board; Chassis; Processor; Memory Controller; Memory Module; Cache; Port Connector; "
     "System Slots; On Board Devices; OEM Strings; System Configuration Options; BIOS Language; Group Associations; "
@@ -22,4 +22,4 @@ OEM_SPECIFIC = 128  # types from here on hold what only their maker knows; DSP01
 
 def structure_name(number: int) -> str:
     """The short name of a structure type."""
-    return "OEM-specific" if number >= OEM_SPECIFIC else _SHORT.get(number, "<OUT OF SPEC>")
+    return "OEM-specific" if number >= OEM_SPECIFIC else STRUCTURE_NAMES.get(number, "<OUT OF SPEC>")
