@@ -10,14 +10,15 @@ if TYPE_CHECKING:
     from guestcred.smbios.library import build as build
     from guestcred.smbios.library import parse as parse
     from guestcred.smbios.library import read as read
+else:
+
+    def __getattr__(name: str) -> object:
+        """The library is imported when somebody asks for it: the boot path passes through here too."""
+        if name not in __all__:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from guestcred.smbios import library
+
+        return getattr(library, name)
+
 
 __all__ = ["Structure", "Table", "build", "parse", "read"]
-
-
-def __getattr__(name: str) -> object:
-    """The library is imported when somebody asks for it: the boot path passes through here too."""
-    if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from guestcred.smbios import library
-
-    return getattr(library, name)

@@ -27,13 +27,15 @@ class Fields:
     def __init__(self, structure: Structure) -> None:
         self._structure = structure
 
-    def __getattr__(self, name: str) -> Any:
-        value = self._structure.fields.get(name)
-        if value is None and name not in self:
-            raise AttributeError(f"{self._structure.name} has no field {name}: {', '.join(self)}")
-        if isinstance(value, StringNumber):
-            return None if value.text is None else value.text.decode("utf-8", "replace")
-        return value
+    if not TYPE_CHECKING:  # mypy knows the fields of each type, and is to find those that are misspelt
+
+        def __getattr__(self, name: str) -> Any:
+            value = self._structure.fields.get(name)
+            if value is None and name not in self:
+                raise AttributeError(f"{self._structure.name} has no field {name}: {', '.join(self)}")
+            if isinstance(value, StringNumber):
+                return None if value.text is None else value.text.decode("utf-8", "replace")
+            return value
 
     def __iter__(self) -> Iterator[str]:
         """The names of all fields that the type has in the newest specification."""
