@@ -12,7 +12,7 @@ from guestcred.diagnose.survey import no_structure
 from guestcred.errors import USAGE, GuestcredError, reason
 from guestcred.guest.facts import read_systemd
 from guestcred.guest.rootfs import FILE_MAX, Tree
-from guestcred.guest.snapshot import read_table
+from guestcred.guest.snapshot import read_table, refuse_large
 from guestcred.show.dump import dump_json, dump_text
 from guestcred.show.keywords import STRING_KEYWORDS
 from guestcred.show.redacted import Dump
@@ -112,7 +112,11 @@ def decoded(view: View, path: str | None, *, kinds: frozenset[int] | None, typed
 
 
 def _read(view: View, path: str | None) -> Source:
-    return _read_guest(view) if path is None else _read_file(path)
+    if path is None:
+        return _read_guest(view)
+    source = _read_file(path)
+    refuse_large(len(source.table), "standard input" if path == "-" else path)
+    return source
 
 
 def _read_guest(view: View) -> Source:

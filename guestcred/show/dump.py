@@ -74,7 +74,7 @@ def dump_text(dump: Dump) -> str:
 
 def _credential_lines(dump: Dump) -> list[str]:
     lines: list[str] = []
-    by_place = {(verdict.place.instance, verdict.place.index): verdict for verdict in dump.verdicts}
+    by_place = {verdict.place.key: verdict for verdict in dump.verdicts}
     oem = [structure for structure in dump.table.structures if structure.type == OEM_STRINGS]
     instances = {id(structure): instance for instance, structure in enumerate(oem)}
     for structure in dump.structures():
