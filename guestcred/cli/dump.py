@@ -128,6 +128,7 @@ def _read_guest(view: View) -> Source:
         found = from_memory() if view.root == "/" and tree.read("sys/firmware/dmi/tables/DMI") is None else None
         if found is None:
             raise
+        refuse_large(len(found.table), "the table in memory")
         return found
     return Source(table, entry)
 
