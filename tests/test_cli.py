@@ -14,8 +14,9 @@ import pytest
 from conftest import CAPTURES, REFERENCE, Build, table_of
 from vm.fixtures import expected
 
-from guestcred.__main__ import plain_form
+from guestcred.__main__ import plain_dump, plain_form
 from guestcred.cli import commands
+from guestcred.cli import dump as dumping
 from guestcred.cli.command_line import run as run_click
 from guestcred.cli.commands import View
 from guestcred.smbios.entry_point import DUMP_TABLE, SIZE_32
@@ -579,6 +580,30 @@ def test_the_plain_form_is_what_click_makes_of_it(monkeypatch: pytest.MonkeyPatc
         assert called == [(*found, {"require": ()} if name == "check" else {"dry_run": False})], arguments
         plain += 1
     assert plain == 2 * (1 + len(WORDS)) * 3  # no root or one of any name, and no form, text or JSON
+
+
+def test_the_plain_form_of_dump_is_what_click_makes_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    called: list[tuple[View, str | None]] = []
+
+    def record(view: View, path: str | None, **rest: object) -> int:
+        assert rest == {"reveal": False}
+        called.append((view, path))
+        return 0
+
+    monkeypatch.setattr(dumping, "dump", record)
+    words = ["--root", "x", "-", "", "--format", "json", "--all", "--", "-q"]
+    sides = [side for length in range(3) for side in itertools.product(words, repeat=length)]
+    plain = 0
+    for before, after in itertools.product(sides, sides):
+        found = plain_dump([*before, "dump", *after])
+        if found is None:
+            continue
+        called.clear()
+        assert run_click([*before, "dump", *after]) == 0
+        assert called == [found]
+        plain += 1
+    # no root or one of any name; no FILE, or one of any name that is no option
+    assert plain == (1 + len(words)) * (1 + len([word for word in words if word == "-" or not word.startswith("-")]))
 
 
 @pytest.mark.parametrize(

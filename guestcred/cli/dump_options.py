@@ -110,7 +110,7 @@ def dump(
         raise click.UsageError("give one FILE, with or without --from-dump")
     from guestcred.cli import dump as dumping
 
-    view, path = view.replace(form="json" if as_json else form), path or saved
+    view, path = view.replace(form="json" if as_json else form), saved if path is None else path
     if target:
         return dumping.save(view, path, target, reveal=reveal)
     if keyword:
