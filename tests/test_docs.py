@@ -146,6 +146,8 @@ def helps(arguments: tuple[str, ...]) -> str:
 def invocations(page: Path) -> Iterator[list[str]]:
     """The arguments of each guestcred that a page shows; `[]` of a synopsis and what is for the shell left out."""
     for line in code(page):
+        if line.startswith("from guestcred import "):
+            continue
         started = re.search(r"(?:^|\s|/bin/)guestcred ((?:[\[-]|[a-z]+\b(?![.:])|COMMAND\b).*)", line)
         if not started and line.split(" ", 1)[0] not in COMMANDS:
             continue

@@ -121,7 +121,8 @@ def rows_of(label: str, value: Any, show: Show | None, about: About) -> list[Row
     elif isinstance(value, Flags):
         shown = value.words or "None"
     elif isinstance(value, list):
-        shown = Row(label, str(len(value)), tuple(plain(one, about) for one in value))
+        handles = all(isinstance(one, Handle) for one in value)
+        shown = Row(label, str(len(value)), tuple(plain(one, about) for one in value), verbose=handles)
     else:
         shown = plain(value, about)
     match shown:
