@@ -34,6 +34,22 @@ def plain_form(arguments: list[str]) -> tuple[str, View] | None:
     return None
 
 
+def plain_dump(arguments: list[str]) -> tuple[View, str | None] | None:
+    """The view and the FILE of a plain `[--root DIR] dump [FILE]`, or None: click parses it."""
+    from guestcred.cli.commands import View
+
+    match arguments:
+        case ["--root", root, "dump"]:
+            return View(root=root), None
+        case ["--root", root, "dump", path] if path == "-" or not path.startswith("-"):
+            return View(root=root), path
+        case ["dump"]:
+            return View(), None
+        case ["dump", path] if path == "-" or not path.startswith("-"):
+            return View(), path
+    return None
+
+
 def main() -> int:
     """Run the command line. The exit status: 0 agrees, 1 findings, 2 usage, 3 could not look; SIGINT ends it by itself.
 
@@ -98,6 +114,10 @@ def _run() -> int:
 
                 command, view = plain
                 status = check(view) if command == "check" else apply(view)
+            elif (plain_of_dump := plain_dump(sys.argv[1:])) is not None:
+                from guestcred.cli.dump import dump
+
+                status = dump(*plain_of_dump)
             else:
                 from guestcred.cli.command_line import run
 

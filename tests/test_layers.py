@@ -28,8 +28,12 @@ TOP = {
     ),
 }
 ONLY = {
-    "construct": {"smbios.fields", "smbios.types", "smbios.layout"},
-    "click": {"cli.options", "cli.command_line", "cli.host_command_line"},
+    "construct": {
+        *("smbios.fields", "smbios.groups", "smbios.layout"),
+        *(f"smbios.types.{theme}" for theme in ("system", "processor", "memory", "ports", "management", "other")),
+        "smbios.types.host_interface",
+    },
+    "click": {"cli.options", "cli.dump_options", "cli.command_line", "cli.host_command_line"},
     "subprocess": {"guest.sealed"},  # it asks systemd-creds
     "json": {
         *("guest.facts", "guest.deliveries", "capture.tree"),
@@ -146,7 +150,7 @@ WRITING = {
         "utime",
     ),
 }
-WRITERS = {"apart", "apply.dirfd", "apply.install", "host.tmpfs", "host.qemu", "cli.host"}
+WRITERS = {"apart", "apply.dirfd", "apply.install", "host.tmpfs", "host.qemu", "cli.host", "cli.dump"}
 
 
 def writes(path: Path) -> list[str]:

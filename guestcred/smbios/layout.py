@@ -27,14 +27,18 @@ from construct import (
     this,
 )
 
+from guestcred.smbios import text
 from guestcred.smbios.entry_point import DUMP_TABLE, parse_entry_point
-from guestcred.smbios.fields import BYTE, DWORD, QWORD, WORD, Formatted, place_of
+from guestcred.smbios.fields import BYTE, DWORD, QWORD, STRING, WORD, Formatted, place_of
+from guestcred.smbios.names import OEM_SPECIFIC
+from guestcred.smbios.text import About, Row, Section, Version, hexadecimal, printable
 from guestcred.smbios.types import TYPES
 from guestcred.smbios.walk import END_OF_TABLE, OEM_STRINGS, Structure
 
 __all__ = [
     "build_entry_point",
     "build_structure",
+    "describe",
     "field_place",
     "fields_of",
     "fixed_places",
@@ -219,8 +223,7 @@ def build_structure(
     strings modulo 256, as in QEMU and cloud-hypervisor. Raises ConstructError for what does not fit, for unknown
     fields, and for a string that is empty or has a NUL in it.
     """
-    newest = _area(number).parse(bytes(1 << 8 * BYTE.sizeof()))
-    newest.pop("rest")
+    newest = _area(number).zeros()
     if number == OEM_STRINGS:
         newest["count"] = len(strings) % 256
     parts = {"type": number, "handle": handle, "fields": {**newest, **(fields or {})}, "strings": strings}
@@ -232,6 +235,16 @@ def type_name(number: int) -> str:
     if number in TYPES:
         return str(TYPES[number].title)
     return "OEM-specific" if number >= 128 else f"Type {number}"
+
+
+def field_names(number: int) -> list[str]:
+    """The names of all fields that a type has in the newest specification, in order."""
+    return [field.name for field in _area(number).subcons]
+
+
+def string_fields(number: int) -> set[str]:
+    """Those of them that have the number of a string."""
+    return {field.name for field in _area(number).subcons if field.kind is STRING}
 
 
 def field_place(number: int, name: str) -> slice:
@@ -251,10 +264,25 @@ def fixed_places(number: int) -> dict[str, slice]:
     return places
 
 
-def fields_of(structure: Structure) -> dict[str, int | bytes | list[int]]:
+def describe(structure: Structure, version: Version, strings: Sequence[bytes] | None = None) -> list[Section]:
+    """What a structure says, as `dmidecode` words it; `strings` stand for its own where some must not be shown."""
+    told = tuple(structure.strings if strings is None else strings)
+    layout = TYPES.get(structure.type)
+    if layout is None:
+        name = "OEM-specific" if structure.type >= OEM_SPECIFIC else "Unknown"
+        data = structure.formatted
+        lines = tuple(hexadecimal(data[start : start + 16]) for start in range(0, len(data), 16))
+        rows = [Row("Header and Data", None, lines)]
+        if told:
+            rows.append(Row("Strings", None, tuple(map(printable, told))))
+        return [Section(f"{name} Type", tuple(rows))]
+    fields = layout.decode(structure.formatted[HEADER_BYTES:], told)
+    return text.describe(layout, About(fields, version, told, structure.formatted))
+
+
+def fields_of(structure: Structure) -> dict[str, Any]:
     """The typed view: the fields of the formatted area in order, string numbers as `StringNumber`.
 
     Bytes that no field covers come as `rest`. Fields that the structure is too short for are absent.
     """
-    area = structure.formatted[HEADER_BYTES:]
-    return dict(_area(structure.type).parse(area, strings=structure.strings))
+    return _area(structure.type).decode(structure.formatted[HEADER_BYTES:], structure.strings)
