@@ -89,7 +89,9 @@ def _hide_formatted(structure: Structure, fields: Fields, replace: Replace) -> b
     kept = [slice(0, OEM_STRINGS_SIZE if structure.type == OEM_STRINGS else HEADER_SIZE)]
     for name, value in fields.items():
         number = structure.type in _SHOWN_NUMBERS and isinstance(value, int)
-        if name in places and (number or isinstance(value, StringNumber)):
+        # the number of a string that is not there says something else
+        of_string = isinstance(value, StringNumber) and value <= len(structure.strings)
+        if name in places and (number or of_string):
             kept.append(places[name])
     out = bytearray()
     for place in kept:

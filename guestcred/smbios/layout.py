@@ -277,7 +277,7 @@ def describe(structure: Structure, version: Version, strings: Sequence[bytes] | 
             rows.append(Row("Strings", None, tuple(map(printable, told))))
         return [Section(f"{name} Type", tuple(rows))]
     fields = layout.decode(structure.formatted[HEADER_BYTES:], told)
-    return text.describe(layout, About(fields, version, told, structure.formatted))
+    return text.describe(layout, About(fields=fields, version=version, strings=told, formatted=structure.formatted))
 
 
 def fields_of(structure: Structure) -> dict[str, Any]:
