@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -15,6 +16,7 @@ from needs import may_mount, memory
 
 from guestcred.guest.deliveries import UNITS, Consumer, Look, consumers_json
 from guestcred.guest.sources import Observed
+from guestcred.outcome import ENDING
 from guestcred.smbios.layout import build_entry_point, build_structure
 
 pytest_plugins = ["vm.plugin"]
@@ -129,6 +131,24 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         pytest.skip("needs root: sudo make test-fast")
     if "mounts" in wanted and not may_mount():
         pytest.skip("needs the right to mount, which this container does not give: run make test-fast outside it")
+
+
+@pytest.fixture(autouse=True)
+def keep_connections(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`apply` gives them up for good, and may not do so to pytest's own process."""
+    monkeypatch.setattr("guestcred.apply.wanted.give_up_connections", lambda: None)
+
+
+@pytest.fixture(autouse=True)
+def signals() -> Iterator[None]:
+    """Signals as before: `done_or_undone` holds them back to the end of the program, and here that goes on."""
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, [])
+    handlers = {number: signal.getsignal(number) for number in ENDING}
+    yield
+    for number, handler in handlers.items():
+        if signal.getsignal(number) is not handler:
+            signal.signal(number, handler)
+    signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from conftest import CAPTURES, REFERENCE, Build, table_of
+from running import run_program
 from vm.fixtures import expected
 
 from guestcred.__main__ import plain_form
@@ -30,7 +31,7 @@ def run(*arguments: object, status: int | None = 0) -> str:
 
     A `status` of None is 0 or 1: it agrees, or has findings.
     """
-    done = subprocess.run([sys.executable, "-m", "guestcred", *map(str, arguments)], capture_output=True, check=False)
+    done = run_program([sys.executable, "-m", "guestcred"], [*map(str, arguments)])
     assert done.returncode in ((0, 1) if status is None else (status,)), done
     if "--reveal" not in arguments:
         assert SECRET not in done.stdout + done.stderr

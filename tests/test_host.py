@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 from qemu import Machine, machine
+from running import run_program
 
 from guestcred import descriptor
 from guestcred.cli.host import run_encode, run_launch
@@ -55,8 +56,7 @@ def run(
     environment = {name: value for name, value in os.environ.items() if name != "CREDENTIALS_DIRECTORY"}
     if credentials is not None:
         environment["CREDENTIALS_DIRECTORY"] = str(credentials)
-    command = [sys.executable, "-m", "guestcred", *map(str, arguments)]
-    done = subprocess.run(command, input=given, env=environment, capture_output=True, check=False, timeout=60)
+    done = run_program([sys.executable, "-m", "guestcred"], [*map(str, arguments)], given, environment)
     assert done.returncode == status, done
     assert b"Traceback" not in done.stderr
     for value in (SECRET, *REFERENCE.values()):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any, BinaryIO
 
 from construct import (
@@ -17,6 +18,7 @@ from construct import (
     Rebuild,
     RepeatUntil,
     Select,
+    SizeofError,
     StreamError,
     StringError,
     Struct,
@@ -30,7 +32,15 @@ from guestcred.smbios.fields import BYTE, DWORD, QWORD, WORD, Formatted, place_o
 from guestcred.smbios.types import TYPES
 from guestcred.smbios.walk import END_OF_TABLE, OEM_STRINGS, Structure
 
-__all__ = ["build_entry_point", "build_structure", "field_place", "fields_of", "parse_entry_point", "type_name"]
+__all__ = [
+    "build_entry_point",
+    "build_structure",
+    "field_place",
+    "fields_of",
+    "fixed_places",
+    "parse_entry_point",
+    "type_name",
+]
 
 # DSP0134 5.2.1, the 32-bit entry point
 ENTRY_POINT_32: Struct = Struct(
@@ -227,6 +237,18 @@ def type_name(number: int) -> str:
 def field_place(number: int, name: str) -> slice:
     """The bytes of a field in the formatted area of a type, counted from the header. Raises KeyError."""
     return place_of(TYPES[number], name, HEADER_BYTES)
+
+
+@cache
+def fixed_places(number: int) -> dict[str, slice]:
+    """The bytes of all fields of a type that stand at the same place in each structure, counted from the header."""
+    places: dict[str, slice] = {}
+    try:
+        for field in _area(number).subcons:
+            places[field.name] = place_of(_area(number), field.name, HEADER_BYTES)
+    except SizeofError:
+        pass  # what comes behind a field of no fixed size
+    return places
 
 
 def fields_of(structure: Structure) -> dict[str, int | bytes | list[int]]:

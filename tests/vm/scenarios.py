@@ -13,6 +13,7 @@ from vm import strings
 from vm.booted import Booted
 from vm.images import GUESTS, RELEASES, Release
 from vm.rescue import COMMANDS, Rescue
+from vm.sandbox import ATTEMPTS, HOSTILE, verify_sandbox
 from vm.units import UNITS, UNITS_FILES, verify_units
 
 CHECK = ["guestcred", "check", "--format", "json"]
@@ -179,6 +180,8 @@ def scenarios(seed: int, chance: int = 400) -> list[Scenario]:
                  findings=frozenset({"type11-length"}), fixture=NEWEST),
         Scenario("two-structures-right", structures=(build_structure(11, 0x0E80, [text("ONE", b"1")]), short),
                  counts=_all("imported", 2), exit=0),
+        Scenario("sandbox", five, files={"hostile.py": HOSTILE.read_bytes()}, commands=(ATTEMPTS,),
+                 counts=_all("imported", 5), exit=0, core=True, verify=verify_sandbox),
         Scenario("hidden-entries", five, cmdline="vm.hide-entries", counts=_all("missing dmi-sysfs-absent", 5),
                  exit=1, core=True, fixture=NEWEST, rescue=Rescue(delivered=True, rescued=5, status=0)),
     ]  # fmt: skip
