@@ -569,10 +569,14 @@ def test_an_older_capture_has_less_to_say(tree: Build) -> None:
 def test_a_capture_judges_what_is_no_file_the_same(tree: Build, tmp_path: Path) -> None:
     secret = "aHVudGVyMi1odW50ZXIyLWh1bnRlcjI"
     root = tree(
-        units=[consumer(imports("*"), load("f", "FOLDER"), running=False)],
+        units=[
+            consumer(imports("*"), load("f", "FOLDER"), load("d", "/d"), running=False),
+            consumer(load("e", "/srv/Sealed-0ther", encrypted=True), running=False, name="e.service"),
+        ],
+        outside={"/d/": None, "/d/b:c": 1, "/d/\u00e4": 1, "/srv/Sealed-0ther": 5},
         files={"etc/credstore/FOLDER/in": b"x", "etc/credstore.encrypted/E": SECRET},
         odd={"etc/credstore/FOLDER": "folder", "etc/credstore/S": "socket", f"run/credstore/{secret}": "dangling"},
-        sealed={"E:etc/credstore.encrypted/E": "other-name"},
+        sealed={"E:etc/credstore.encrypted/E": "other-name", "e:srv/Sealed-0ther": "undecryptable"},
     )
     with socket.socket(socket.AF_UNIX) as made:
         made.bind(str(root / "etc/credstore/S"))
@@ -580,7 +584,9 @@ def test_a_capture_judges_what_is_no_file_the_same(tree: Build, tmp_path: Path) 
     documents = [told(where, status=1) for where in (root, tmp_path / "out")]
     # noise for a name may sort elsewhere
     before, after = (
-        sorted(str(outcome["reason"]) for outcome in document["services"][0]["credentials"]) for document in documents
+        sorted(str(outcome["reason"]) for service in document["services"] for outcome in service["credentials"])
+        for document in documents
     )
-    assert before == after == ["dangling", "folder", "folder", "other-name", "socket"]
+    refused = ["dangling", "folder", "folder", "invalid-id", "invalid-id", "other-name", "socket", "undecryptable"]
+    assert before == after == refused
     assert secret not in (tmp_path / "out/units.json").read_text() + json.dumps(documents)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import stat
 
 from guestcred.errors import GuestcredError
@@ -148,7 +149,9 @@ def consumers_json(look: Look, renamed: Callable[[str, int], str] = lambda name,
 
     def told(path: str, size: int = 0) -> str:
         folder, slash, name = path.rpartition("/")
-        return path if name in asked or path in asked or not name else f"{folder}{slash}{renamed(name, size)}"
+        if not name or not asked.isdisjoint((name, path, f"/{path}")):
+            return path
+        return f"{folder}{slash}{_as_valid(renamed(name, size), name)}"
 
     return {
         "schema": SCHEMA,
@@ -169,6 +172,12 @@ def consumers_json(look: Look, renamed: Callable[[str, int], str] = lambda name,
         "odd": {told(path): kind for path, kind in observed.odd.items()},
         "sealed": {_told_sealed(key, told): verdict for key, verdict in observed.sealed.items()},
     }
+
+
+def _as_valid(noise: str, name: str) -> str:
+    """The noise for a name, with a ":" wherever the name has what systemd allows in none."""
+    pairs = zip(os.fsencode(name), noise)
+    return "".join(char if 0x20 <= byte < 0x7F and byte not in b"/:" else ":" for byte, char in pairs)
 
 
 def _told_sealed(key: str, told: Callable[[str, int], str]) -> str:

@@ -57,6 +57,16 @@ def counted(booted: Booted) -> Counter[str]:
     return counts
 
 
+def _judged(document: dict[str, Any]) -> list[tuple[str, ...]]:
+    """What was said of each credential; the noise for a name may sort elsewhere."""
+    keys = ("id", "state", "reason", "size")
+    return sorted(
+        (service["unit"], str(service["failure"]), str(service["refused"]), *(str(outcome[key]) for key in keys))
+        for service in document["services"]
+        for outcome in service["credentials"]
+    )
+
+
 def verify_units(booted: Booted) -> None:
     counts = counted(booted)
     assert counts["ended with 243"] > 30, counts
@@ -75,6 +85,10 @@ def verify_units(booted: Booted) -> None:
                 assert outcome["size"] == int(size), (service["unit"], outcome)
                 sizes += 1
     assert sizes >= 5, after
+    captured = json.loads(
+        str(booted.result("guestcred", "--root", "/run/vm/capture", "services", "--format", "json")["out"])
+    )
+    assert _judged(captured) == _judged(seen["after"]), "the capture is judged in another way"
     assert {"g-runs.service", "g-forks.service"} <= {unit for unit, service in after.items() if service["running"]}
     assert "g-runs.service" in seen["alias"] and "is masked" in seen["masked"], (seen["alias"], seen["masked"])
     not_given = [finding for finding in seen["after"]["findings"] if finding["code"] == "not-given"]
