@@ -27,13 +27,13 @@ ONLY = {
     "subprocess": set(),
     "json": {
         *("guest.facts", "guest.deliveries", "capture.tree"),
-        *("host.hypervisors", "host.launch", "host.answer", "cli.commands", "cli.host"),
+        *("host.hypervisors", "host.launch", "host.answer", "cli.commands", "cli.host", "cli.launch"),
     },
     "ctypes": set(),
     **{name: {"c_modules"} for name in ("_ctypes", "_operator", "_json")},
     "http.client": {"host.vmm_api"},
     "jeepney": {"systemd.bus"},
-    "socket": {"systemd.bus", "host.vmm_api"},
+    "socket": {"systemd.bus", "host.vmm_api", "host.channel", "host.service_manager", "host.guest_ready"},
     "systemd": {"c_modules"},
     "tomllib": {"guest.config"},
 }
@@ -140,7 +140,17 @@ WRITING = {
         "utime",
     ),
 }
-WRITERS = {"apply.dirfd", "apply.install", "capture.tree", "host.tmpfs", "host.qemu", "cli.host"}
+WRITERS = {
+    "apply.dirfd",
+    "apply.install",
+    "capture.tree",
+    "host.tmpfs",
+    "host.qemu",
+    "host.channel",
+    "host.guest_ready",
+    "host.vmm_process",
+    "cli.host",
+}
 
 
 def writes(path: Path) -> list[str]:

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import os
+import re
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from guestcred.cli.options import SystemdVersion, format_option
+from guestcred.errors import USAGE, GuestcredError
 from guestcred.host.hypervisors import HYPERVISORS
+from guestcred.text import visible
 
 if TYPE_CHECKING:
     from guestcred.cli.commands import Form
+    from guestcred.cli.launch import Notify
     from guestcred.host.prepare import Request
 
 
-def _number(_context: click.Context, _param: click.Parameter, value: float) -> float:
-    if value != value:  # a range does not catch nan, since every comparison with it is false
+def _number(_context: click.Context, _param: click.Parameter, value: float | None) -> float | None:
+    if value is not None and value != value:  # a range does not catch nan, since every comparison with it is false
         raise click.BadParameter("nan is not a number of seconds")
     return value
 
@@ -90,7 +95,7 @@ def encode(
 ) -> int:
     """On the host: turn secrets into OEM strings, in the form that a hypervisor takes.
 
-    FILE is an absolute path, a plain name in $CREDENTIALS_DIRECTORY, or - for standard input. One newline at its end
+    FILE is a path with a / in it, a plain name in $CREDENTIALS_DIRECTORY, or - for standard input. One newline at its end
     is removed. Whatever could be damaged on the way goes as base64, and nothing is printed unless every limit holds.
 
     \b
@@ -121,7 +126,15 @@ class _Launch(click.Command):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         cut = args.index("--") if "--" in args else len(args)
-        ctx.meta["guestcred.command"] = tuple(args[cut + 1 :])
+        ctx.meta["guestcred.command"] = tuple(args[cut + 1 :]) if "--" in args else None
+        for before, word in zip(["", *args], args if "--" not in args else ()):
+            program = re.match(r"(qemu-system-|qemu-kvm$|cloud-hypervisor)", os.path.basename(word))
+            if program and "=" not in word and before != "--for":
+                raise GuestcredError(
+                    f"there is no '--' before {visible(word)}",
+                    "the hypervisor's own command line stands behind it: guestcred launch ... -- PROGRAM ARGUMENT ...",
+                    status=USAGE,
+                )
         return super().parse_args(ctx, args[:cut])
 
 
@@ -134,15 +147,21 @@ class _Launch(click.Command):
     help="The hypervisor to start the VM with.",
 )
 @host_options
-@click.option("--api-socket", metavar="PATH", help="cloud-hypervisor: the API socket of the running VMM.")
+@click.option("--api-socket", metavar="PATH", help="cloud-hypervisor: the API socket of a VMM that runs already.")
 @click.option(
     "--timeout",
     type=click.FloatRange(0.1, 3600),
     callback=_number,
-    default=30.0,
-    show_default=True,
     metavar="SECONDS",
-    help="cloud-hypervisor: how long each call of the API may take in total.",
+    help="cloud-hypervisor: how long each call of the API may take in total.  [default: 30.0]",
+)
+@click.option(
+    "--allow-log", is_flag=True, help="cloud-hypervisor: take its -v, though it then logs the secrets in clear."
+)
+@click.option(
+    "--notify",
+    type=click.Choice(["vm", "guest", "none"]),
+    help="Whose start is that of a Type=notify unit: the VM's boot, or what the guest's PID 1 says over vsock.",
 )
 @click.pass_context
 def launch(
@@ -150,23 +169,31 @@ def launch(
     /,
     config: str | None,
     api_socket: str | None,
-    timeout: float,
+    timeout: float | None,
+    allow_log: bool,
+    notify: Notify | None,
     **_: object,
 ) -> int:
     """On the host: start a VM that is offered the secrets, without an argument or a file that shows them.
 
     \b
+    guestcred launch --for cloud-hypervisor NAME=FILE ... -- cloud-hypervisor --kernel ...
+      becomes that cloud-hypervisor, and creates and boots its VM over the API; if that fails, it ends
     guestcred launch --for qemu NAME=FILE ... -- qemu-system-x86_64 ...
-      becomes QEMU by exec, with each string in a sealed memory file
+      becomes QEMU, with each string in a sealed memory file
     guestcred launch --for cloud-hypervisor --api-socket PATH --config vm.json NAME=FILE ...
-      creates and boots the VM over the API; if that fails, no VM remains
+      creates and boots the VM in a cloud-hypervisor that runs; if that fails, no VM remains
 
     FILE and the limits are as in 'guestcred encode'.
 
-    Exit status: QEMU's own; or 0 booted, 1 a limit, an empty secret or a VM that could not be started, 2 usage,
+    Exit status: the hypervisor's own, and 137 (SIGKILL) for a cloud-hypervisor whose VM could not be started; before
+    it is there, and for one that runs: 0 booted, 1 a limit, an empty secret or a VM that could not be started, 2 usage,
     3 a secret could not be read.
     """
-    from guestcred.cli.host import run_launch
+    from guestcred.cli.launch import Launch, run_launch
 
     command = context.meta["guestcred.command"]
-    return run_launch(_asked(context), config, command=command, api_socket=api_socket, timeout=timeout)
+    how = Launch(
+        command=command, config=config, api_socket=api_socket, timeout=timeout, allow_log=allow_log, notify=notify
+    )
+    return run_launch(_asked(context), how)

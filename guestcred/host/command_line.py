@@ -80,6 +80,8 @@ def only_asks(command: tuple[str, ...]) -> bool:
 
 def read_command_line(command: tuple[str, ...], *, allow_log: bool = False) -> CommandLine:
     """Take it apart. Raises GuestcredError for whatever cloud-hypervisor would refuse or cannot go over its API."""
+    if any("\udc80" <= char <= "\udcff" for char in "".join(command)):
+        raise _wrong("the command line is not UTF-8", "cloud-hypervisor takes nothing else")
     at = program_at(command) + 1
     process = list(command[:at])
     config: dict[str, Any] = {}
