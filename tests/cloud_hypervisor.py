@@ -33,6 +33,7 @@ class Api:
         self.answered: Callable[[str], None] | None = None
         self.turn = threading.Lock()  # it does one request after the other
         self.ended = threading.Event()
+        self.pressed = threading.Event()  # the power button
         api = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -104,6 +105,8 @@ class Api:
                 self.state = "Running"
             case "vm.delete":
                 self.vm = None
+            case "vm.power-button":
+                self.pressed.set()
             case _:
                 return 500, b'["Error from API"]'
         return 204, b""
@@ -139,7 +142,7 @@ def main() -> None:
 
     die: an action of which it dies, as of a request that is too large; fail: answers by action, null for none at all;
     exit: the status with which it ends at once; late: seconds until it listens; kill: [action, when, signal, whom], by
-    whom vmm, guard, creator or group.
+    whom vmm, guard, creator or group; off: it ends by the power button.
     """
     does = json.loads(os.environ.get("PRETEND", "{}"))
     words = sys.argv[1:]
@@ -174,7 +177,10 @@ def main() -> None:
         return do
 
     api.asks, api.acted, api.answered = at("asks"), at("acted"), at("answered")
-    signal.sigwait({signal.SIGTERM, signal.SIGINT})
+    if does.get("off"):
+        api.pressed.wait(60)
+    else:
+        signal.sigwait({signal.SIGTERM, signal.SIGINT})
     if isinstance(api.path, Path):
         api.path.unlink()
     print(json.dumps({"vm": api.vm, "state": api.state, "asked": api.asked}), flush=True)

@@ -27,13 +27,13 @@ ONLY = {
     "subprocess": set(),
     "json": {
         *("guest.facts", "guest.deliveries", "capture.tree"),
-        *("host.hypervisors", "host.launch", "host.answer", "cli.commands", "cli.host", "cli.launch"),
+        *("host.hypervisors", "host.launch", "host.answer", "host.power", "cli.commands", "cli.host", "cli.launch"),
     },
     "ctypes": set(),
     **{name: {"c_modules"} for name in ("_ctypes", "_operator", "_json")},
     "http.client": {"host.vmm_api"},
     "jeepney": {"systemd.bus"},
-    "socket": {"systemd.bus", "host.vmm_api", "host.channel", "host.service_manager", "host.guest_ready"},
+    "socket": {"systemd.bus", "host.vmm_api", "host.channel", "host.service_manager", "host.guest_ready", "host.power"},
     "systemd": {"c_modules"},
     "tomllib": {"guest.config"},
 }

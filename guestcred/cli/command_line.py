@@ -135,6 +135,7 @@ def dump(view: View, path: str | None, kind: int | None, everything: bool, revea
 
 main.add_command(host_command_line.encode)
 main.add_command(host_command_line.launch)
+main.add_command(host_command_line.stop)
 
 
 def run(arguments: list[str]) -> int:

@@ -176,6 +176,10 @@ class Vmm:
         """Boot the VM that was created."""
         self._call("PUT", "vm.boot")
 
+    def press_power_button(self) -> None:
+        """Ask the guest to switch itself off."""
+        self._call("PUT", "vm.power-button")
+
     def delete(self) -> None:
         """Stop the VM and delete its config."""
         self._call("PUT", "vm.delete")
