@@ -19,7 +19,7 @@ from socketserver import ThreadingUnixStreamServer
 class Api:
     """A cloud-hypervisor that has only its API: answers by action, and what was asked of it."""
 
-    def __init__(self, path: Path | str) -> None:
+    def __init__(self, path: Path | str, *, start: bool = True) -> None:
         self.path = path  # or fd=N, where somebody listens for it
         self.dies = False  # of a request that is too large
         self.vm: object = None
@@ -86,7 +86,8 @@ class Api:
             self.server = ThreadingUnixStreamServer("", Handler, bind_and_activate=False)
             self.server.socket = socket.socket(fileno=int(path.removeprefix("fd=")))
         self.thread = threading.Thread(target=self.server.serve_forever)
-        self.thread.start()
+        if start:
+            self.thread.start()
 
     def act(self, action: str, body: bytes) -> tuple[int, bytes]:
         """As cloud-hypervisor does: 204 for what was done, 404 or 500 and a JSON list for what was not."""
@@ -152,7 +153,7 @@ def main() -> None:
         sys.exit(2 if unknown else does["exit"])
     time.sleep(does.get("late", 0))
     given = words[words.index("--api-socket") + 1]
-    api = Api(given if given.startswith("fd=") else Path(given.removeprefix("path=")))
+    api = Api(given if given.startswith("fd=") else Path(given.removeprefix("path=")), start=False)
     api.answers |= {
         action: None if answer is None else (answer[0], answer[1].encode())
         for action, answer in does.get("fail", {}).items()
@@ -177,8 +178,10 @@ def main() -> None:
         return do
 
     api.asks, api.acted, api.answered = at("asks"), at("acted"), at("answered")
+    api.thread.start()
     if does.get("off"):
         api.pressed.wait(60)
+        time.sleep(0.2)
     else:
         signal.sigwait({signal.SIGTERM, signal.SIGINT})
     if isinstance(api.path, Path):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import shutil
 import signal
 import socket
 import stat
@@ -296,7 +297,7 @@ def test_a_stand_in_for_cloud_hypervisor_offers_the_secrets(
     pretended(tmp_path)
     unit["PATH"] = f"{tmp_path}/ours:{tmp_path}/real:{unit['PATH']}"
     if by == "unit":
-        (tmp_path / "credentials").rename(Path(unit["CREDENTIALS_DIRECTORY"]) / "guestcred.launch")
+        shutil.move(tmp_path / "credentials", Path(unit["CREDENTIALS_DIRECTORY"]) / "guestcred.launch")
     else:
         unit["GUESTCRED_LAUNCH"] = str(tmp_path / "credentials")
     command = [str(installed(tmp_path, "cloud-hypervisor")), "--kernel", "k", "--disk", "path=a", "path=b"]
@@ -325,7 +326,8 @@ def test_a_stand_in_for_qemu_offers_the_secrets(unit: dict[str, str], tmp_path: 
 )
 def test_a_file_of_secrets_with_something_else(unit: dict[str, str], tmp_path: Path, line: str, said: str) -> None:
     (tmp_path / "credentials").write_text(line)
-    done = subprocess.run(starts(tmp_path, ["true"]), env=unit, capture_output=True, text=True, check=False)
+    command = starts(tmp_path, [pretended(tmp_path), "--kernel", "k"])
+    done = subprocess.run(command, env=unit, capture_output=True, text=True, check=False)
     assert done.returncode == 2 and said in done.stderr and "hunter2" not in done.stderr
 
 

@@ -22,6 +22,7 @@ PATIENCE = 1.0  # seconds for its first byte
 CONNECTIONS = 16
 MESSAGE_MAX = 8192  # bytes
 PER_SECOND = 20  # messages handed on
+RETRY = 0.05  # seconds
 # what else there is would let a guest move the unit: MAINPID=, FDSTORE=, STOPPING=1, WATCHDOG=trigger
 _STATUS = re.compile(r"0|[1-9][0-9]{0,2}")
 
@@ -52,7 +53,8 @@ class Listener:
         self.fd = made.fileno()
         self.address = f"vsock-stream:{HOST_CID}:{port}"
         self._open: dict[int, tuple[socket.socket, bytes, float]] = {}
-        self._last: dict[str, str] = {}
+        self._waiting: dict[str, str] = {}  # lines by their names
+        self._told: dict[str, str] = {}
         self._budget, self._since = float(PER_SECOND), time.monotonic()
 
     @classmethod
@@ -94,6 +96,7 @@ class Listener:
             for fd in (vmm, self.fd, *self._open):
                 waiting.register(fd, select.POLLIN)
             ends = [end for _, _, end in self._open.values()]
+            ends += [time.monotonic() + RETRY] if self._waiting else []
             timeout = None if not ends else max(0.0, min(ends) - time.monotonic()) * 1000
             ready = {fd for fd, _ in waiting.poll(timeout)}
             if vmm in ready:
@@ -102,6 +105,7 @@ class Listener:
                 self._take(fd, fd in ready)
             if self.fd in ready:
                 self._accept()
+            self._hand_on()
 
     def leave(self) -> None:
         """Leave it to another process, which has it too."""
@@ -141,33 +145,32 @@ class Listener:
         if more == b"" or time.monotonic() >= end or len(said) == MESSAGE_MAX:
             del self._open[fd]
             connection.close()
-            self._hand_on(said)
+            self._heard(said)
         else:
             self._open[fd] = (connection, said, end)
 
-    def _hand_on(self, said: bytes) -> None:
-        lines = []
+    def _heard(self, said: bytes) -> None:
+        """Keep what is to be handed on: of each kind the latest, and nothing twice."""
         for line in said.decode("utf-8", "replace").splitlines():
             name, _, value = line.partition("=")
             match name:
                 case "READY" if value == "1":
-                    lines.append("READY=1")
+                    new = line
                 case "STATUS":
-                    lines.append(service_manager.status(f"guest: {value}"))
+                    new = service_manager.status(f"guest: {value}")
                 case "EXIT_STATUS" if _STATUS.fullmatch(value) and int(value) < 256:
-                    lines.append(line)
-        new = [line for line in lines if self._last.get(line.partition("=")[0]) != line]
-        if not new or not self._affords(new):
-            return
-        self._last |= {line.partition("=")[0]: line for line in new}
-        service_manager.tell(*new)
+                    new = line
+                case _:
+                    continue
+            if self._told.get(name) != new:
+                self._waiting[name] = new
 
-    def _affords(self, lines: list[str]) -> bool:
-        """Whether another message is within PER_SECOND; that the guest is up always is, and is handed on once."""
+    def _hand_on(self) -> None:
+        """Tell it, PER_SECOND times at most; a manager that reads nothing must not hold the guest up."""
         now = time.monotonic()
         self._budget = min(float(PER_SECOND), self._budget + (now - self._since) * PER_SECOND)
         self._since = now
-        if self._budget < 1 and "READY=1" not in lines:
-            return False
-        self._budget -= 1
-        return True
+        if self._waiting and self._budget >= 1 and service_manager.tell(*self._waiting.values()):
+            self._budget -= 1
+            self._told |= self._waiting
+            self._waiting = {}

@@ -24,17 +24,22 @@ def status(text: str) -> str:
     return f"STATUS={visible(' '.join(text.split()))[:STATUS_MAX]}"
 
 
-def tell(*lines: str) -> None:
-    """Send some lines; where nobody takes them there is nothing to be done about it."""
+def tell(*lines: str, wait: bool = False) -> bool:
+    """Send some lines; False where there is no room for them now, and a later try may be worth it."""
     with _socket() as to:
         if to is not None:
-            with contextlib.suppress(OSError):
-                to.send("\n".join(lines).encode())
+            try:
+                to.send("\n".join(lines).encode(), 0 if wait else socket.MSG_DONTWAIT)
+            except BlockingIOError:
+                return False
+            except OSError:
+                pass  # nobody is there: nothing to be done about it
+    return True
 
 
 def tell_and_wait(*lines: str) -> None:
     """Send some lines, and wait until they were read: a message of a process that is gone counts for no unit."""
-    tell(*lines)
+    tell(*lines, wait=True)
     with _socket() as to:
         if to is None:
             return
