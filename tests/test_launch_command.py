@@ -46,7 +46,17 @@ class Launched:
         (folder / "key").write_bytes(SECRET)
         mine = [str(argument) for argument in arguments]
         options, theirs = (mine[: mine.index("--")], mine[mine.index("--") + 1 :]) if "--" in mine else (mine, [])
-        command = ["env", "--default-signal", sys.executable, "-m", "guestcred", "launch", "--for", "cloud-hypervisor"]
+        command = [
+            "env",
+            "--default-signal",
+            sys.executable,
+            "-m",
+            "guestcred",
+            "launch",
+            "--no-manifest",
+            "--for",
+            "cloud-hypervisor",
+        ]
         self.environment = {
             **os.environ,
             "PRETEND": json.dumps(does),

@@ -13,6 +13,7 @@ from guestcred.host.answer import QUOTES_CONFIG, reason_in
 from guestcred.host.encode import Encoded
 from guestcred.host.outcome import done_or_undone
 from guestcred.host.vmm_api import ApiError, Dropped, Gone, NotThere, Refused, Vmm
+from guestcred.manifest import FRAME
 from guestcred.record import Record
 
 ENDING_TRIES, ENDING_PAUSE = 20, 0.1  # how often, and after how many seconds, to ask a cloud-hypervisor that dies
@@ -47,7 +48,7 @@ def failure(vmm: Vmm, error: ApiError, offer: Offer, *hints: str) -> GuestcredEr
         hints = (QUOTES_CONFIG, *hints)
     elif said:
         problem += f": {said}"
-    names = [credential.name for credential in offer.encoded]
+    names = [credential.name for credential in offer.encoded if credential.name not in FRAME]
     sent = f"nothing of {', '.join(names)} reached a guest" if names else "no guest was started"
     return GuestcredError(problem, *hints, sent, status=FINDINGS)
 

@@ -188,31 +188,35 @@ def overlay(lower: Path) -> Iterator[Path]:
             subprocess.run(["umount", merged], check=True)
 
 
-def build_image(release: Release, package: Path, out: Path) -> Image:
-    """A disk below `out` with the Debian package installed; reused where package and overlay are the same as before."""
+def build_image(release: Release, package: Path, out: Path, *, name: str = "", finish: str = "true") -> Image:
+    """A disk below `out` with the Debian package installed; reused where package and overlay are the same as before.
+
+    `finish` is a last shell command in it, for which the image has a `name` of its own.
+    """
     base = build_base(release)
-    key = hashlib.sha256(release.recipe.encode() + package.read_bytes())
+    key = hashlib.sha256(release.recipe.encode() + finish.encode() + package.read_bytes())
     for path in sorted(OVERLAY.rglob("*")):
         if path.is_file():
             key.update(str(path.relative_to(OVERLAY)).encode() + path.read_bytes())
-    folder = out / f"{release.name}-{key.hexdigest()[:12]}"
+    folder = out / f"{name}{release.name}-{key.hexdigest()[:12]}"
     image = Image(release, folder / "disk.ext4", folder / "vmlinuz", folder / "initrd")
-    with locked(out / f"{release.name}.lock"):
+    with locked(out / f"{name}{release.name}.lock"):
         if not image.disk.exists():
-            for old in out.glob(f"{release.name}-*"):
+            for old in out.glob(f"{name}{release.name}-*"):
                 shutil.rmtree(old)
             folder.mkdir()
-            _build_image(base, package, image)
+            _build_image(base, package, image, finish)
     return image
 
 
-def _build_image(base: Path, package: Path, image: Image) -> None:
+def _build_image(base: Path, package: Path, image: Image, finish: str) -> None:
     log, made = image.disk.with_name("build.log"), image.disk.with_name("disk.making")
     with overlay(base) as root:
         shutil.copytree(OVERLAY, root, dirs_exist_ok=True)
         shutil.copy(package, root / "tmp/guestcred.deb")
         chroot(root, "sh", "-eu", "/usr/local/lib/vm/setup", log=log)
         (root / "tmp/guestcred.deb").unlink()
+        chroot(root, "sh", "-euc", finish, log=log)
         shutil.copy(next((root / "boot").glob("vmlinuz-*")), image.kernel)
         shutil.copy(next((root / "boot").glob("initrd.img-*")), image.initrd)
         _run("mkfs.ext4", "-q", "-F", "-O", "^has_journal", "-d", root, made, IMAGE_SIZE, log=log)
