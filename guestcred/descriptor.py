@@ -1,8 +1,9 @@
-"""Reads an open file, up to a limit and until a deadline, and says whether it is in memory."""
+"""Reads an open file, up to a limit and until a deadline; says whether it is in memory, and who may change it."""
 
 from __future__ import annotations
 
 import os
+import stat
 import time
 
 MEMORY = (b"tmpfs", b"ramfs")
@@ -33,6 +34,15 @@ def is_ready(fd: int, deadline: float) -> bool:
     return bool(select.select([fd], [], [], max(0, deadline - time.monotonic()))[0])
 
 
+def distrusted(status: os.stat_result, owner: int) -> tuple[str, str] | None:
+    """(what is wrong, the command to type) where anybody but root and `owner` may change a file or folder."""
+    if status.st_uid not in (0, owner):
+        return "not owned by root", "chown root"
+    if status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        return "may be written by others than its owner", "chmod go-w"
+    return None
+
+
 def is_in_memory(fd: int) -> bool:
     """Whether the file or folder is on tmpfs or ramfs, where no disk keeps what is written. Raises OSError."""
     device = os.fstat(fd).st_dev
@@ -41,6 +51,6 @@ def is_in_memory(fd: int) -> bool:
     with open("/proc/self/mountinfo", "rb", buffering=0) as file:
         for line in file.readall().splitlines():
             mount, _, kind = line.partition(b" - ")
-            if mount.split(b" ", 3)[2] == wanted and kind.split(b" ", 1)[0] in MEMORY:
+            if mount.split(b" ")[2] == wanted and kind.split(b" ")[0] in MEMORY:
                 return True
     return False

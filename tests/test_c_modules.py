@@ -116,3 +116,13 @@ def test_journal_entries_are_sent_by_what_the_public_module_has() -> None:
     from systemd import _journal, journal
 
     assert journal.sendv is _journal.sendv
+
+
+@pytest.mark.parametrize("before", ["default_int_handler", "SIG_IGN", "SIG_DFL"])
+def test_sigint(before: str) -> None:
+    code = (
+        "import signal\nfrom guestcred.c_modules import end_by_sigint\n"
+        f"signal.signal(signal.SIGINT, signal.{before})\nend_by_sigint()\nprint(signal.getsignal(signal.SIGINT).name)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == ("SIG_IGN" if before == "SIG_IGN" else "SIG_DFL")

@@ -22,22 +22,29 @@ PACKAGE = Path(guestcred.__file__).parent
 ROOMS = ["smbios", "systemd", "guest", "diagnose", "apply", "capture", "host", "show", "cli"]
 TOP = {
     "guestcred",
-    *(f"guestcred.{name}" for name in ("errors", "record", "text", "descriptor", "c_modules", "apart", "manifest")),
+    *(
+        f"guestcred.{name}"
+        for name in ("errors", "record", "text", "descriptor", "outcome", "c_modules", "apart", "manifest")
+    ),
 }
 ONLY = {
-    "construct": {"smbios.fields", "smbios.types", "smbios.layout"},
-    "click": {"cli.options", "cli.command_line", "cli.host_command_line"},
-    "subprocess": set(),
+    "construct": {
+        *("smbios.fields", "smbios.groups", "smbios.layout"),
+        *(f"smbios.types.{theme}" for theme in ("system", "processor", "memory", "ports", "management", "other")),
+        "smbios.types.host_interface",
+    },
+    "click": {"cli.options", "cli.dump_options", "cli.command_line", "cli.host_command_line"},
+    "subprocess": {"guest.sealed"},  # it asks systemd-creds
     "json": {
         *("guest.facts", "guest.deliveries", "capture.tree"),
         *("host.hypervisors", "host.launch", "host.answer", "cli.commands", "cli.host"),
     },
     "ctypes": set(),
-    **{name: {"c_modules"} for name in ("_ctypes", "_operator", "_json")},
+    **{name: {"c_modules"} for name in ("_ctypes", "_operator", "_json", "_signal")},
     "http.client": {"host.vmm_api"},
     "jeepney": {"systemd.bus"},
     "socket": {"systemd.bus", "host.vmm_api"},
-    "systemd": {"c_modules"},
+    "systemd": {"c_modules", "guest.journal"},
     "tomllib": {"guest.config"},
 }
 
@@ -143,7 +150,7 @@ WRITING = {
         "utime",
     ),
 }
-WRITERS = {"apart", "apply.dirfd", "apply.install", "capture.tree", "host.tmpfs", "host.qemu", "cli.host"}
+WRITERS = {"apart", "apply.dirfd", "apply.install", "host.tmpfs", "host.qemu", "cli.host", "cli.dump"}
 
 
 def writes(path: Path) -> list[str]:

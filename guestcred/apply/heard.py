@@ -188,13 +188,17 @@ def _held(said: object, look: Unparsed, facts: Facts | None) -> Heard:
             raise Lie("what became of a credential")
         size = len(value if imported is None else imported)
         place = Place(handle, index, instance)
-        credentials.append(Credential(name, shown(name, value), size, place, loss, cause, meant=meant))
+        public = shown(name, value)
+        credentials.append(
+            Credential(name=name, shown=public, size=size, place=place, loss=loss, cause=cause, meant=meant)
+        )
     for entry in _list(said["lost"]):
         name, size, cause = _fields(entry, str, _SIZE, _WORD)
         if size is None or cause is None or name in names or name in system or not name_is_valid(name.encode()):
             raise Lie("what was only meant")
         names.add(name)
-        credentials.append(Credential(name, shown(name, size), size, loss="not-offered", cause=cause, meant=size))
+        public = shown(name, size)
+        credentials.append(Credential(name=name, shown=public, size=size, loss="not-offered", cause=cause, meant=size))
     others = []
     for entry in _list(said["foreign"]):
         name, origin, meant = _fields(entry, str, _WORD, _SIZE)
@@ -202,7 +206,8 @@ def _held(said: object, look: Unparsed, facts: Facts | None) -> Heard:
             raise Lie("what is foreign")
         names.add(name)
         size = len(system[name])
-        others.append(Credential(name, shown(name, system[name]), size, origin=origin, meant=meant))
+        public = shown(name, system[name])
+        others.append(Credential(name=name, shown=public, size=size, origin=origin, meant=meant))
     if system.keys() - names:
         raise Lie("what is foreign")
     comparison = Comparison(
@@ -241,7 +246,7 @@ def _finding(said: object) -> Finding:
     code, message, fix, names, cause = _fields(said, _WORD, str, str, list, _WORD)
     if code is None:
         raise Lie("a finding")
-    return Finding(code, _text(message), _text(fix), tuple(map(_text, names)), cause)
+    return Finding(code, _text(message), _text(fix), names=tuple(map(_text, names)), cause=cause)
 
 
 _WORD = str, type(None)  # one of the words of a `Literal`, or none

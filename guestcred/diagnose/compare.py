@@ -123,7 +123,7 @@ def compare(
 
         cut = cut_offset(table, point.table_length if point else None)
         last = last_string(table, cut)
-    fronts = frozenset(offer.name for offer in accepted if offer.place.of_structure == last)
+    fronts = frozenset(offer.name for offer in accepted if offer.place.key == last)
     frame: Frame | None = None
     doubted: list[Finding] = []
     if any(offer.name in FRAME for offer in accepted):
@@ -194,7 +194,6 @@ def compare(
         *(_near_miss(verdict) for verdict in offered if isinstance(verdict, Unrelated) and verdict.hint),
     ]
     listed = {name for credential in credentials for name in (credential.name, credential.shown)}
-    listed |= {credential.place.short for credential in credentials if credential.place}
     findings += _required([name for name in require if name not in listed], guest, offered, evidence, cut_off, frame)
     warnings = [] if cut_off else table_warnings(table, point)
     if (
@@ -206,7 +205,7 @@ def compare(
     doubts = {}
     for verdict, after in pairwise((*offered, None)):
         if isinstance(verdict, Accepted):
-            following = None if after and after.place.of_structure == last else after
+            following = None if after and after.place.key == last else after
             doubts[verdict.name] = tuple(suspicions(verdict, following))
             warnings += doubts[verdict.name]
     return Comparison(
@@ -229,14 +228,14 @@ def _required(
     cut_off: Finding | None,
     frame: Frame | None,
 ) -> list[Finding]:
-    """The findings for names that must arrive and did not; what was refused has a finding already."""
+    """The findings for names that must arrive and did not; what was refused, or lost, has a finding already."""
     if not absent:
         return []
     from guestcred.diagnose.names import Names, absence
 
     findings = []
     for known in map(Names(offered, guest).look_up, absent):
-        if not known.rejected:
+        if not known.strings:
             _, clause, fix = absence(known, evidence(), cut_off.message if cut_off else None, frame)
             findings.append(Finding("required", f"{known.shown} is required, and {clause}", fix, names=(known.shown,)))
     return findings

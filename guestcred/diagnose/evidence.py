@@ -11,6 +11,7 @@ from guestcred.systemd.offered import Accepted, Verdict, judge
 from guestcred.systemd.rules import (
     IMPORTS_SMBIOS_SINCE,
     READ_CUT,
+    READ_WHOLE_SINCE,
     STORE_PAGES,
     SYSTEM,
     pages,
@@ -58,12 +59,13 @@ class Evidence:
             for offer in accepted
             if offer.name in self._system and self.source(offer.name, self._system[offer.name]) is None
         }
-        self._cut_at_4096 = guest.systemd == IMPORTS_SMBIOS_SINCE and all(self._fits_cut(offer) for offer in accepted)
+        reads_all = guest.systemd is None or guest.systemd >= READ_WHOLE_SINCE
+        self._cut_at_4096 = not reads_all and all(self._fits_cut(offer) for offer in accepted)
         self._store_full = self._is_store_full(accepted)
 
     def span(self, offer: Accepted) -> Span | None:
         """Where `offer` is in what PID 1 reads, or None where it is not there."""
-        return self.spans.get((offer.place.instance, offer.place.index))
+        return self.spans.get(offer.place.key)
 
     def differing(self, offer: Accepted, imported: bytes) -> tuple[Loss, Cause]:
         """(status, cause) of a credential that was imported with other bytes than were offered."""

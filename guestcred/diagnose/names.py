@@ -58,12 +58,15 @@ class Names:
         self._sources = other_sources(guest)
         self._unreadable = {path.rpartition("/")[2] for path in guest.unreadable}
         self._named: dict[bytes, list[Accepted | Rejected]] = {}
-        self._placed: dict[tuple[int, int], list[Accepted | Rejected]] = {}
+        self._placed: dict[str, list[Accepted | Rejected]] = {}
+        self._by_handle: dict[tuple[int, int], list[Accepted | Rejected]] = {}
         self._shown: dict[str, list[Accepted | Rejected]] = {}
         for verdict in offered:
             if not isinstance(verdict, Unrelated):
                 self._named.setdefault(_raw_name(verdict), []).append(verdict)
-                self._placed.setdefault(verdict.place.of_structure, []).append(verdict)
+                self._placed.setdefault(verdict.place.short, []).append(verdict)
+                at = verdict.place.handle, verdict.place.index
+                self._by_handle.setdefault(at, []).append(verdict)
                 self._shown.setdefault(verdict.shown, []).append(verdict)
         self._files: dict[str, list[str]] = {}
         for held, value in self._system.items():
@@ -71,18 +74,25 @@ class Names:
         self._near: _Near | None = None
 
     def look_up(self, name: str) -> Known:
-        """Everything known about a name, given as it is, as it is shown, or as the place of its string (`0x0e00:1`).
+        """Everything known about a name, given as it is, as it is shown, or as the place of its string: by its
+        entry (`11-0:1`), or by its handle (`0x0e00:1`, or decimal as in JSON).
 
-        Raises GuestcredError (exit status 2) for a shown form that stands for several names.
+        Raises GuestcredError (exit status 2) for a shown form or a handle that stands for several names.
         """
         raw, place = os.fsencode(name), _place(name)
-        strings = self._named.get(raw) or (place and self._placed.get(place)) or self._shown.get(name) or []
+        strings = (
+            self._named.get(raw)
+            or self._placed.get(name)
+            or (place and self._by_handle.get(place))
+            or self._shown.get(name)
+            or []
+        )
         files = [name] if name in self._system else self._files.get(name, [])
         named = {_raw_name(string) for string in strings} | {os.fsencode(file) for file in files}
         if len(named) > 1:
             places = ", ".join(string.place.short for string in strings)
             hint = f"name it by the place of its string: {places}" if places else "see them with 'guestcred check'"
-            raise GuestcredError(f"{len(named)} credentials are shown as {visible(name)}", hint, status=USAGE)
+            raise GuestcredError(f"{visible(name)} stands for {len(named)} credentials", hint, status=USAGE)
         strings = self._named.get(next(iter(named), raw), [])
         similar = [] if strings else self._similar(raw)
         known = next((string for string in strings if isinstance(string, Accepted)), None) or next(iter(strings), None)

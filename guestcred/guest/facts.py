@@ -76,6 +76,14 @@ def read_systemd(tree: Tree) -> int | None:
     return _live_systemd(tree) if tree.live else _major(str(read_capture(tree).get("systemd", "")))
 
 
+def read_kernel(tree: Tree) -> str | None:
+    """The release of the guest's kernel, None where it cannot be seen."""
+    if tree.live:
+        return os.uname().release
+    kernel = read_capture(tree).get("kernel")
+    return kernel if isinstance(kernel, str) else None
+
+
 def _major(version: str) -> int | None:
     """257 of "257", "257.13-1", "257~rc2" or "systemd 257 (257.13-1)"; None where there is no such number."""
     for word in version.split():

@@ -82,8 +82,8 @@ class Tree:
 
     def _refused(self, path: str, error: OSError) -> GuestcredError:
         hints: tuple[str, ...] = ()
-        # a link, or a file on which its owner has a lease: fcntl(2)
-        if error.errno in (errno.ELOOP, errno.EWOULDBLOCK):
+        # a link, a file on which its owner has a lease (fcntl(2)), or a socket
+        if error.errno in (errno.ELOOP, errno.EWOULDBLOCK, errno.ENXIO):
             return NotAFileError(self.shown(path), reason(error))
         if error.errno in (errno.EACCES, errno.EPERM):
             hints = ("run it as root: credentials and the DMI table are for root only",)
@@ -109,6 +109,21 @@ class Tree:
             return data
         except OSError as error:
             raise self._refused(told or path, error) from None
+        finally:
+            os.close(fd)
+
+    def length(self, path: str, limit: int) -> int | None:
+        """The size in bytes of a file that has to be read to know it, `limit` + 1 where it is more than that; None
+        where it cannot be read now."""
+        try:
+            fd = self._open(path, os.O_RDONLY)
+        except OSError:
+            return None
+        try:
+            data = read_to_end(fd, limit)
+            return None if data is None else min(len(data), limit + 1)
+        except OSError:
+            return None
         finally:
             os.close(fd)
 

@@ -136,7 +136,7 @@ def _verify_services(booted: Booted, rescue: Rescue) -> None:
     units = live["services"]
     assert isinstance(units, list)
     # newer systemd removes the folder when the main process ends, even under RemainAfterExit=
-    ended = ("delivered", True) if live["systemd"] == 252 else ("ready", None)
+    ended = ("delivered", True) if live["systemd"] in (252, 254) else ("ready", None)
     states = {
         (unit["unit"], file["id"]): (file["state"], file["readable"]) for unit in units for file in unit["credentials"]
     }
