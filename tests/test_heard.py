@@ -18,6 +18,7 @@ from guestcred.apply.heard import NEEDS_FACTS, hear, say
 from guestcred.cli import commands
 from guestcred.cli.commands import View
 from guestcred.diagnose.survey import survey
+from guestcred.guest import snapshot
 from guestcred.guest.facts import Facts
 from guestcred.guest.rootfs import Tree
 from guestcred.guest.snapshot import parsed, read_guest, read_unparsed
@@ -263,6 +264,7 @@ def test_a_string_that_is_no_credential_is_said_to_be_one(
     root: Path, monkeypatch: pytest.MonkeyPatch, strings: list[bytes], start: int
 ) -> None:
     table = table_of(*strings)
+    monkeypatch.setattr(snapshot, "TABLE_MAX", 1 << 22)
     put(root, "sys/firmware/dmi/tables/DMI", table)
     begin = table.index(strings[0])
     offered = [begin + start, begin + len(strings[0]), 1, 1, 0, "missing", "unknown", None]
@@ -276,6 +278,7 @@ def test_a_string_that_is_no_credential_is_said_to_be_one(
 def test_all_of_them_are_too_large_together(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     strings = [b"io.systemd.credential:A%d=" % number + b"x" * 600_000 for number in range(2)]
     table = table_of(*strings)
+    monkeypatch.setattr(snapshot, "TABLE_MAX", 1 << 22)
     put(root, "sys/firmware/dmi/tables/DMI", table)
     places = [(table.index(text), table.index(text) + len(text)) for text in strings]
     offers = [[*place, 1, number, 0, "missing", "unknown", None] for number, place in enumerate(places, 1)]

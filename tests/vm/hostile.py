@@ -344,7 +344,10 @@ def try_all() -> None:
         drop_in.write_text(f"[Service]\nExecStart=\nExecStart=/usr/bin/python3 -IS {__file__} {part}\nRestart=no\n")
         subprocess.run(["systemctl", "daemon-reload"], check=True)
         subprocess.run(["systemctl", "restart", "guestcred.service"], check=False)
-        results[part] = json.loads(Path(f"/run/guestcred/hostile-{part}").read_text())
+        out = Path(f"/run/guestcred/hostile-{part}")
+        if not out.exists():
+            sys.exit(subprocess.check_output(["journalctl", "--boot", "--unit=guestcred.service"], text=True))
+        results[part] = json.loads(out.read_text())
     subprocess.run(["systemd-run", "--quiet", "--wait", *run.split(), "control"], check=True)
     results["control"] = json.loads(Path("/run/guestcred/hostile-control").read_text())
     print(json.dumps(results))
