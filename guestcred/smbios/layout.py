@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any, BinaryIO
 
 from construct import (
@@ -17,6 +18,7 @@ from construct import (
     Rebuild,
     RepeatUntil,
     Select,
+    SizeofError,
     StreamError,
     StringError,
     Struct,
@@ -39,6 +41,7 @@ __all__ = [
     "describe",
     "field_place",
     "fields_of",
+    "fixed_places",
     "parse_entry_point",
     "type_name",
 ]
@@ -263,6 +266,18 @@ def describe(structure: Structure, version: Version, strings: Sequence[bytes] | 
         return [Section(f"{name} Type", tuple(rows))]
     fields = layout.decode(structure.formatted[HEADER_BYTES:], told)
     return text.describe(layout, About(fields, version, told, structure.formatted))
+
+
+@cache
+def fixed_places(number: int) -> dict[str, slice]:
+    """The bytes of all fields of a type that stand at the same place in each structure, counted from the header."""
+    places: dict[str, slice] = {}
+    try:
+        for field in _area(number).subcons:
+            places[field.name] = place_of(_area(number), field.name, HEADER_BYTES)
+    except SizeofError:
+        pass  # what comes behind a field of no fixed size
+    return places
 
 
 def fields_of(structure: Structure) -> dict[str, Any]:
