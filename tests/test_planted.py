@@ -248,7 +248,7 @@ def test_no_piece_of_a_secret_is_shown(kind: str, monkeypatch: pytest.MonkeyPatc
         return True
 
     monkeypatch.setattr(notify, "tell", tell)
-    monkeypatch.setattr(install, "_lock", lambda _: None)  # only the end of a process drops it
+    monkeypatch.setattr(install, "_lock", lambda *_: None)  # only the end of a process drops it
     with memory() as folder:
         root = folder / "guest"
         taken = guest(root, planted, state)
