@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from conftest import CAPTURES, REFERENCE, Build, table_of
+from running import run_program
 from vm.fixtures import expected
 
 from guestcred.__main__ import plain_form
@@ -30,7 +31,7 @@ def run(*arguments: object, status: int | None = 0) -> str:
 
     A `status` of None is 0 or 1: it agrees, or has findings.
     """
-    done = subprocess.run([sys.executable, "-m", "guestcred", *map(str, arguments)], capture_output=True, check=False)
+    done = run_program([sys.executable, "-m", "guestcred"], [*map(str, arguments)])
     assert done.returncode in ((0, 1) if status is None else (status,)), done
     if "--reveal" not in arguments:
         assert SECRET not in done.stdout + done.stderr
@@ -123,11 +124,12 @@ def test_shadowed_by_fw_cfg(tree: Build) -> None:
     assert cause(tree([KEY], {"KEY": b"other"}, fw_cfg={"KEY": b"other"})) == ("differs", "shadowed-by-fw-cfg")
 
 
-def test_cut_at_4096(tree: Build) -> None:
+@pytest.mark.parametrize("systemd", ["252 (252.39)", "254 (254.26-1~bpo12+1)", "256"])
+def test_cut_at_4096(tree: Build, systemd: str) -> None:
     long = b"io.systemd.credential:LONG=" + b"y" * 5000
     behind = b"io.systemd.credential:BEHIND=z"
     shortened = b"y" * (4096 - 5 - len(b"io.systemd.credential:LONG="))
-    root = tree([long, behind], {"LONG": shortened}, systemd="systemd 252 (252.39)")
+    root = tree([long, behind], {"LONG": shortened}, systemd=f"systemd {systemd}")
     document = json.loads(run("--root", root, "check", "--format", "json", status=1))
     assert [(credential["status"], credential["cause"]) for credential in document["credentials"]] == [
         ("truncated", "cut-read"),

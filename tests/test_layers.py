@@ -22,22 +22,25 @@ PACKAGE = Path(guestcred.__file__).parent
 ROOMS = ["smbios", "systemd", "guest", "diagnose", "apply", "capture", "host", "show", "cli"]
 TOP = {
     "guestcred",
-    *(f"guestcred.{name}" for name in ("errors", "record", "text", "descriptor", "outcome", "c_modules", "manifest")),
+    *(
+        f"guestcred.{name}"
+        for name in ("errors", "record", "text", "descriptor", "outcome", "c_modules", "apart", "manifest")
+    ),
 }
 ONLY = {
     "construct": {"smbios.fields", "smbios.types", "smbios.layout"},
     "click": {"cli.options", "cli.command_line", "cli.host_command_line"},
-    "subprocess": set(),
+    "subprocess": {"guest.sealed"},  # it asks systemd-creds
     "json": {
         *("guest.facts", "guest.deliveries", "capture.tree"),
         *("host.hypervisors", "host.launch", "host.answer", "cli.commands", "cli.host"),
     },
     "ctypes": set(),
-    **{name: {"c_modules"} for name in ("_ctypes", "_operator", "_json")},
+    **{name: {"c_modules"} for name in ("_ctypes", "_operator", "_json", "_signal")},
     "http.client": {"host.vmm_api"},
     "jeepney": {"systemd.bus"},
     "socket": {"systemd.bus", "host.vmm_api"},
-    "systemd": {"c_modules"},
+    "systemd": {"c_modules", "guest.journal"},
     "tomllib": {"guest.config"},
 }
 
@@ -126,7 +129,7 @@ def test_only_typed_views_need_construct(arguments: list[str], needs: bool) -> N
     assert all(("construct" in loaded(*arguments, cut=cut)) == needs for cut in (0, 1))
 
 
-# all that makes, changes or removes a file, and where that may stand
+# all that makes, changes or removes a file, and where that may stand; `apart` writes to its pipe
 WRITING = {
     *("write", "writev", "mkdir", "makedirs", "rename", "replace", "link", "symlink", "mkfifo", "memfd_create"),
     *(
@@ -143,7 +146,7 @@ WRITING = {
         "utime",
     ),
 }
-WRITERS = {"apply.dirfd", "apply.install", "host.tmpfs", "host.qemu", "cli.host"}
+WRITERS = {"apart", "apply.dirfd", "apply.install", "host.tmpfs", "host.qemu", "cli.host"}
 
 
 def writes(path: Path) -> list[str]:

@@ -3,12 +3,28 @@
 from __future__ import annotations
 
 import base64
+import itertools
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from guestcred.systemd.rules import base64_decode, name_is_valid
+from guestcred.systemd.rules import (
+    CMDLINE_BINARY_SINCE,
+    CONFIDENTIAL_VM_SINCE,
+    IMPORTS_SMBIOS_SINCE,
+    PAGE,
+    READ_CUT,
+    SIZE_MAX,
+    STORE_PAGES,
+    SYSTEM,
+    SYSTEMD_OWN,
+    TDX_TRUSTED_SINCE,
+    TOTAL_SIZE_MAX,
+    base64_decode,
+    is_whole_base64,
+    name_is_valid,
+)
 
 
 @pytest.mark.parametrize("name", [b"A", b"a b", b"x" * 255, b"...", b"~", b"'", b"a=b"])
@@ -34,6 +50,42 @@ def test_white_space_may_stand_anywhere(value: bytes) -> None:
     assert base64_decode(b"\n" + spaced + b" ", 252) == value
 
 
+def test_who_takes_what_since_when() -> None:
+    """As the sources and the booted guests say that the constants name."""
+    assert (SYSTEM, READ_CUT, STORE_PAGES * PAGE) == ("run/credentials/@system", 4096, SIZE_MAX)
+    assert (SIZE_MAX, TOTAL_SIZE_MAX) == (1 << 20, 1 << 20)
+    assert (IMPORTS_SMBIOS_SINCE, CONFIDENTIAL_VM_SINCE, CMDLINE_BINARY_SINCE, TDX_TRUSTED_SINCE) == (
+        252,
+        254,
+        254,
+        262,
+    )
+    assert base64_decode(b"-_-_", 253) is None and base64_decode(b"-_-_", 254) == b"\xfb\xff\xbf"
+
+
+# one for each prefix, by the manual pages of systemd.system-credentials(7) and of the programs that read them
+CREDENTIALS = (
+    "agetty.autologin bootctl.x cryptsetup.passphrase firstboot.locale fsck.mode fstab.extra getty.auto home.create.x "
+    "import.pull imds.x journal.forward_to_socket login.issue network.hosts passwd.hashed-password.root quotacheck.mode "
+    "resolve.dns shell.prompt.prefix ssh.ephemeral-authorized_keys-all sysctl.extra system.machine_id "
+    "systemd.extra-unit.x sysusers.extra tmpfiles.extra tty.console.rows udev.rules.x userdb.user.x "
+    "veritysetup.x vmm.notify_socket"
+)
+
+
+def test_a_prefix_of_systemd_s_own_for_each_of_its_credentials() -> None:
+    own = [[prefix for prefix in SYSTEMD_OWN if name.startswith(prefix)] for name in CREDENTIALS.split()]
+    assert all(len(prefixes) == 1 for prefixes in own)
+    assert [*itertools.chain(*own)] == list(SYSTEMD_OWN)
+
+
+@pytest.mark.parametrize("size", [0, 15, 16, 17])
+def test_base64_as_tools_encode_a_secret(size: int) -> None:
+    text = base64.b64encode(b"\xfb" * size)
+    assert is_whole_base64(text) is (size >= 16)
+    assert not is_whole_base64(base64.urlsafe_b64encode(b"\xfb" * 16))
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -45,8 +97,8 @@ def test_what_systemd_refuses(text: bytes) -> None:
 
 
 def test_url_safe_characters_are_new() -> None:
-    assert base64_decode(b"-_-_", 252) is None
-    assert base64_decode(b"-_-_", 257) == base64_decode(b"-_-_", None) == b"\xfb\xff\xbf"
+    assert base64_decode(b"-_-_", 252) is base64_decode(b"-_-_", 254) is None
+    assert base64_decode(b"-_-_", 255) == base64_decode(b"-_-_", 257) == base64_decode(b"-_-_", None) == b"\xfb\xff\xbf"
 
 
 @given(st.text("AQg/+-_= \n", max_size=12))

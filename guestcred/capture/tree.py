@@ -39,8 +39,8 @@ Stores = dict[str, dict[str, bytes]]
 
 
 def read_stores(tree: Tree) -> Stores:
-    """The credential stores of a guest, except `@system`, which `Guest` already has."""
-    found = {folder: tree.read_all(tree.resolve(folder)) for folder in (*CREDSTORES, *ENCRYPTED_PATH)}
+    """The credential stores of a guest, except `@system`, which `Guest` already has; `units.json` has what is no file."""
+    found = {folder: tree.read_all(tree.resolve(folder), refused={}) for folder in (*CREDSTORES, *ENCRYPTED_PATH)}
     return {folder: files for folder, files in found.items() if files is not None}
 
 

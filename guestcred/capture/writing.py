@@ -20,7 +20,7 @@ def write_tree(path: str, files: dict[str, bytes | None]) -> None:
     around, name = os.path.split(path.rstrip("/"))
     if not around:
         around = "/" if path.startswith("/") else "."
-    with open_root(around) as at:
+    with open_root(around, live=False) as at:
         if at.status(name) is not None:
             raise GuestcredError(f"cannot capture into {path}: it already exists", "name a new folder", status=USAGE)
         _Writing(at, name, path).write(files)

@@ -151,5 +151,3 @@ def run(arguments: list[str]) -> int:
         return 2
     except click.exceptions.Exit as error:
         return error.exit_code
-    except click.Abort:
-        return 130

@@ -67,6 +67,7 @@ def apply(view: View, *, dry_run: bool = False) -> int:
     from guestcred.apply import notify
     from guestcred.apply.install import Installation
     from guestcred.apply.wanted import Wanted, want
+    from guestcred.c_modules import json_text
     from guestcred.show import applied
 
     tree = Tree(view.root)
@@ -74,7 +75,7 @@ def apply(view: View, *, dry_run: bool = False) -> int:
 
     def wanted_now() -> Wanted:
         wanted = want(tree, view.systemd)
-        report = applied.json_text(applied.report_json(wanted.plan)).encode() + b"\n"
+        report = json_text(applied.report_json(wanted.plan)).encode() + b"\n"
         return wanted.replace(report=report)
 
     if dry_run:
@@ -87,7 +88,7 @@ def apply(view: View, *, dry_run: bool = False) -> int:
     plan = wanted.plan
     if view.form == "json":
         told = {"schema": "guestcred.apply/1", "dry_run": dry_run, "changed": changed}
-        print(applied.json_text(applied.report_json(plan) | told))
+        print(json_text(applied.report_json(plan) | told))
     else:
         did = ("would be written" if dry_run else "written") if changed else "nothing to change"
         sys.stdout.write(applied.plan_text(plan, did, view.root, in_colour()))
@@ -125,7 +126,7 @@ def capture(view: View, path: str) -> int:
     tree = Tree(view.root)
     held = read_stores(tree)
     try:
-        look = read_consumers(tree)
+        look = read_consumers(tree, systemd=guest.systemd)
     except GuestcredError:
         look = None  # no systemd runs here, and the rest is worth saving
     safe, stores, units = disguised(guest, held, look)
@@ -166,8 +167,8 @@ def services(view: View, unit: str | None = None) -> int:
 
     tree = Tree(view.root)
     name = None if unit is None else full_name(unit)
-    look = read_consumers(tree, name)
     systemd = read_systemd(tree) if view.systemd is None else view.systemd
+    look = read_consumers(tree, name, systemd)
     if name is not None:
         look, offered = only(look, name), None
     else:
