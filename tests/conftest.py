@@ -134,9 +134,11 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 
 @pytest.fixture(autouse=True)
-def keep_connections(monkeypatch: pytest.MonkeyPatch) -> None:
+def keep_connections() -> Iterator[None]:
     """`apply` gives them up for good, and may not do so to pytest's own process."""
-    monkeypatch.setattr("guestcred.apply.wanted.give_up_connections", lambda: None)
+    with pytest.MonkeyPatch.context() as patch:  # of its own, since a test's ends after what the test set up
+        patch.setattr("guestcred.apply.wanted.give_up_connections", lambda: None)
+        yield
 
 
 @pytest.fixture(autouse=True)
