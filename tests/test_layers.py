@@ -37,13 +37,13 @@ ONLY = {
     "subprocess": {"guest.sealed"},  # it asks systemd-creds
     "json": {
         *("guest.facts", "guest.deliveries", "capture.tree"),
-        *("host.hypervisors", "host.launch", "host.answer", "cli.commands", "cli.host"),
+        *("host.hypervisors", "host.launch", "host.answer", "host.power", "cli.commands", "cli.host", "cli.launch"),
     },
     "ctypes": set(),
     **{name: {"c_modules"} for name in ("_ctypes", "_operator", "_json", "_signal")},
     "http.client": {"host.vmm_api"},
     "jeepney": {"systemd.bus"},
-    "socket": {"systemd.bus", "host.vmm_api"},
+    "socket": {"systemd.bus", "host.vmm_api", "host.channel", "host.service_manager", "host.guest_ready", "host.power"},
     "systemd": {"c_modules", "guest.journal"},
     "tomllib": {"guest.config"},
 }
@@ -150,7 +150,18 @@ WRITING = {
         "utime",
     ),
 }
-WRITERS = {"apart", "apply.dirfd", "apply.install", "host.tmpfs", "host.qemu", "cli.host", "cli.dump"}
+WRITERS = {
+    "apart",
+    "apply.dirfd",
+    "apply.install",
+    "host.tmpfs",
+    "host.qemu",
+    "host.channel",
+    "host.guest_ready",
+    "host.vmm_process",
+    "cli.host",
+    "cli.dump",
+}
 
 
 def writes(path: Path) -> list[str]:

@@ -28,6 +28,14 @@ EXAMPLES = re.findall(r"^```python\n(.+?)^```", (ROOT / "docs/smbios.md").read_t
 TABLE = (REFERENCE / "sys/firmware/dmi/tables/DMI").read_bytes()
 
 
+def strings_are_counted(capture: Path) -> bool:
+    """Whether `dmidecode -u` comes to an end: it counts strings in a byte, and never leaves more than 255."""
+    return all(len(one.strings) < 256 for one in smbios.read(str(capture / "sys/firmware/dmi/tables")))
+
+
+COUNTED = [capture for capture in CAPTURES if strings_are_counted(capture)]
+
+
 def test_there_are_five_examples() -> None:
     assert len(EXAMPLES) == 5
 
@@ -54,7 +62,7 @@ def test_mypy_knows_each_type(tmp_path: Path) -> None:
         "table.of_type(17)[0].field.sped\n"
     )
     done = subprocess.run(
-        [sys.executable, "-m", "mypy", "--no-incremental", str(path)],
+        [sys.executable, "-m", "mypy", str(path)],
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -152,7 +160,7 @@ def test_a_header_of_windows() -> None:
     assert smbios.parse(TABLE).build() == TABLE
 
 
-@pytest.mark.parametrize("capture", CAPTURES, ids=lambda path: path.name)
+@pytest.mark.parametrize("capture", COUNTED, ids=lambda path: path.name)
 def test_the_text_of_dmidecode_is_a_table_again(capture: Path, tmp_path: Path) -> None:
     table = smbios.read(str(capture / "sys/firmware/dmi/tables"))
     path = tmp_path / "table.bin"

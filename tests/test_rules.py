@@ -24,6 +24,7 @@ from guestcred.systemd.rules import (
     base64_decode,
     is_whole_base64,
     name_is_valid,
+    pages,
 )
 
 
@@ -65,11 +66,11 @@ def test_who_takes_what_since_when() -> None:
 
 # one for each prefix, by the manual pages of systemd.system-credentials(7) and of the programs that read them
 CREDENTIALS = (
-    "agetty.autologin bootctl.x cryptsetup.passphrase firstboot.locale fsck.mode fstab.extra getty.auto home.create.x "
-    "import.pull imds.x journal.forward_to_socket login.issue network.hosts passwd.hashed-password.root quotacheck.mode "
+    "agetty.autologin bootctl.data cryptsetup.passphrase firstboot.locale fsck.mode fstab.extra getty.auto home.create.data "
+    "import.pull imds.data journal.forward_to_socket login.issue network.hosts passwd.hashed-password.root quotacheck.mode "
     "resolve.dns shell.prompt.prefix ssh.ephemeral-authorized_keys-all sysctl.extra system.machine_id "
-    "systemd.extra-unit.x sysusers.extra tmpfiles.extra tty.console.rows udev.rules.x userdb.user.x "
-    "veritysetup.x vmm.notify_socket"
+    "systemd.extra-unit.data sysusers.extra tmpfiles.extra tty.console.rows udev.rules.data userdb.user.data "
+    "veritysetup.data vmm.notify_socket"
 )
 
 
@@ -89,11 +90,20 @@ def test_base64_as_tools_encode_a_secret(size: int) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        b"QQ", b"QQ=", b"QUJD=", b"====", b"=", b"Q===", b"QQ==QQ==", b"QQ==A", b"QR==", b"QUF=", b"Q", b"QUJD\x0b", b"QUJ!",
+        b"QQ", b"QQ=", b"QUJD=", b"====", b"=", b"Q===", b"QQ==QQ==", b"QQ==A", b"QR==", b"QE==", b"QUF=", b"Q", b"QUJD\x0b", b"QUJ!",
     ],
 )  # fmt: skip
 def test_what_systemd_refuses(text: bytes) -> None:
     assert base64_decode(text, 257) is None
+
+
+def test_digits_at_the_end_are_no_padding() -> None:
+    assert base64_decode(b"QUJx", 252) == b"ABq" and base64_decode(b"QUJw", 252) == b"ABp"
+
+
+@pytest.mark.parametrize(("size", "taken"), [(0, 1), (1, 1), (4096, 1), (4097, 2), (8192, 2), (1 << 20, 256)])
+def test_pages(size: int, taken: int) -> None:
+    assert pages(size) == taken
 
 
 def test_url_safe_characters_are_new() -> None:

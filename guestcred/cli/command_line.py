@@ -113,6 +113,7 @@ def capture(view: View, path: str, form: Form) -> int:
 main.add_command(dump_options.dump)
 main.add_command(host_command_line.encode)
 main.add_command(host_command_line.launch)
+main.add_command(host_command_line.stop)
 
 
 def run(arguments: list[str]) -> int:

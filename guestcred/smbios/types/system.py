@@ -76,11 +76,6 @@ def _height(value: int, about: About) -> str | None:
     return f"{value} U" if value else "Unspecified"
 
 
-def _rack_height(value: int, about: About) -> str | None:
-    kind = {1: "OU"}.get(about.get("rack_type", 0), "U")
-    return f"{value} {kind}" if value else None
-
-
 def _strings(label: str) -> Show:
     """`count` strings, of those that there are at least; the count byte of long lists has wrapped."""
     return lambda count, about: [
@@ -253,7 +248,7 @@ TYPES: dict[int, Formatted] = {
         ),
         Field("sku_number", STRING, "SKU Number"),
         Field("rack_type", enumerated(BYTE, said.RACK_TYPES), "Rack Type"),
-        Field("rack_height", BYTE, "Rack Height", _rack_height),
+        Field("rack_height", BYTE, "Rack Height"),
         heading="Chassis Information",
     ),
     11: Formatted(OEM_STRINGS_NAME, Field("count", BYTE, "String", _strings("String"))),
