@@ -1,6 +1,7 @@
 # guestcred with its units, its man-free documentation and the host's scripts: callPackage ./package.nix { }
 {
   lib,
+  coreutils,
   python3,
   src ? ../..,
 }:
@@ -32,7 +33,8 @@ python3.pkgs.buildPythonApplication {
     install -D -m 0644 -t $out/lib/systemd/catalog packaging/systemd/*.catalog
     install -D -m 0755 -t $out/libexec/guestcred packaging/host/stand-in
     install -D -m 0644 -t $out/share/doc/guestcred README.md docs/*.md
-    substituteInPlace $out/lib/systemd/system/* --replace-quiet /usr/bin/guestcred $out/bin/guestcred
+    substituteInPlace $out/lib/systemd/system/* --replace-quiet /usr/bin/guestcred $out/bin/guestcred \
+      --replace-quiet /bin/mkdir ${coreutils}/bin/mkdir
   '';
 
   meta = {

@@ -343,6 +343,8 @@ def try_all() -> None:
     for part in ("unit", "writer", "parser"):
         drop_in.write_text(f"[Service]\nExecStart=\nExecStart=/usr/bin/python3 -IS {__file__} {part}\nRestart=no\n")
         subprocess.run(["systemctl", "daemon-reload"], check=True)
+        # which also forgets how often it was started
+        subprocess.run(["systemctl", "reset-failed", "guestcred.service"], check=False)
         subprocess.run(["systemctl", "restart", "guestcred.service"], check=False)
         out = Path(f"/run/guestcred/hostile-{part}")
         if not out.exists():
