@@ -33,7 +33,7 @@ MARK = re.compile(r"\s*<!-- guest: (?P<guest>[\w-]+)(?:, without (?P<without>[\w
 SPAN = re.compile(r"(?<!`)`([^`\n]+)`(?!`)")
 COMMANDS = ("apply", "capture", "check", "dump", "encode", "launch", "services", "stop", "why")
 # options of other programs that the pages name without their program, and one that stands for any
-OTHERS = {"--cfg", "--dump-bin", "--dbus", "--gpu", "--oem-strings", "--option", "--restore", "--smbios"}
+OTHERS = {"--cfg", "--dbus", "--gpu", "--oem-strings", "--option", "--restore", "--smbios"}
 THEIRS = {f"--{name}" for name in OPTIONS}  # cloud-hypervisor's own command line
 
 
@@ -148,6 +148,8 @@ def helps(arguments: tuple[str, ...]) -> str:
 def invocations(page: Path) -> Iterator[list[str]]:
     """The arguments of each guestcred that a page shows; `[]` of a synopsis and what is for the shell left out."""
     for line in code(page):
+        if line.startswith("from guestcred import "):
+            continue
         started = re.search(r"(?:^|\s|/bin/)guestcred ((?:[\[-]|[a-z]+\b(?![.:])|COMMAND\b).*)", line)
         if not started and line.split(" ", 1)[0] not in COMMANDS:
             continue

@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 from qemu import Machine, machine
+from running import run_program
 
 from guestcred import descriptor
 from guestcred.cli.host import run_encode
@@ -56,8 +57,7 @@ def run(
     environment = {name: value for name, value in os.environ.items() if name != "CREDENTIALS_DIRECTORY"}
     if credentials is not None:
         environment["CREDENTIALS_DIRECTORY"] = str(credentials)
-    command = [sys.executable, "-m", "guestcred", *map(str, arguments)]
-    done = subprocess.run(command, input=given, env=environment, capture_output=True, check=False, timeout=60)
+    done = run_program([sys.executable, "-m", "guestcred"], [*map(str, arguments)], given, environment)
     assert done.returncode == status, done
     assert b"Traceback" not in done.stderr
     for value in (SECRET, *REFERENCE.values()):
@@ -337,7 +337,7 @@ def test_what_does_not_fit(credentials: Path) -> None:
     done = run(*arguments, "252", "--dry-run", credentials=credentials, status=1)
     assert done.stdout.startswith(b"does not fit: 2 credentials for json\n") and b"OVER  structure" in done.stdout
     refused = error(*arguments, "252", credentials=credentials, status=1)
-    assert "50110 bytes, only 4096 fit: systemd 252 reads the first 4096 bytes" in refused
+    assert "50110 bytes, only 4096 fit: systemd before 257 reads the first 4096 bytes" in refused
     assert "leave out LARGE (50029 bytes)" in refused
     run(*arguments, "257", credentials=credentials)
     assert "imports nothing" in error(*arguments, "249", credentials=credentials, status=1)

@@ -24,11 +24,11 @@ import pytest
 from cloud_hypervisor import Api
 from qemu import Machine, machine
 
+from guestcred import outcome
 from guestcred.cli import launch as host
 from guestcred.cli.launch import Launch
 from guestcred.errors import GuestcredError
 from guestcred.host import launch as launching_vms
-from guestcred.host import outcome
 from guestcred.host.prepare import Request
 from guestcred.smbios.walk import parse
 

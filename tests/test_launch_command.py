@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 from cloud_hypervisor import relatives
 
-from guestcred.host.outcome import ENDING
+from guestcred.outcome import ENDING
 
 SECRET = b"hunter2,hunter2"
 OURS = "io.systemd.credential.binary:KEY=aHVudGVyMixodW50ZXIy"

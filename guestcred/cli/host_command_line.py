@@ -40,7 +40,7 @@ HOST_OPTIONS = (
         "--guest-systemd",
         type=SystemdVersion(),
         metavar="VERSION",
-        help="Also keep the limits of this systemd in the guest; 252 reads only 4096 bytes.",
+        help="Also keep the limits of this systemd in the guest; before 257 it reads only 4096 bytes.",
     ),
     click.option(
         "--reserve",

@@ -11,8 +11,8 @@ import tempfile
 import time
 
 from guestcred.errors import FINDINGS, USAGE, GuestcredError, reason
-from guestcred.host.outcome import unbroken
 from guestcred.host.vmm_api import listener
+from guestcred.outcome import unbroken
 
 PAUSE = 0.01  # seconds between two looks whether it listens
 

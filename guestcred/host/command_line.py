@@ -112,7 +112,7 @@ def read_command_line(command: tuple[str, ...], *, allow_log: bool = False) -> C
     if zones is not None:
         config["memory"].setdefault("size", 512 << 20)
         inherited(zones, config["memory"])
-    return CommandLine(tuple(process), config, socket, tuple(needs))
+    return CommandLine(command=tuple(process), config=config, socket=socket, needs=tuple(needs))
 
 
 def check_needs(needs: tuple[Need, ...], version: int, features: tuple[str, ...] | None) -> None:
@@ -218,7 +218,7 @@ def _check_payload(seen: set[str]) -> None:
 
 def _note(needs: list[Need], what: str, since: int, until: int | None, feature: str | None = None) -> None:
     if since > FIRST or until is not None or feature is not None:
-        needs.append(Need(what, since, until, feature))
+        needs.append(Need(what=what, since=since, until=until, feature=feature))
 
 
 def _placed(config: dict[str, Any], option: Option) -> list[Any]:

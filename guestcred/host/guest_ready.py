@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from guestcred.errors import FINDINGS, USAGE, GuestcredError, reason
 from guestcred.host import service_manager
 from guestcred.host.command_line import NOTIFY
-from guestcred.host.outcome import unbroken
+from guestcred.outcome import unbroken
 
 PORT = 8888  # the one that microvm.nix has
 HOST_CID = 2  # VMADDR_CID_HOST

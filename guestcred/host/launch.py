@@ -11,9 +11,9 @@ from collections.abc import Callable
 from guestcred.errors import FINDINGS, GuestcredError
 from guestcred.host.answer import QUOTES_CONFIG, reason_in
 from guestcred.host.encode import Encoded
-from guestcred.host.outcome import done_or_undone
 from guestcred.host.vmm_api import ApiError, Dropped, Gone, NotThere, Refused, Vmm
 from guestcred.manifest import FRAME
+from guestcred.outcome import done_or_undone
 from guestcred.record import Record
 
 ENDING_TRIES, ENDING_PAUSE = 20, 0.1  # how often, and after how many seconds, to ask a cloud-hypervisor that dies
