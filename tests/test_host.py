@@ -389,6 +389,7 @@ def test_no_hypervisor_is_taken_for_another(folder: Path, hypervisor: str) -> No
         (["encode", "--for", "json"], "no credential is named; guestcred encode --for json API_KEY=FILE ..."),
         (["launch", "--for", "qemu", "A=host-hard"], "command line is missing; it stands behind '--'"),
         (["launch", "--for", "qemu", "A=host-hard", "--"], "nothing stands behind '--'"),
+        (["launch", "A=host-hard", "--", "my-vmm"], "my-vmm does not say which hypervisor it is; name it with --for"),
         (["launch", "--for", "qemu", "--config", "c", "--", "true"], "--config does not go with a command line"),
         (["launch", "--for", "qemu", "--timeout", "3", "--", "true"], "--timeout is for cloud-hypervisor"),
         (["launch", "--for", "qemu", "--api-socket", "/a", "--", "true"], "--api-socket is for cloud-hypervisor"),

@@ -151,6 +151,10 @@ class _Launch(click.Command):
         ctx.meta["guestcred.command"] = command
         if _value_of("--for", mine) is None:
             named = [found for word in command or () if (found := PROGRAMS.match(os.path.basename(word)))]
+            if command and not named:
+                raise GuestcredError(
+                    f"{visible(command[0])} does not say which hypervisor it is", "name it with --for", status=USAGE
+                )
             mine += ["--for", named[0][1] or named[0][2]] if named else []
         return super().parse_args(ctx, mine)
 
