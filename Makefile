@@ -8,7 +8,7 @@ RELEASE := debian13
 # all from Debian, so that nothing is compiled (systemd-python has no wheel) and nothing is downloaded twice
 RUN_PACKAGES := python3 python3-construct python3-click python3-jeepney python3-systemd
 TEST_PACKAGES := $(RUN_PACKAGES) python3-pip python3-setuptools python3-wheel build-essential dmidecode debhelper dh-python pybuild-plugin-pyproject python3-all lintian \
-  shellcheck age strace systemd
+  shellcheck age strace systemd nix-bin
 VM_PACKAGES := qemu-system-x86 ovmf debootstrap e2fsprogs debian-archive-keyring systemd-container
 FIXTURE_PACKAGES := qemu-system-arm qemu-efi-aarch64 cpio
 
@@ -81,7 +81,7 @@ lint: .venv/dev
 # in its own folder, with Debian's own Python whatever else is in PATH
 deb: test-packages
 	@rm -rf build/deb && mkdir -p build/deb/guestcred dist
-	@tar -c --exclude=__pycache__ guestcred pyproject.toml README.md LICENSE packaging | tar -x -C build/deb/guestcred
+	@tar -c --exclude=__pycache__ guestcred pyproject.toml README.md SECURITY.md LICENSE docs packaging | tar -x -C build/deb/guestcred
 	@mv build/deb/guestcred/packaging/debian build/deb/guestcred/debian
 	@cd build/deb/guestcred && PATH=/usr/sbin:/usr/bin:/sbin:/bin dpkg-buildpackage --build=binary --no-sign >../build.log 2>&1 || { tail -n 30 ../build.log >&2; exit 1; }
 	@rm -f dist/guestcred_*.deb

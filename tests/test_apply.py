@@ -16,13 +16,14 @@ from applying import ENVIRONMENT, PROGRAM, SECRET, apply, delivered, offer, put,
 from conftest import table_of
 from needs import mounted_tmpfs, need
 
-from guestcred.apply import install, notify, wanted
+from guestcred.apply import heard, install, notify, wanted
 from guestcred.apply.dirfd import Folder
 from guestcred.apply.writing import Writing
 from guestcred.cli import commands
 from guestcred.cli.commands import View
 from guestcred.errors import GuestcredError
 from guestcred.guest.credstores import rescue_mark
+from guestcred.guest.facts import Facts, read_facts
 from guestcred.smbios.layout import build_structure
 
 DEMO = '[services.demo]\nuser = "demo-svc-user"\nload = ["key:KEY"]\n'
@@ -708,12 +709,19 @@ def test_a_run_that_does_not_end_is_not_waited_for(root: Path, monkeypatch: pyte
     assert caught.value.status == 1
 
 
-def test_a_user_that_vanishes_between_plan_and_write(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_users_are_looked_up_after_whoever_may_keep_it_waiting(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     put(root, "etc/guestcred/demo.toml", DEMO)
-    monkeypatch.setattr(install, "find_user", lambda *_: None)
-    with pytest.raises(GuestcredError, match=r"the user demo-svc-user .* was removed or changed") as caught:
+    events: list[str] = []
+
+    def asked(path: str) -> Facts:
+        events.append("asked")
+        return read_facts(path)
+
+    monkeypatch.setattr(heard, "read_facts", asked)
+    monkeypatch.setattr(wanted, "find_user", lambda *_: events.append("looked up"))
+    with pytest.raises(GuestcredError, match="there is no user 'demo-svc-user'") as caught:
         commands.apply(View(root=str(root)))
-    assert caught.value.status == 1 and standing(root) == {}
+    assert caught.value.status == 1 and standing(root) == {} and events == ["asked", "looked up"]
 
 
 @pytest.mark.mounts

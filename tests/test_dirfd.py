@@ -18,7 +18,7 @@ from guestcred.errors import GuestcredError
 
 @pytest.fixture
 def top() -> Iterator[Folder]:
-    with memory() as made, open_root(str(made)) as folder:
+    with memory() as made, open_root(str(made), live=False) as folder:
         yield folder
 
 
@@ -134,7 +134,7 @@ def test_folders(top: Folder) -> None:
 
 def test_no_descriptor_is_inherited_or_left(top: Folder) -> None:
     before = os.listdir("/proc/self/fd")
-    with top.make("a") as made, open_root(f"{top.path}/a") as root:
+    with top.make("a") as made, open_root(f"{top.path}/a", live=False) as root:
         assert not os.get_inheritable(made.fd) and not os.get_inheritable(root.fd)
     top.write("b", b"x", *ME, 0o400)
     top.publish("c", b"x", *ME, 0o400, 0)
@@ -231,7 +231,7 @@ def test_whose_folder_is_trusted(top: Folder, uid: int, mode: int, problem: str 
 def test_only_memory_keeps_no_secret(top: Folder, tmp_path: Path) -> None:
     refuse_disk(top)
     with (
-        open_root(str(tmp_path)) as disk,
+        open_root(str(tmp_path), live=False) as disk,
         pytest.raises(GuestcredError, match=f"^refusing to write {tmp_path}: it is not in memory") as caught,
     ):
         refuse_disk(disk)
@@ -259,9 +259,9 @@ def test_what_to_do_about_a_failure(top: Folder, number: str, monkeypatch: pytes
 def test_the_root_may_be_a_link(top: Folder) -> None:
     top.make("a")
     top.link("to", "a")
-    with open_root(str(at(top, "to"))) as root:
+    with open_root(str(at(top, "to")), live=False) as root:
         assert root.status() == at(top, "a").stat() and root.path == f"{top.path}/to"
     at(top, "file").touch()
     for name in ("nothing", "file"):
         with pytest.raises(GuestcredError, match=f"^cannot write {top.path}/{name}: "):
-            open_root(str(at(top, name)))
+            open_root(str(at(top, name)), live=False)

@@ -24,6 +24,7 @@ from guestcred.cli.command_line import main, run
 from guestcred.cli.commands import show_error
 from guestcred.errors import GuestcredError
 from guestcred.guest.deliveries import Look, consumers_json
+from guestcred.guest.sources import Observed
 from guestcred.record import Record
 from guestcred.smbios.layout import build_entry_point, build_structure
 from guestcred.smbios.walk import parse
@@ -42,7 +43,7 @@ NAMINGS = "{0}", "KEY_{1}={0}", "{0}="
 WORDS = ["tangerine", "hunter2hunter2", "lighthouse", "Wonderland", "umbrella", "sparrow", "quicksilver", "gondola"]
 # what the options and arguments of commands are given, by the name of the parameter; None leaves out one that may be
 NEVER = {"reveal"}
-HOST = {"encode", "launch"}  # have no guest to look at, and print what they are told to encode
+HOST = {"encode", "launch", "stop"}  # have no guest to look at, and print what they are told to encode
 
 
 def encoded(encode: str, chance: random.Random, length: int) -> str:
@@ -147,7 +148,7 @@ def guest(root: Path, planted: list[Planted], state: str) -> list[str]:
         consumer(default("x"), name="gone.service", delivered=delivered),
     ]
     outside = {"/srv/x/": None, **{f"/srv/x/{name}": len(value) for name, value in taken.items()}}
-    put(root, "units.json", json.dumps(consumers_json(Look(tuple(units), (), outside))))
+    put(root, "units.json", json.dumps(consumers_json(Look(tuple(units), (), Observed(outside)))))
     if not os.geteuid():
         put(root, "etc/guestcred/demo.toml", '[services.demo]\nuser = "root"\nimport = ["*"]\n')
     return list(taken)
@@ -164,7 +165,13 @@ def invocations(group: click.Group, root: Path, names: list[str]) -> Iterator[li
         "require": list(names),
         "unit": [None, "demo"],
         "path": [None],
-        "kind": ["11", "1"],
+        "kinds": ["11", "1", "memory", "all"],
+        "handle": ["0x1000"],
+        "keyword": ["system-product-name"],
+        "target": [f"{root.parent}/saved"],
+        "saved": [None],
+        "dev_mem": ["/dev/mem"],
+        "oem_string": ["1"],
         "form": ["text", "json"],
     }
     for name, command in group.commands.items():

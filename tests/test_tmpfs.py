@@ -13,8 +13,8 @@ import pytest
 from needs import memory
 
 from guestcred.errors import GuestcredError
-from guestcred.host.outcome import ENDING
 from guestcred.host.tmpfs import fill_private_folder
+from guestcred.outcome import ENDING
 
 pytestmark = pytest.mark.filterwarnings("error")  # as of a way to open a file that Python does not know
 

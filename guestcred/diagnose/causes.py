@@ -51,7 +51,7 @@ CAUSES: dict[Cause, tuple[str, str]] = {
         "upgrade systemd to 252 or later",
     ),
     "cut-read": (
-        "systemd 252 reads only the first 4096 bytes of a Type 11 structure, and this string lies across or behind them",
+        "systemd before 257 reads only the first 4096 bytes of a Type 11 structure, and this string lies across or behind them",
         "make the strings before it shorter, hand it over first, or upgrade systemd to 257 or later",
     ),
     "cut-by-kernel": (

@@ -18,6 +18,7 @@ from guestcred.systemd.rules import (
     IMPORTS_SMBIOS_SINCE,
     PAGE,
     READ_CUT,
+    READ_WHOLE_SINCE,
     STORE_PAGES,
     TEXT_PREFIX,
     TOTAL_SIZE_MAX,
@@ -131,8 +132,8 @@ def limits(
         Limit("store", pages, STORE_PAGES, unit="pages", source=kept),
         Limit("total", total, TOTAL_SIZE_MAX, source="systemd takes 1 MiB in all"),
     ]
-    if guest_systemd == IMPORTS_SMBIOS_SINCE:
-        source = "systemd 252 reads the first 4096 bytes of a Type 11 structure"
+    if guest_systemd is not None and guest_systemd < READ_WHOLE_SINCE:
+        source = "systemd before 257 reads the first 4096 bytes of a Type 11 structure"
         found.insert(0, Limit("structure", structure, READ_CUT, source=source))
     if body is not None and takes.requests:
         found.append(request_limit(hypervisor, body))

@@ -5,7 +5,15 @@ from __future__ import annotations
 from guestcred.errors import GuestcredError
 from guestcred.record import Record
 from guestcred.smbios.walk import OEM_STRINGS, OEM_STRINGS_SIZE, Structure
-from guestcred.systemd.rules import BINARY_PREFIX, SIZE_MAX, TEXT_PREFIX, TOTAL_SIZE_MAX, base64_decode, name_is_valid
+from guestcred.systemd.rules import (
+    BINARY_PREFIX,
+    SIZE_MAX,
+    TEXT_PREFIX,
+    TOTAL_SIZE_MAX,
+    URL_SAFE_SINCE,
+    base64_decode,
+    name_is_valid,
+)
 from guestcred.systemd.shown import shown
 
 STRINGS_MAX = 4096  # OEM strings of a table that are looked at; PID 1 has room for 256 credentials
@@ -112,7 +120,7 @@ def _rejection_hint(reason: Reason, name: bytes | None, value: bytes) -> str:
         case "invalid-name":
             return "rename the credential on the host"
         case "bad-base64" if base64_decode(value, None) is not None:
-            return "systemd before 254 knows no URL-safe base64 ('-' and '_'): encode with the standard alphabet"
+            return f"systemd before {URL_SAFE_SINCE} knows no URL-safe base64 ('-' and '_'): encode with the standard alphabet"
         case "bad-base64" if base64_decode(value + b"=" * (-len(value) % 4), None) is not None:
             return "the '=' padding at the end is missing"
         case "bad-base64":
@@ -132,15 +140,16 @@ class Importer:
 
     def __init__(self, systemd: int | None) -> None:
         self._systemd = systemd
-        self._taken: dict[str, str] = {}  # names, and each as it is shown
+        self._taken: dict[str, Accepted] = {}  # by name
         self._total = 0  # bytes of all values taken
         self._ended = False
 
     def take(self, structure: Structure, instance: int) -> list[Verdict]:
         """The verdicts on the strings of Type 11 structure number `instance`; empty ones are skipped, as PID 1 does."""
         self._ended = self._ended or structure.length != FORMATTED_SIZE
+        handle = structure.handle
         return [
-            self._judge(text, Place(structure.handle, index, instance))
+            self._judge(text, Place(handle=handle, index=index, instance=instance))
             for index, text in enumerate(structure.strings, 1)
             if text
         ]
@@ -173,10 +182,12 @@ class Importer:
             reason = "duplicate"
         else:
             taken = Accepted(name=name, encoding=encoding, value=value, place=place)
-            self._taken[name] = taken.shown
+            self._taken[name] = taken
             self._total += len(value)
             return taken
-        told = self._taken.get(name or "") or shown(raw_name, raw_value)  # what is hidden once is hidden here too
+        # what is hidden once is hidden here too
+        first = self._taken.get(name or "")
+        told = shown(raw_name, raw_value) if first is None else first.shown
         return Rejected(
             name=told if name is not None else None,
             place=place,
