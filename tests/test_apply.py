@@ -619,37 +619,60 @@ def test_a_run_that_fails_removes_nothing_of_ours_up_to_the_last_byte(
 
 
 @pytest.mark.root
-@pytest.mark.parametrize("call", ["link", "publish"])
-def test_what_came_in_the_way_meanwhile_stays(root: Path, call: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("call", "entry"),
+    [("link", "guestcred/demo.service"), ("link", "guestcred/.next"), ("publish", "credstore/KEY")],
+)
+def test_what_came_in_the_way_meanwhile_stays(
+    root: Path, call: str, entry: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     put(root, "etc/guestcred/demo.toml", DEMO)
+    real = getattr(Folder, call)
 
-    def somebody_was_there_first(folder: Folder, name: str, *_: object) -> None:
-        Path(folder.path, name).write_text("by hand")
-        raise GuestcredError("file exists")
+    def somebody_was_there_first(folder: Folder, name: str, *others: object) -> None:
+        if name == Path(entry).name:
+            Path(folder.path, name).write_text("by hand")
+            raise GuestcredError("file exists")
+        real(folder, name, *others)
 
     monkeypatch.setattr(Folder, call, somebody_was_there_first)
     with pytest.raises(GuestcredError, match=r"^file exists$"):
         commands.apply(View(root=str(root)))
-    place = "run/guestcred/demo.service" if call == "link" else "run/credstore/KEY"
-    assert (root / place).read_text() == "by hand"
+    assert (root / "run" / entry).read_text() == "by hand"
 
 
 @pytest.mark.root
-def test_a_run_that_fails_takes_its_links_back(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("call", "entry"), [("link", ".next"), ("rename", ".guestcred-next-0")])
+def test_a_run_that_fails_takes_back_what_it_made(
+    root: Path, call: str, entry: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     apply(root)
     before = standing(root)
+    offer(root, {"KEY": "new"})
     put(root, "etc/guestcred/demo.toml", DEMO)
-    link = Folder.link
+    real = getattr(Folder, call)
 
-    def fail_at_the_last(folder: Folder, name: str, target: str) -> None:
-        if name == ".next":
+    def fail(folder: Folder, name: str, *others: object) -> None:
+        if name == entry:
             raise GuestcredError("no")
-        link(folder, name, target)
+        real(folder, name, *others)
 
-    monkeypatch.setattr(Folder, "link", fail_at_the_last)
+    monkeypatch.setattr(Folder, call, fail)
     with pytest.raises(GuestcredError, match=r"^no$"):
         commands.apply(View(root=str(root)))
     assert standing(root) == before
+
+
+@pytest.mark.root
+def test_the_group_is_root_s_whatever_the_program_has(root: Path) -> None:
+    put(root, "etc/guestcred/demo.toml", DEMO)
+    os.setegid(902)
+    try:
+        assert commands.apply(View(root=str(root))) == 0
+    finally:
+        os.setegid(0)
+    at = "run/guestcred/.generation-a/demo.service"
+    assert {standing(root)[path][2] for path in (at, f"{at}/key")} == {0}
 
 
 @pytest.mark.root

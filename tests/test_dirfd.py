@@ -80,16 +80,15 @@ def test_no_file_by_whatever_the_kernel_calls_that(top: Folder, number: str, mon
     def fail(*_: object, **__: object) -> None:
         raise OSError(getattr(errno, number), "no")
 
-    monkeypatch.setattr(os, "open", fail)
-    assert top.read("a", 1) is None
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "open", fail)
+        assert top.read("a", 1) is None
 
 
 def test_what_cannot_be_looked_at_is_no_nothing(top: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object, **__: object) -> None:
         raise OSError(errno.EIO, "no")
 
-    for name in ("readlink", "open", "stat", "listdir"):
-        monkeypatch.setattr(os, name, fail)
     looks: list[Callable[[], object]] = [
         lambda: top.target("a"),
         lambda: top.read("a", 1),
@@ -97,9 +96,12 @@ def test_what_cannot_be_looked_at_is_no_nothing(top: Folder, monkeypatch: pytest
         top.names,
         lambda: top.find("a"),
     ]
-    for look in looks:
-        with pytest.raises(GuestcredError, match=f"^cannot write {top.path}"):
-            look()
+    with monkeypatch.context() as patched:
+        for name in ("readlink", "open", "stat", "listdir"):
+            patched.setattr(os, name, fail)
+        for look in looks:
+            with pytest.raises(GuestcredError, match=f"^cannot write {top.path}"):
+                look()
 
 
 def test_a_file_is_read_up_to_a_size(top: Folder) -> None:
@@ -180,9 +182,10 @@ def test_a_folder_goes_with_all_in_it_and_each_is_taken_back_first(
 
         return run
 
-    for name in ("unlink", "rmdir", "rename"):
-        monkeypatch.setattr(os, name, watched(getattr(os, name)))
-    top.remove_folder("a")
+    with monkeypatch.context() as patched:
+        for name in ("unlink", "rmdir", "rename"):
+            patched.setattr(os, name, watched(getattr(os, name)))
+        top.remove_folder("a")
     assert (
         not at(top, "a").exists() and set(owned) == {(0, 0o700)} and len(owned) == 13
     )  # three files, six folders, and four moved up
@@ -190,9 +193,10 @@ def test_a_folder_goes_with_all_in_it_and_each_is_taken_back_first(
 
 def test_what_vanishes_while_a_folder_is_emptied_is_a_failure(top: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
     top.make("a")
-    monkeypatch.setattr(os, "listdir", lambda _: ["gone"])
-    with pytest.raises(GuestcredError, match=f"^cannot write {top.path}/a/gone: "):
-        top.remove_folder("a")
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "listdir", lambda _: ["gone"])
+        with pytest.raises(GuestcredError, match=f"^cannot write {top.path}/a/gone: "):
+            top.remove_folder("a")
 
 
 def test_a_link_in_the_place_of_a_folder_to_remove_is_not_followed(top: Folder) -> None:

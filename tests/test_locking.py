@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
 import signal
@@ -112,3 +113,30 @@ def test_a_run_that_fails_takes_nothing_from_one_beside_it(
             subprocess.run(["rm", "-rf", guest / "run" / name], check=True)
         both(guest, tmp_path, step, first_fails)
     record_count("steps of two runs", {"the failing one stopped" if first_fails else "the other one stopped": len(chosen[part :: len(PARTS)])})  # fmt: skip
+
+
+def test_a_third_run_made_the_folder_anew_meanwhile(guest: Path, tmp_path: Path) -> None:
+    """So a lock on what was removed is worth nothing, although there is a folder of that name."""
+    home = guest / "run/guestcred"
+    home.mkdir(0o711)
+    held = os.open(home, os.O_RDONLY)
+    fcntl.flock(held, fcntl.LOCK_EX)
+    log = tmp_path / "log"
+    with start(guest, log) as waiting:
+        until(lambda: "EAGAIN" in log.read_text(errors="replace"), "it does not wait")
+        home.rmdir()
+        assert apply(guest).returncode == 0
+        new = home.stat().st_ino
+        again = os.open(home, os.O_RDONLY)
+        fcntl.flock(again, fcntl.LOCK_EX)
+        calls = log.read_text(errors="replace").count("EAGAIN")
+        os.close(held)
+        until(
+            lambda: waiting.poll() is not None or log.read_text(errors="replace").count("EAGAIN") > calls,
+            "it neither ends nor waits for the new folder",
+        )
+        assert waiting.poll() is None, "it went on without the lock"
+        os.close(again)
+        told = waiting.communicate(timeout=PATIENCE)[1]
+    assert waiting.returncode == 0, told
+    assert home.stat().st_ino == new and delivered(guest, "demo") == {"key": SECRET}

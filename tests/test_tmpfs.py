@@ -16,6 +16,8 @@ from guestcred.errors import GuestcredError
 from guestcred.host.tmpfs import fill_private_folder
 from guestcred.outcome import ENDING
 
+pytestmark = pytest.mark.filterwarnings("error")  # as of a way to open a file that Python does not know
+
 FILES = {"a": b"secret one", "b": b""}
 
 

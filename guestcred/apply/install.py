@@ -92,8 +92,8 @@ class Installation:
             home = self._existing(self._run, HOME) or self._make(HOME, HOME_MODE)
             if home is not None:
                 _lock(home, end)
-                mine, there = home.status(), self._run.status(HOME)
-                if mine is not None and there is not None and os.path.samestat(mine, there):
+                there = self._run.status(HOME)
+                if there is not None and os.path.samestat(os.fstat(home.fd), there):
                     return home
 
     def changes(self, wanted: Wanted) -> Changes:
