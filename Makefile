@@ -38,7 +38,8 @@ demo: .venv/runtime
 
 # everything; the real guests are Debian 12, 13 and 14 under QEMU's software emulation, the host is Debian 13
 test: all-packages lint deb
-	$(TESTS) -m "not vm" --exhaustive $(COVERAGE)
+	$(TESTS) -m "not vm" $(COVERAGE)
+	$(TESTS) --exhaustive tests/test_faults.py tests/test_launch.py
 	$(GUESTS)
 	@if [ "$$(id -u)" = 0 ]; then $(MUTANTS) --core 60 && $(MAKE) --no-print-directory test-fresh; \
 	else echo "skipped: mutants and fresh machines need root: sudo make mutants test-fresh"; fi
