@@ -317,7 +317,9 @@ def test_nothing_is_left_however_early_it_is_killed(folder: Path, name: str, pyt
             # 1: Python itself, before it runs anything of ours
             assert status in (-getattr(signal, f"SIG{name}"), 0, 130) or (status == 1 and name == "INT"), status
             assert launched.left() == set() or name == "KILL"
-            assert "/guestcred/" not in launched.said.replace(str(folder), "")
+            assert (
+                "/guestcred/host/" not in launched.said
+            )  # no traceback of ours; the pretended hypervisor is in Python too
         finally:
             launched.process.kill()
             launched.process.wait()

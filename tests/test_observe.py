@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import socket
 import subprocess
 from pathlib import Path
@@ -50,11 +49,11 @@ def test_a_sparse_file_is_not_read_further_than_systemd_does(tmp_path: Path) -> 
     assert seen == {"/sparse": (1 << 20) + 1}
 
 
-def test_who_listens(tmp_path: Path) -> None:
+def test_who_listens(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made = {name: socket.socket(socket.AF_UNIX, kind) for name, kind in (
         ("heard", socket.SOCK_STREAM), ("deaf", socket.SOCK_STREAM), ("packets", socket.SOCK_SEQPACKET)
     )}  # fmt: skip
-    os.chdir(tmp_path)
+    monkeypatch.chdir(tmp_path)
     made["heard"].bind("heard")  # a relative path, as another mount namespace would have another one
     made["deaf"].bind(str(tmp_path / "deaf"))
     made["packets"].bind(str(tmp_path / "packets"))

@@ -161,7 +161,7 @@ def recipes(folder: Path, release: Release, name: str = "") -> list[Path]:
     `name` is that of an image with a last command of its own.
     """
     front = f"{name}{release.name}-"
-    return [path for path in folder.glob(f"{front}*") if "-" not in path.name.removeprefix(front)]
+    return [path for path in folder.glob(f"{front}*") if path.is_dir() and "-" not in path.name.removeprefix(front)]
 
 
 def _build_base(release: Release) -> None:
