@@ -20,31 +20,21 @@ PACKAGE = Path(guestcred.__file__).parent
 # each module may import from those before it only
 # each room may import only the rooms before it: docs/architecture.md has the picture
 ROOMS = ["smbios", "systemd", "guest", "diagnose", "apply", "capture", "host", "show", "cli"]
-TOP = {
-    "guestcred",
-    *(
-        f"guestcred.{name}"
-        for name in ("errors", "record", "text", "descriptor", "outcome", "c_modules", "apart", "manifest")
-    ),
-}
+TOP = {"guestcred", *(f"guestcred.{name}" for name in ("errors", "record", "text", "descriptor", "c_modules"))}
 ONLY = {
-    "construct": {
-        *("smbios.fields", "smbios.groups", "smbios.layout"),
-        *(f"smbios.types.{theme}" for theme in ("system", "processor", "memory", "ports", "management", "other")),
-        "smbios.types.host_interface",
-    },
-    "click": {"cli.options", "cli.dump_options", "cli.command_line", "cli.host_command_line"},
-    "subprocess": {"guest.sealed"},  # it asks systemd-creds
+    "construct": {"smbios.fields", "smbios.types", "smbios.layout"},
+    "click": {"cli.options", "cli.command_line", "cli.host_command_line"},
+    "subprocess": set(),
     "json": {
         *("guest.facts", "guest.deliveries", "capture.tree"),
-        *("host.hypervisors", "host.launch", "host.answer", "host.power", "cli.commands", "cli.host", "cli.launch"),
+        *("host.hypervisors", "host.launch", "host.answer", "cli.commands", "cli.host"),
     },
     "ctypes": set(),
-    **{name: {"c_modules"} for name in ("_ctypes", "_operator", "_json", "_signal")},
+    **{name: {"c_modules"} for name in ("_ctypes", "_operator", "_json")},
     "http.client": {"host.vmm_api"},
     "jeepney": {"systemd.bus"},
-    "socket": {"systemd.bus", "host.vmm_api", "host.channel", "host.service_manager", "host.guest_ready", "host.power"},
-    "systemd": {"c_modules", "guest.journal"},
+    "socket": {"systemd.bus", "host.vmm_api"},
+    "systemd": {"c_modules"},
     "tomllib": {"guest.config"},
 }
 
@@ -133,7 +123,7 @@ def test_only_typed_views_need_construct(arguments: list[str], needs: bool) -> N
     assert all(("construct" in loaded(*arguments, cut=cut)) == needs for cut in (0, 1))
 
 
-# all that makes, changes or removes a file, and where that may stand; `apart` writes to its pipe
+# all that makes, changes or removes a file, and where that may stand
 WRITING = {
     *("write", "writev", "mkdir", "makedirs", "rename", "replace", "link", "symlink", "mkfifo", "memfd_create"),
     *(
@@ -150,18 +140,7 @@ WRITING = {
         "utime",
     ),
 }
-WRITERS = {
-    "apart",
-    "apply.dirfd",
-    "apply.install",
-    "host.tmpfs",
-    "host.qemu",
-    "host.channel",
-    "host.guest_ready",
-    "host.vmm_process",
-    "cli.host",
-    "cli.dump",
-}
+WRITERS = {"apply.dirfd", "apply.install", "capture.tree", "host.tmpfs", "host.qemu", "cli.host"}
 
 
 def writes(path: Path) -> list[str]:

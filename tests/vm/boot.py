@@ -16,6 +16,7 @@ from vm.booted import Booted
 from vm.images import Image
 from vm.scenarios import Scenario
 
+LIMIT = 300  # seconds for one boot; 25 to 60 are usual
 WITH_US = ("setpriv", "--pdeathsig", "KILL")  # the kernel ends the command when we end, however that happens
 RESULTS_SIZE = 16 << 20  # bytes
 DRIVER = Path(__file__).parent / "driver.py"
@@ -67,23 +68,23 @@ def children(pid: int) -> list[int]:
     return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
-def run_qemu(command: list[str], log: Path, limit: float) -> str:
+def run_qemu(command: list[str], log: Path) -> str:
     """Run QEMU to its end, to its limit or to ours; says which."""
     with (
         log.open("wb") as out,
         subprocess.Popen([*WITH_US, *command], stdin=subprocess.DEVNULL, stdout=out, stderr=out) as qemu,
     ):
         try:
-            qemu.wait(limit)
+            qemu.wait(LIMIT)
             return f"ended with status {qemu.returncode}"
         except subprocess.TimeoutExpired:
-            return f"was ended after {limit} s"
+            return f"was ended after {LIMIT} s"
         finally:
             qemu.kill()
 
 
-def boot(image: Image, scenario: Scenario, out: Path, extra: tuple[str, ...] = ()) -> Booted:
-    """Boot once, with `extra` arguments for QEMU; results are put below `out`. Raises AssertionError with the console's tail where none come back."""
+def boot(image: Image, scenario: Scenario, out: Path) -> Booted:
+    """Boot once; results are put below `out`. Raises AssertionError with the console's tail where none come back."""
     shutil.rmtree(out, ignore_errors=True)
     out.mkdir(parents=True)
     console = out / "console.log"
@@ -95,7 +96,7 @@ def boot(image: Image, scenario: Scenario, out: Path, extra: tuple[str, ...] = (
         with results.open("wb") as file:
             file.truncate(RESULTS_SIZE)
         command = [
-            "qemu-system-x86_64", "-accel", "tcg", "-cpu", "qemu64", "-m", "512", *extra,
+            "qemu-system-x86_64", "-accel", "tcg", "-cpu", "qemu64", "-m", "512",
             "-machine", f"{scenario.machine},smbios-entry-point-type={scenario.entry_point}",
             "-nodefaults", "-display", "none", "-no-reboot", "-serial", f"file:{console}",
             "-kernel", str(image.kernel), "-initrd", str(image.initrd),
@@ -106,7 +107,7 @@ def boot(image: Image, scenario: Scenario, out: Path, extra: tuple[str, ...] = (
             *_firmware(scenario, folder), *_smbios(scenario, folder),
         ]  # fmt: skip
         begin = time.monotonic()
-        ended = run_qemu(command, out / "qemu.log", scenario.limit)
+        ended = run_qemu(command, out / "qemu.log")
         seconds = time.monotonic() - begin
         with contextlib.suppress(tarfile.TarError), tarfile.open(results) as archive:
             archive.extractall(out)
