@@ -140,12 +140,12 @@ def may_be_secret(name: bytes, value: bytes) -> bool:
     return not may_be_shown(name, value)
 
 
-def hide_table(data: bytes, replace: Replace, hides: Hides = may_be_secret) -> bytes:
+def hide_table(data: bytes, replace: Replace, hides: Hides = may_be_secret, count: int = 0) -> bytes:
     """A DMI table, or one entry of it, with everything replaced that may be secret or identifies the machine.
 
-    The result has the same length and the same structures. Any bytes are accepted.
+    The result has the same length and the same structures; `count` is that of `parse`. Any bytes are accepted.
     """
-    table = parse(data)
+    table = parse(data, count)
     out = bytearray()
     for structure in table.structures:
         out += data[len(out) : structure.offset]

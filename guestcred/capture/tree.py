@@ -25,9 +25,10 @@ from guestcred.guest.snapshot import (
     Guest,
     Parameters,
     other_sources,
+    parse_table,
+    structure_count,
 )
 from guestcred.record import to_json
-from guestcred.smbios.walk import parse
 from guestcred.systemd.offered import Accepted, Unrelated, judge
 from guestcred.systemd.rules import SYSTEM, name_is_valid
 from guestcred.systemd.search_path import CREDSTORES, ENCRYPTED_PATH
@@ -52,7 +53,7 @@ class Names:
     def __init__(self, guest: Guest, stores: Stores, replace: Replace) -> None:
         self._replace = replace
         self._hidden: dict[bytes, bool] = {}
-        for verdict in judge(parse(guest.table).structures, guest.systemd):
+        for verdict in judge(parse_table(guest.table, guest.entry_point).structures, guest.systemd):
             if not isinstance(verdict, Unrelated) and verdict.name is not None:
                 raw = verdict.name.encode("ascii") if isinstance(verdict, Accepted) else verdict.raw_name
                 self._hidden.setdefault(raw, verdict.shown.encode("ascii") != raw)
@@ -122,7 +123,7 @@ def _rewritten(
         unreadable[f"{folder}/{names.file(name)}"] = why
     safe = Guest(
         root=guest.root,
-        table=hide_table(guest.table, replace, names.hides),
+        table=hide_table(guest.table, replace, names.hides, structure_count(guest.entry_point)),
         entry_point=guest.entry_point,
         entries=entries,
         system=values(guest.system),

@@ -12,10 +12,10 @@ from guestcred.diagnose.survey import no_structure
 from guestcred.errors import GuestcredError, reason
 from guestcred.guest.facts import read_systemd
 from guestcred.guest.rootfs import FILE_MAX, Tree
-from guestcred.guest.snapshot import read_table
+from guestcred.guest.snapshot import parse_table, read_table
 from guestcred.show import dump as showing
 from guestcred.smbios.entry_point import DUMP_TABLE, SIZE_64, parse_entry_point
-from guestcred.smbios.walk import OEM_STRINGS, parse
+from guestcred.smbios.walk import OEM_STRINGS
 from guestcred.systemd.offered import judge
 
 
@@ -39,7 +39,7 @@ def dump(
     else:
         data, entry = _read_file(path)
     point = parse_entry_point(entry) if entry is not None else None
-    table = parse(data)
+    table = parse_table(data, entry)
     warnings = table_warnings(table, point)
     if entry is not None and point is None:
         warnings.insert(0, Finding("entry-point", "the entry point is not one that SMBIOS knows", REPORT))

@@ -148,11 +148,12 @@ def compare(
     findings += _required([name for name in require if name not in listed], guest, offered, evidence, cut_off)
     warnings = [] if cut_off else table_warnings(table, point)
     if (
-        point is None
+        guest.entry_point is None
         and table.trailing
         and any(credential.place is None and credential.origin is None for credential in credentials)
     ):
-        warnings.append(trailing_warning(table))
+        # how far the kernel read stands in the entry point
+        warnings.append(trailing_warning(table, "and PID 1 may have read them"))
     doubts = {}
     for verdict, after in pairwise((*offered, None)):
         if isinstance(verdict, Accepted):

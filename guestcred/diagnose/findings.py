@@ -124,15 +124,14 @@ def table_warnings(table: Table, point: EntryPoint | None) -> list[Finding]:
         message = f"the entry point says {point.table_length} bytes, and the table here has {table.size}"
         warnings.append(Finding("length-differs", message, REPORT))
     if exact and table.trailing:
-        warnings.append(trailing_warning(table))
+        warnings.append(trailing_warning(table, "and the kernel takes no structure from them"))
     return warnings
 
 
-def trailing_warning(table: Table) -> Finding:
-    """The warning for bytes after the table's end."""
-    # with a 32-bit entry point Linux goes on by the count of structures (drivers/firmware/dmi_scan.c, dmi_decode_table)
+def trailing_warning(table: Table, clause: str) -> Finding:
+    """The warning for bytes after the table's end; `clause` says who reads them."""
     verb = "is" if table.trailing == 1 else "are"
-    message = f"{count(table.trailing, 'byte')} {verb} behind the End-of-Table structure, and PID 1 may have read them"
+    message = f"{count(table.trailing, 'byte')} {verb} behind the End-of-Table structure, {clause}"
     return Finding("trailing-bytes", message, REPORT)
 
 

@@ -7,10 +7,9 @@ from guestcred.errors import USAGE, GuestcredError
 from guestcred.guest.credstores import shown_file
 from guestcred.guest.deliveries import CONFIGURED, Consumer, Delivered, Look
 from guestcred.guest.rootfs import Tree
-from guestcred.guest.snapshot import TABLE
+from guestcred.guest.snapshot import ENTRY_POINT, TABLE, parse_table
 from guestcred.guest.sources import Source, Sources
 from guestcred.record import Record
-from guestcred.smbios.walk import parse
 from guestcred.systemd.offered import Accepted, judge
 from guestcred.systemd.requests import IMPORT, LOAD, LOAD_ENCRYPTED, SET, SET_ENCRYPTED, Request, Unit
 from guestcred.systemd.rules import SYSTEM, SYSTEMD_OWN
@@ -104,7 +103,7 @@ def judge_services(tree: Tree, look: Look, offered: dict[str, str] | None, syste
 
 def offered_names(tree: Tree, systemd: int | None) -> dict[str, str]:
     """The names that the table offers, each with the form that may be shown."""
-    verdicts = judge(parse(tree.read(TABLE) or b"").structures, systemd)
+    verdicts = judge(parse_table(tree.read(TABLE) or b"", tree.read(ENTRY_POINT)).structures, systemd)
     return {verdict.name: verdict.shown for verdict in verdicts if isinstance(verdict, Accepted)}
 
 

@@ -6,8 +6,8 @@ from guestcred.diagnose.compare import Comparison, compare, needs_facts
 from guestcred.errors import GuestcredError
 from guestcred.guest.facts import Facts, read_facts
 from guestcred.guest.rootfs import Tree
-from guestcred.guest.snapshot import TABLE, Guest
-from guestcred.smbios.walk import Table, parse
+from guestcred.guest.snapshot import TABLE, Guest, parse_table
+from guestcred.smbios.walk import Table
 from guestcred.systemd.offered import Verdict, judge
 
 TYPE_CHECKING = False
@@ -40,7 +40,7 @@ def survey(guest: Guest, facts: Facts | None = None, require: tuple[str, ...] = 
 
     Raises GuestcredError (exit status 3) where the table has no structure.
     """
-    table = parse(guest.table)
+    table = parse_table(guest.table, guest.entry_point)
     if not table.holds_anything:
         raise no_structure(Tree(guest.root).shown(TABLE))
     offered = judge(table.structures, guest.systemd)

@@ -6,6 +6,7 @@ from guestcred.errors import GuestcredError
 from guestcred.guest.facts import read_systemd
 from guestcred.guest.rootfs import Tree
 from guestcred.record import Record
+from guestcred.smbios.walk import Table, parse
 from guestcred.systemd.rules import SYSTEM
 
 TYPE_CHECKING = False
@@ -109,6 +110,22 @@ def read_table(tree: Tree) -> tuple[bytes, bytes | None]:
     if table is None:
         raise _no_table(tree)
     return table, tree.read(ENTRY_POINT)
+
+
+def structure_count(entry_point: bytes | None) -> int:
+    """How many structures Linux takes from a table, type 127 or not; 0 where it stops at the first type 127."""
+    if entry_point is None:
+        return 0
+    from guestcred.smbios.entry_point import parse_entry_point
+
+    point = parse_entry_point(entry_point)
+    return (point.count or 0) if point else 0
+
+
+def parse_table(table: bytes, entry_point: bytes | None) -> Table:
+    """The structures of a table as Linux takes them, who made `entries/` of the same."""
+    parsed = parse(table)
+    return parse(table, structure_count(entry_point)) if parsed.trailing else parsed
 
 
 def _read_entries(tree: Tree, names: list[str]) -> tuple[Entry, ...]:

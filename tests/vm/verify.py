@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 
-from guestcred.guest.snapshot import read_guest
-from guestcred.smbios.walk import parse
+from guestcred.guest.snapshot import parse_table, read_guest
 from guestcred.systemd.shown import shown
 from vm.booted import Booted
 from vm.images import Release
@@ -35,7 +34,11 @@ def compare_with_pid1(booted: Booted, release: Release) -> tuple[int, int, int]:
         if predicted.get(name) != system.get(name)
     ]
     assert not differences, "\n".join(differences)
-    strings = sum(len(structure.strings) for structure in parse(guest.table).structures if structure.type == 11)
+    strings = sum(
+        len(structure.strings)
+        for structure in parse_table(guest.table, guest.entry_point).structures
+        if structure.type == 11
+    )
     return strings, len(predicted), len(system)
 
 
