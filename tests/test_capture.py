@@ -149,6 +149,13 @@ def guests(tree: Build) -> dict[str, Path]:
             cmdline=b'quiet x=y "systemd.set_credential=CMD:' + value + b'" systemd.set_credential=BAD/:' + value,
             root="sources",
         ),
+        "stages": tree(
+            [b"io.systemd.credential:hello="],
+            {"KEY": value, value.decode(): b""},
+            earlier_stage=True,
+            stages={"KEY": "system", value.decode(): "initrd"},
+            root="stages",
+        ),
         "disabled": tree([key], {}, cmdline=b"systemd.import_credentials=no", root="disabled"),
         "absent": tree([key], {}, entries=False, root="absent"),
         "cut": tree(

@@ -6,6 +6,7 @@ import functools
 import itertools
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -123,6 +124,14 @@ def test_shadowed_by_fw_cfg(tree: Build) -> None:
     assert cause(tree([KEY], {"KEY": b"other"}, fw_cfg={"KEY": b"other"})) == ("differs", "shadowed-by-fw-cfg")
 
 
+@pytest.mark.parametrize(("systemd", "stage", "expected"), [
+    ("262", "initrd", "shadowed-by-initrd"), ("257", "initrd", "unknown"), ("262", "system", "unknown"),
+])  # fmt: skip
+def test_shadowed_by_the_initrd(tree: Build, systemd: str, stage: str, expected: str) -> None:
+    root = tree([KEY], {"KEY": b"other"}, systemd=systemd, earlier_stage=True, stages={"KEY": stage})
+    assert cause(root) == ("differs", expected)
+
+
 @pytest.mark.parametrize("systemd", ["252 (252.39)", "254 (254.26-1~bpo12+1)", "256"])
 def test_cut_at_4096(tree: Build, systemd: str) -> None:
     long = b"io.systemd.credential:LONG=" + b"y" * 5000
@@ -163,6 +172,13 @@ def test_store_full(tree: Build) -> None:
         ({"fw_cfg": {"F": b"v"}}, "fw-cfg"),
         ({"cmdline": b"systemd.set_credential=F:v"}, "cmdline"),
         ({"initrd": {"F": b"v"}}, "initrd"),
+        ({"earlier_stage": True, "stages": {"F": "system"}}, "initrd"),
+        ({"stages": {"F": "system"}}, "initrd"),
+        ({"stages": {"F": "system"}, "systemd": "252"}, "unknown"),
+        ({"earlier_stage": True, "stages": {"F": "initrd"}}, "earlier-stage"),
+        ({"earlier_stage": True, "stages": {"F": "initrd"}, "cmdline": b"systemd.set_credential=F:v"}, "cmdline"),
+        ({"earlier_stage": True, "stages": {"F": ["initrd"], "G": "other"}}, "unknown"),
+        ({"stages": [1]}, "unknown"),
         ({}, "unknown"),
     ],
 )
@@ -460,6 +476,39 @@ def test_no_table(tmp_path: Path) -> None:
     printed = run("--root", tmp_path, "check", status=3)
     assert printed.startswith("guestcred: error: there is no DMI table at ")
     assert "guestcred: hint: " in printed
+
+
+def without_smbios(root: Path) -> Path:
+    shutil.rmtree(root / "sys/firmware/dmi")
+    return root
+
+
+def test_a_machine_without_smbios_says_what_other_sources_gave(tree: Build, tmp_path: Path) -> None:
+    given = {"fw_cfg": {"FW": b"v", "LOST": b"v"}, "cmdline": b"systemd.set_credential=CMD:v"}
+    root = without_smbios(tree([], {"FW": b"v", "CMD": b"v", "OTHER": b"v"}, **given))
+    told = "there is no SMBIOS table, so no OEM string of the host's arrived.\n"
+    printed = run("--root", root, "check")
+    assert printed.startswith("agrees: 3 foreign (systemd 257)\n") and told in printed
+    assert [(row["name"], row["cause"]) for row in checked(root)] == [
+        ("CMD", "cmdline"), ("FW", "fw-cfg"), ("OTHER", "unknown"),
+    ]  # fmt: skip
+    assert "it came from QEMU's fw_cfg" in run("--root", root, "why", "FW")
+    assert "not imported" in run("--root", root, "why", "LOST", status=1)
+    assert "there is no SMBIOS table" in run("--root", root, "why", "NOBODY", status=1)
+    assert "NOBODY is required" in run("--root", root, "check", "--require", "NOBODY", status=1)
+    run("--root", root, "capture", tmp_path / "out")
+    assert checked(tmp_path / "out") == checked(root)
+    run("--root", root, "dump", status=3)
+
+
+def test_without_smbios_and_any_other_source_there_is_nothing_to_look_at(tree: Build) -> None:
+    assert "there is no DMI table" in run("--root", without_smbios(tree([], {})), "check", status=3)
+
+
+def test_a_table_that_should_be_there_is_missed(tree: Build) -> None:
+    root = tree([KEY], {"FW": b"v"}, fw_cfg={"FW": b"v"})
+    (root / "sys/firmware/dmi/tables/DMI").unlink()
+    assert "there is no DMI table" in run("--root", root, "check", status=3)
 
 
 @pytest.mark.parametrize(

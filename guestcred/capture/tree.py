@@ -36,6 +36,7 @@ from guestcred.systemd.shown import may_be_shown
 
 Stores = dict[str, dict[str, bytes]]
 """Folder of a credential store to the name and bytes of each of its files."""
+Disguised = tuple[Guest, Facts, Stores, dict[str, object] | None]
 
 
 def read_stores(tree: Tree) -> Stores:
@@ -85,21 +86,19 @@ class Names:
         return os.fsdecode(raw[: len(raw) - len(secret)] + self._replace("name", secret))
 
 
-def disguised(guest: Guest, stores: Stores, look: Look | None) -> tuple[Guest, Stores, dict[str, object] | None]:
-    """The same guest with noise for every secret, and the document `units.json` of a look at its units.
+def disguised(guest: Guest, facts: Facts, stores: Stores, look: Look | None) -> Disguised:
+    """The same guest with noise for every secret: its look, facts, stores, and `units.json` of a look at its units.
 
     The noise is meant to leave the verdict of `check` as it is. Raises GuestcredError if no noise can be found that
     keeps short secrets different from each other.
     """
     disguise = Disguise()
-    _rewritten(guest, stores, look, disguise.collect)
+    _rewritten(guest, facts, stores, look, disguise.collect)
     disguise.settle()
-    return _rewritten(guest, stores, look, disguise.replace)
+    return _rewritten(guest, facts, stores, look, disguise.replace)
 
 
-def _rewritten(
-    guest: Guest, stores: Stores, look: Look | None, replace: Replace
-) -> tuple[Guest, Stores, dict[str, object] | None]:
+def _rewritten(guest: Guest, facts: Facts, stores: Stores, look: Look | None, replace: Replace) -> Disguised:
     names = Names(guest, stores, replace)
 
     def files(held: dict[str, bytes]) -> dict[str, bytes]:
@@ -121,9 +120,12 @@ def _rewritten(
     for path, why in guest.unreadable.items():
         folder, _, name = path.rpartition("/")
         unreadable[f"{folder}/{names.file(name)}"] = why
+    table = guest.table
+    if table is not None:
+        table = hide_table(table, replace, names.hides, structure_count(guest.entry_point))
     safe = Guest(
         root=guest.root,
-        table=hide_table(guest.table, replace, names.hides, structure_count(guest.entry_point)),
+        table=table,
         entry_point=guest.entry_point,
         entries=entries,
         system=values(guest.system),
@@ -134,7 +136,8 @@ def _rewritten(
         unreadable=unreadable,
     )
     units = None if look is None else consumers_json(look, names.delivered)
-    return safe, {folder: files(held) for folder, held in stores.items()}, units
+    stages = facts.stages and {names.file(name): stage for name, stage in facts.stages.items()}
+    return safe, facts.replace(stages=stages), {folder: files(held) for folder, held in stores.items()}, units
 
 
 def tree_of(guest: Guest, facts: Facts, stores: Stores, units: dict[str, object] | None) -> dict[str, bytes | None]:
@@ -154,8 +157,9 @@ def tree_of(guest: Guest, facts: Facts, stores: Stores, units: dict[str, object]
     files: dict[str, bytes | None] = {
         CAPTURE: json.dumps(told, indent=1).encode() + b"\n",
         CMDLINE: _command_line(guest.parameters, guest.systemd),
-        TABLE: guest.table,
     }
+    if guest.table is not None:
+        files[TABLE] = guest.table
     if units is not None:
         files[UNITS] = json.dumps(units, indent=1).encode() + b"\n"
     if guest.entry_point is not None:

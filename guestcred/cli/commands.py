@@ -115,12 +115,12 @@ def why(view: View, name: str) -> int:
 def capture(view: View, path: str) -> int:
     """Save the guest below the new folder `path`, with noise for every secret."""
     from guestcred.capture.tree import disguised, read_stores, tree_of, write_tree
+    from guestcred.diagnose.survey import facts_of
     from guestcred.guest.deliveries import read_consumers
-    from guestcred.guest.facts import read_facts
     from guestcred.show import report
 
     guest = read_guest(view.root, view.systemd)
-    facts = read_facts(view.root)
+    facts = facts_of(guest)
     tree = Tree(view.root)
     held = read_stores(tree)
     try:
@@ -129,15 +129,15 @@ def capture(view: View, path: str) -> int:
         look = None  # no systemd runs here, and the rest is worth saving
     verdict = report.check_json(survey(guest, facts).comparison)
     for _ in range(CAPTURE_TRIES):
-        safe, stores, units = disguised(guest, held, look)
-        if report.check_json(survey(safe, facts).comparison) == verdict:
+        safe, known, stores, units = disguised(guest, facts, held, look)
+        if report.check_json(survey(safe, known).comparison) == verdict:
             break
     else:
         raise GuestcredError(
             "cannot hide the credentials of this guest without changing what 'check' says about it",
             "that is a bug: report it with what 'guestcred check' prints",
         )
-    files = tree_of(safe, facts, stores, units)
+    files = tree_of(safe, known, stores, units)
     write_tree(path, files)
     count = sum(data is not None for data in files.values())
     if view.form == "json":

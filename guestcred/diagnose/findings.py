@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     Code = Literal[
         Loss, Reason, Ending,
         # of a table and its entry point
-        "cut-by-kernel", "entry-point", "length-differs", "trailing-bytes",
+        "cut-by-kernel", "no-table", "entry-point", "length-differs", "trailing-bytes",
         # of one credential
         "unreadable", "near-miss", "required", "not-offered", "not-imported",
         # of a value that looks wrong
@@ -61,6 +61,13 @@ class Finding(Record):
     def status(self) -> str:
         """What became of the credentials in `names`, in one word."""
         return "rejected" if self.code in REASONS else self.code
+
+
+NO_TABLE = Finding(
+    "no-table",
+    "there is no SMBIOS table, so no OEM string of the host's arrived",
+    "if the host hands any over: QEMU's microvm and Firecracker have no SMBIOS, and cloud-hypervisor places none above 65512 bytes",
+)
 
 
 def loss(status: Loss, cause: Cause, names: list[str], why_not_rescued: str | None = None) -> Finding:

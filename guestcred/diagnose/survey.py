@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from guestcred.diagnose.compare import Comparison, compare, needs_facts
+from guestcred.diagnose.compare import Comparison, compare, needs_facts, unexplained
 from guestcred.errors import GuestcredError
 from guestcred.guest.facts import Facts, read_facts
 from guestcred.guest.rootfs import Tree
@@ -41,14 +41,20 @@ def survey(guest: Guest, facts: Facts | None = None, require: tuple[str, ...] = 
     Raises GuestcredError (exit status 3) where the table has no structure.
     """
     table = parse_table(guest.table, guest.entry_point)
-    if not table.holds_anything:
+    if guest.table is not None and not table.holds_anything:
         raise no_structure(Tree(guest.root).shown(TABLE))
     offered = judge(table.structures, guest.systemd)
     if facts is None and needs_facts(offered, guest):
-        facts = read_facts(guest.root)
+        facts = read_facts(guest.root, unexplained(offered, guest))
     result = Survey(guest, offered, facts)
     result.comparison = compare(guest, table, offered, result.evidence, _point(guest, table), require)
     return result
+
+
+def facts_of(guest: Guest) -> Facts:
+    """All facts about a guest, whether something is missing or not."""
+    offered = judge(parse_table(guest.table, guest.entry_point).structures, guest.systemd)
+    return read_facts(guest.root, unexplained(offered, guest))
 
 
 def _point(guest: Guest, table: Table) -> EntryPoint | None:

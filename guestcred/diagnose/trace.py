@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from guestcred.diagnose.causes import Cause
     from guestcred.diagnose.compare import Status
-    from guestcred.guest.snapshot import Origin
+    from guestcred.guest.snapshot import Guest, Origin
     from guestcred.systemd.offered import Reason
 
 
@@ -55,7 +55,7 @@ def trace(name: str, survey: Survey) -> Trace:
     if known.rejected:
         return _rejected(known, at)
     cut = next((finding.message for finding in comparison.findings if finding.code == "cut-by-kernel"), None)
-    return _absent(known, *absence(known, survey.evidence(), cut), at)
+    return _absent(known, *absence(known, survey.evidence(), cut), at, guest)
 
 
 def _where(verdict: Verdict, at: str) -> str:
@@ -93,9 +93,10 @@ def _rejected(known: Known, at: str) -> Trace:
     )
 
 
-def _absent(known: Known, cause: Cause | None, clause: str, fix: str, at: str) -> Trace:
+def _absent(known: Known, cause: Cause | None, clause: str, fix: str, at: str, guest: Guest) -> Trace:
     status: Literal["not-offered", "not-imported"] = "not-offered"
-    stages = [Stage("offered", False, f"no string of that name in {at}{TABLE}")]
+    nowhere = f"no string of that name in {at}{TABLE}" if guest.table is not None else "there is no SMBIOS table"
+    stages = [Stage("offered", False, nowhere)]
     if known.origins:
         status = "not-imported"
         stages = [

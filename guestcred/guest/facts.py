@@ -11,6 +11,7 @@ from guestcred.record import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from guestcred.guest.stages import Stage
     from guestcred.systemd.bus import Manager
 
 CAPTURE = "capture.json"
@@ -37,7 +38,8 @@ class Facts(Record):
     """What PID 1's decisions rest on: names of the container manager and confidential technology, or None.
 
     `earlier_stage` says that the initrd had a PID 1 before this one. `unasked` has the fields, "container" and
-    "confidential", that are None because PID 1 could not be asked.
+    "confidential", that are None because PID 1 could not be asked. `stages` says whose PID 1 imported what is in
+    `@system` and in no source that is left; None where that was not looked at.
     """
 
     container: str | None = None
@@ -46,6 +48,7 @@ class Facts(Record):
     kernel: str | None = None
     earlier_stage: bool = False
     unasked: frozenset[str] = frozenset()
+    stages: dict[str, Stage] | None = None
 
 
 def read_systemd(tree: Tree) -> int | None:
@@ -99,8 +102,11 @@ def _manager() -> Manager | None:
         return None
 
 
-def read_facts(root: str = "/") -> Facts:
-    """The facts behind a refusal. PID 1 is asked when live, so it is called only when something is missing."""
+def read_facts(root: str = "/", unexplained: frozenset[str] = frozenset()) -> Facts:
+    """The facts behind a refusal. PID 1 is asked when live, so it is called only when something is missing.
+
+    `unexplained` has the names of what is in `@system` and in no source.
+    """
     tree = Tree(root)
     if not tree.live:
         captured = read_capture(tree)
@@ -116,6 +122,7 @@ def read_facts(root: str = "/") -> Facts:
             kernel=fact("kernel"),
             earlier_stage=captured.get("earlier_stage") is True,
             unasked=_captured_unasked(captured),
+            stages=_captured_stages(captured),
         )
     try:
         environment = tree.read("proc/1/environ") or b""
@@ -136,7 +143,22 @@ def read_facts(root: str = "/") -> Facts:
         virtualization=name if name and name not in CONTAINERS else None,
         kernel=os.uname().release,
         earlier_stage=earlier,
+        stages=_live_stages(tree, unexplained, manager, earlier) if unexplained else None,
     )
+
+
+def _live_stages(tree: Tree, names: frozenset[str], manager: Manager, earlier: bool) -> dict[str, Stage]:
+    from guestcred.guest.stages import read_stages
+
+    return read_stages(tree, names, manager, earlier)
+
+
+def _captured_stages(captured: dict[str, object]) -> dict[str, Stage] | None:
+    if captured.get("stages") is None:
+        return None
+    from guestcred.guest.stages import captured_stages
+
+    return captured_stages(captured)
 
 
 def _captured_unasked(captured: dict[str, object]) -> frozenset[str]:

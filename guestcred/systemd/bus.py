@@ -98,11 +98,14 @@ class Manager(Record):
 
     `version` is the text of `systemctl --version`; `virtualization` names the container or VM, "" for neither;
     `confidential` the technology of a confidential VM, "" for none and None from a systemd that does not say (before 254).
+    It `started` itself, and after its import the `generators`, at these microseconds since 1970; 0 is unknown.
     """
 
     version: str
     virtualization: str
     confidential: str | None
+    started: int = 0
+    generators: int = 0
 
 
 def read_manager() -> Manager:
@@ -114,7 +117,10 @@ def read_manager() -> Manager:
         version, virtualization, confidential = map(properties.get, names)
         if not all(isinstance(text, str | None) for text in (version, virtualization, confidential)) or version is None:
             raise TypeError
-        return Manager(version, virtualization or "", confidential)
+        times = [properties.get(name, 0) for name in ("UserspaceTimestamp", "GeneratorsStartTimestamp")]
+        if not all(isinstance(time, int) for time in times):
+            raise TypeError
+        return Manager(version, virtualization or "", confidential, *times)
 
     return _ask("what it is", ask)
 

@@ -21,6 +21,7 @@ PACKAGES = [
     *("systemd-sysv", "systemd-container", "linux-image-cloud-amd64", "initramfs-tools", "busybox", "dbus", "kmod", "udev"),
     *("python3", "python3-construct", "python3-click", "python3-systemd", "python3-jeepney"),
 ]  # fmt: skip
+DRACUT_PACKAGES = ["dracut" if package == "initramfs-tools" else package for package in PACKAGES]
 HOST_PACKAGES = [
     *("systemd-sysv", "dbus", "procps", "qemu-system-x86", "age"),
     *("python3", "python3-construct", "python3-click", "python3-systemd", "python3-jeepney"),
@@ -50,6 +51,11 @@ class Release:
     core: tuple[str, ...] | None = None
 
     @property
+    def dracut(self) -> bool:
+        """Whether its initrd has a PID 1 of systemd's own."""
+        return "dracut" in self.packages
+
+    @property
     def recipe(self) -> str:
         parts = [self.suite, *self.packages, *(() if self.small else ("whole",))]
         parts += [f"{package}/backports" for package in self.backports]
@@ -73,6 +79,10 @@ VARIANTS = (
         254,
         backports=("systemd-sysv", "systemd-container", "udev"),
         core=("reference",),
+    ),
+    *(
+        Release(f"{release.name}-dracut", release.suite, release.systemd, tuple(DRACUT_PACKAGES), core=core)
+        for release, core in zip(RELEASES, ((), ("initrd",), ()), strict=True)
     ),
 )
 GUESTS = (*RELEASES, *VARIANTS)
