@@ -27,6 +27,7 @@ HOST_PACKAGES = [
     *("python3", "python3-construct", "python3-click", "python3-systemd", "python3-jeepney"),
 ]
 IMAGE_SIZE = "1400M"
+RECIPE = 12  # hexadecimal digits of what something was made of
 NEEDS_ROOT = "needs root: guests' file systems are made by mount and chroot; run it as root or with sudo"
 
 
@@ -59,7 +60,7 @@ class Release:
     def recipe(self) -> str:
         parts = [self.suite, *self.packages, *(() if self.small else ("whole",))]
         parts += [f"{package}/backports" for package in self.backports]
-        return hashlib.sha256(" ".join(parts).encode()).hexdigest()[:12]
+        return hashlib.sha256(" ".join(parts).encode()).hexdigest()[:RECIPE]
 
     @property
     def base(self) -> Path:
@@ -167,7 +168,7 @@ def build_base(release: Release) -> Path:
 
 def recipes(folder: Path, release: Release) -> list[Path]:
     """What is kept in `folder` of a release, whatever recipe made it; another's name may begin with its name."""
-    return [path for path in folder.glob(f"{release.name}-*") if "-" not in path.name.removeprefix(f"{release.name}-")]
+    return list(folder.glob(f"{release.name}-{'[0-9a-f]' * RECIPE}"))
 
 
 def _build_base(release: Release) -> None:
@@ -246,7 +247,7 @@ def build_image(release: Release, package: Path, out: Path) -> Image:
     for path in sorted(OVERLAY.rglob("*")):
         if path.is_file():
             key.update(str(path.relative_to(OVERLAY)).encode() + path.read_bytes())
-    folder = out / f"{release.name}-{key.hexdigest()[:12]}"
+    folder = out / f"{release.name}-{key.hexdigest()[:RECIPE]}"
     image = Image(release, folder / "disk.ext4", folder / "vmlinuz", folder / "initrd")
     with locked(out / f"{release.name}.lock"):
         if not image.disk.exists():
