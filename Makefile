@@ -24,7 +24,7 @@ GUESTS := $(BIN)/pytest -m vm -n 2 --dist worksteal -vv
 COVERAGE := --cov --cov-report=term:skip-covered
 
 .NOTPARALLEL:
-.PHONY: demo test test-fast coverage test-fresh test-vm test-vm-full test-flow fixtures bench damage lint deb clean
+.PHONY: demo test test-fast coverage test-fresh test-vm test-vm-full test-flow fixtures bench boot-cost damage lint deb clean
 .PHONY: run-packages test-packages vm-packages all-packages
 
 # exit status 1 means findings, and this guest has some
@@ -85,6 +85,10 @@ deb: test-packages
 
 bench: .venv/dev
 	$(BIN)/python tests/bench.py
+
+# what the package costs a boot, against the same guest without it; BOOT_COST_ARGUMENTS="--icount --boots 1"
+boot-cost: all-packages .venv/dev deb
+	$(VM) vm.boot_cost $(BOOT_COST_ARGUMENTS)
 
 # which secrets arrive whole under QEMU, passed by the shell and by guestcred
 damage: all-packages .venv/dev

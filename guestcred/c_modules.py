@@ -1,4 +1,4 @@
-"""The private C modules behind five public ones, for the boot path.
+"""The private C modules behind six public ones, for the boot path.
 
 Each public module imports several others, and costs from a quarter to all of a bare interpreter's start. The private
 ones may change with Python or python-systemd, so nothing else of the package imports them, and a test holds each
@@ -8,6 +8,7 @@ function here to its public twin.
 from __future__ import annotations
 
 import _operator
+import sys
 
 compare_digest = _operator._compare_digest
 """`hmac.compare_digest`: whether two byte strings are equal, in constant time. `hmac` imports OpenSSL."""
@@ -47,6 +48,21 @@ class _Decoder:
     @staticmethod
     def parse_constant(name: str) -> float:
         return float(name.replace("Infinity", "inf"))
+
+
+def hmac_sha256(key: bytes, message: bytes) -> bytes:
+    """`hmac.digest(key, message, "sha256")` for keys of up to 64 bytes (RFC 2104); `hmac` and `hashlib` import OpenSSL."""
+    if sys.version_info >= (3, 12):
+        from _sha2 import sha256
+    else:
+        from _sha256 import sha256  # type: ignore[import-not-found]  # typeshed does not have it
+    assert len(key) <= 64
+    block = key.ljust(64, b"\0")
+    inner = sha256(block.translate(_INNER) + message).digest()
+    return bytes(sha256(block.translate(_OUTER) + inner).digest())
+
+
+_INNER, _OUTER = bytes(byte ^ 0x36 for byte in range(256)), bytes(byte ^ 0x5C for byte in range(256))
 
 
 def prctl(option: int, argument: int) -> int:

@@ -1,8 +1,9 @@
-"""Reads an open file, up to a limit and until a deadline, and says whether it is in memory."""
+"""Reads an open file, up to a limit and until a deadline; says whether it is in memory, and who may change it."""
 
 from __future__ import annotations
 
 import os
+import stat
 import time
 
 MEMORY = (b"tmpfs", b"ramfs")
@@ -30,6 +31,15 @@ def _is_ready(fd: int, deadline: float) -> bool:
     import select
 
     return bool(select.select([fd], [], [], max(0, deadline - time.monotonic()))[0])
+
+
+def distrusted(status: os.stat_result, owner: int) -> tuple[str, str] | None:
+    """(what is wrong, the command to type) where anybody but root and `owner` may change a file or folder."""
+    if status.st_uid not in (0, owner):
+        return "not owned by root", "chown root"
+    if status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        return "may be written by others than its owner", "chmod go-w"
+    return None
 
 
 def is_in_memory(fd: int) -> bool:

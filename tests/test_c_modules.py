@@ -24,6 +24,11 @@ def test_comparison(a: bytes, b: bytes) -> None:
     assert c_modules.compare_digest(a, a) and hmac.compare_digest(a, a)
 
 
+@given(st.binary(max_size=64), st.binary())
+def test_keyed_digests(key: bytes, message: bytes) -> None:
+    assert c_modules.hmac_sha256(key, message) == hmac.digest(key, message, "sha256")
+
+
 @given(st.text())
 def test_json_strings(text: str) -> None:
     assert c_modules.quoted(text) == json.dumps(text)

@@ -22,6 +22,7 @@ from guestcred.cli.host import run_encode, run_launch
 from guestcred.errors import GuestcredError
 from guestcred.host import encode, hypervisors, prepare, secret
 from guestcred.host.tmpfs import fill_private_folder
+from guestcred.manifest import END, MANIFEST
 from guestcred.record import Record
 from guestcred.smbios.walk import parse
 from guestcred.systemd.offered import judge
@@ -72,7 +73,15 @@ def error(*arguments: object, credentials: Path | None = None, status: int, give
 
 def test_json(credentials: Path) -> None:
     done = run(
-        "encode", "--for", "json", *PAIRS, "HARD=host-hard", "--set", "ENVIRONMENT=test", credentials=credentials
+        "encode",
+        "--for",
+        "json",
+        "--no-manifest",
+        *PAIRS,
+        "HARD=host-hard",
+        "--set",
+        "ENVIRONMENT=test",
+        credentials=credentials,
     )
     assert json.loads(done.stdout) == [
         *(f"io.systemd.credential:{name}={value.decode()}" for name, value in REFERENCE.items()),
@@ -84,7 +93,7 @@ def test_json(credentials: Path) -> None:
 def test_cloud_hypervisor_by_standard_input_and_by_file(credentials: Path, tmp_path: Path) -> None:
     config = json.dumps({"platform": {"oem_strings": ["mine"]}, "payload": {"kernel": "/boot/vmlinux"}}).encode()
     (tmp_path / "vm.json").write_bytes(config)
-    arguments = ["encode", "--for", "cloud-hypervisor", "HARD=host-hard"]
+    arguments = ["encode", "--for", "cloud-hypervisor", "--no-manifest", "HARD=host-hard"]
     by_pipe = json.loads(run(*arguments, credentials=credentials, given=config).stdout)
     by_file = json.loads(run(*arguments, "--config", tmp_path / "vm.json", credentials=credentials).stdout)
     assert by_pipe == by_file == {
@@ -94,7 +103,7 @@ def test_cloud_hypervisor_by_standard_input_and_by_file(credentials: Path, tmp_p
 
 
 def test_crosvm_is_a_piece_of_config(credentials: Path) -> None:
-    done = run("encode", "--for", "crosvm", "API_KEY=host-api-key", credentials=credentials)
+    done = run("encode", "--for", "crosvm", "--no-manifest", "API_KEY=host-api-key", credentials=credentials)
     strings = [f"io.systemd.credential:API_KEY={REFERENCE['API_KEY'].decode()}"]
     assert json.loads(done.stdout) == {"smbios": {"oem-strings": strings}}
 
@@ -118,7 +127,7 @@ def test_qemus_arguments_work_as_they_are_printed(credentials: Path, folder: Pat
     with Machine([*machine(folder), *shlex.split(done.stdout.decode())], folder) as qemu:
         table = qemu.table()
     assert table is not None
-    assert [getattr(verdict, "value", None) for verdict in judge(parse(table).structures, None)] == [
+    assert [getattr(verdict, "value", None) for verdict in judge(parse(table).structures, None)][1:-1] == [
         *REFERENCE.values(),
         SECRET,
     ]
@@ -128,6 +137,7 @@ def test_qemus_arguments_work_as_they_are_printed(credentials: Path, folder: Pat
         "qemu",
         "--folder",
         folder / "b",
+        "--no-manifest",
         "HARD=host-hard",
         "--format",
         "json",
@@ -212,7 +222,7 @@ def test_no_folder_is_left_where_the_printing_is_ended(credentials: Path, folder
 
 def test_a_folder_whose_name_is_no_utf_8(credentials: Path, folder: Path) -> None:
     private = os.fsencode(folder) + b"/a\xff b"
-    arguments = ["encode", "--for", "qemu", "--folder", os.fsdecode(private), "HARD=host-hard"]
+    arguments = ["encode", "--for", "qemu", "--no-manifest", "--folder", os.fsdecode(private), "HARD=host-hard"]
     refused = error(*arguments, "--format", "json", credentials=credentials, status=2)
     assert "--folder is not UTF-8" in refused and list(folder.iterdir()) == []
     done = run(*arguments, credentials=credentials)
@@ -246,21 +256,23 @@ def test_the_capacity_report(credentials: Path) -> None:
     arguments = ["encode", "--for", "cloud-hypervisor", *PAIRS, "HARD=host-hard", "--set", "ENVIRONMENT=test"]
     done = run(*arguments, "--dry-run", credentials=credentials)
     assert done.stdout.decode() == (
-        "fits: 5 credentials for cloud-hypervisor\n"
-        "  API_KEY      text       44 bytes,    74 as a string\n"
-        "  DB_PASSWORD  text       44 bytes,    78 as a string\n"
-        "  JWT_SECRET   text       88 bytes,   121 as a string\n"
-        "  HARD         binary     15 bytes,    54 as a string\n"
-        "  ENVIRONMENT  text        4 bytes,    38 as a string\n"
-        "  ok    strings         5 of     255 strings  a Type 11 structure counts its strings in one byte\n"
-        "  ok    table        2424 of   65512 bytes    cloud-hypervisor has 64 KiB at 0xF0000 for its entry point and table; 2048 are for other structures\n"
-        "  ok    store           5 of     256 pages    systemd 257 and later keep credentials in 256 pages of 4 KiB\n"
-        "  ok    total         195 of 1048576 bytes    systemd takes 1 MiB in all\n"
-        "  ok    request       416 of  131072 bytes    assumes cloud-hypervisor 54 or later; earlier ones take only 51200\n"
+        "fits: 5 credentials and a manifest for cloud-hypervisor\n"
+        "  guestcred.manifest  text      181 bytes,   222 as a string\n"
+        "  API_KEY             text       44 bytes,    74 as a string\n"
+        "  DB_PASSWORD         text       44 bytes,    78 as a string\n"
+        "  JWT_SECRET          text       88 bytes,   121 as a string\n"
+        "  HARD                binary     15 bytes,    54 as a string\n"
+        "  ENVIRONMENT         text        4 bytes,    38 as a string\n"
+        "  guestcred.end       text        3 bytes,    39 as a string\n"
+        "  ok    strings         7 of     255 strings  a Type 11 structure counts its strings in one byte\n"
+        "  ok    table        2687 of   65512 bytes    cloud-hypervisor has 64 KiB at 0xF0000 for its entry point and table; 2048 are for other structures\n"
+        "  ok    store           7 of     256 pages    systemd 257 and later keep credentials in 256 pages of 4 KiB\n"
+        "  ok    total         379 of 1048576 bytes    systemd takes 1 MiB in all\n"
+        "  ok    request       685 of  131072 bytes    assumes cloud-hypervisor 54 or later; earlier ones take only 51200\n"
     )
     document = json.loads(run(*arguments, "--dry-run", "--format", "json", credentials=credentials).stdout)
     assert document["schema"] == "guestcred.encode/1" and document["fits"] is True
-    assert document["credentials"][3] == {"name": "HARD", "encoding": "binary", "size": 15, "string_size": 54}
+    assert document["credentials"][4] == {"name": "HARD", "encoding": "binary", "size": 15, "string_size": 54}
 
 
 def test_a_dry_run_counts_the_config(credentials: Path) -> None:
@@ -273,7 +285,7 @@ def test_a_dry_run_counts_the_config(credentials: Path) -> None:
     assert used[0]["table"] - used[1]["table"] == 1001 and used[0]["request"] - used[1]["request"] == 1004
     # the secret takes standard input, so the config counts as empty
     taken = json.loads(run(*arguments, "KEY=-", credentials=credentials, given=b"v").stdout)
-    assert [credential["name"] for credential in taken["credentials"]] == ["API_KEY", "KEY"]
+    assert [credential["name"] for credential in taken["credentials"]] == [MANIFEST, "API_KEY", "KEY", END]
     large = b'{"platform": {"serial_number": "%s"}}' % (b"x" * 82_000)
     arguments += ["LARGE=host-large"]
     assert json.loads(run(*arguments, credentials=credentials, given=large, status=1).stdout)["fits"] is False
@@ -293,7 +305,7 @@ def asked(**changes: Any) -> prepare.Request:
 
 def test_a_file_whose_name_ends_in_a_dash_is_not_standard_input(tmp_path: Path) -> None:
     (tmp_path / "x=-").write_bytes(b"v")
-    done = run("encode", "--for", "cloud-hypervisor", f"KEY={tmp_path}/x=-", given=b"{}")
+    done = run("encode", "--for", "cloud-hypervisor", "--no-manifest", f"KEY={tmp_path}/x=-", given=b"{}")
     assert json.loads(done.stdout) == {"platform": {"oem_strings": ["io.systemd.credential:KEY=v"]}}
 
 
@@ -312,7 +324,15 @@ def test_no_record_prints_a_value(tmp_path: Path) -> None:
 
 def test_what_does_not_fit(credentials: Path) -> None:
     (credentials / "host-large").write_bytes(b"y" * 50_000)
-    arguments = ["encode", "--for", "json", "LARGE=host-large", "API_KEY=host-api-key", "--guest-systemd"]
+    arguments = [
+        "encode",
+        "--for",
+        "json",
+        "--no-manifest",
+        "LARGE=host-large",
+        "API_KEY=host-api-key",
+        "--guest-systemd",
+    ]
     done = run(*arguments, "252", "--dry-run", credentials=credentials, status=1)
     assert done.stdout.startswith(b"does not fit: 2 credentials for json\n") and b"OVER  structure" in done.stdout
     refused = error(*arguments, "252", credentials=credentials, status=1)
@@ -325,7 +345,9 @@ def test_what_does_not_fit(credentials: Path) -> None:
 @pytest.mark.parametrize(("size", "warns"), [(51_000, False), (51_200, True)])
 def test_a_config_that_an_older_cloud_hypervisor_would_not_take(credentials: Path, size: int, warns: bool) -> None:
     (credentials / "host-large").write_bytes(b"y" * size)
-    done = run("encode", "--for", "cloud-hypervisor", "LARGE=host-large", credentials=credentials, given=b"{}")
+    done = run(
+        "encode", "--for", "cloud-hypervisor", "--no-manifest", "LARGE=host-large", credentials=credentials, given=b"{}"
+    )
     warning = (
         b"guestcred: warning: cloud-hypervisor before 54 takes no request above 51200 bytes, and this one has %d\n"
     )

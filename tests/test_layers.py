@@ -20,7 +20,10 @@ PACKAGE = Path(guestcred.__file__).parent
 # each module may import from those before it only
 # each room may import only the rooms before it: docs/architecture.md has the picture
 ROOMS = ["smbios", "systemd", "guest", "diagnose", "apply", "capture", "host", "show", "cli"]
-TOP = {"guestcred", *(f"guestcred.{name}" for name in ("errors", "record", "text", "descriptor", "c_modules"))}
+TOP = {
+    "guestcred",
+    *(f"guestcred.{name}" for name in ("errors", "record", "text", "descriptor", "c_modules", "manifest")),
+}
 ONLY = {
     "construct": {"smbios.fields", "smbios.types", "smbios.layout"},
     "click": {"cli.options", "cli.command_line", "cli.host_command_line"},

@@ -9,6 +9,7 @@ from conftest import Build
 from test_cli import run
 from test_services import consumer, imports, outcomes
 
+from guestcred.smbios.layout import build_structure
 from guestcred.systemd.rules import TEXT_PREFIX
 from guestcred.systemd.shown import REST_MAX, reads_like_a_name, shown
 from guestcred.systemd.unrelated import mentions_credential, shown_string
@@ -79,16 +80,30 @@ def test_a_hidden_name_is_named_by_its_place_or_by_its_form(tree: Build) -> None
     told = [(one["name"], one["handle"], one["index"], one["status"]) for one in document["credentials"]]
     short, long = "[14 characters hidden]", "[18 characters hidden]"
     assert told == [(short, 0x0E00, 1, "imported"), (short, 0x0E00, 2, "missing"), (long, 0x0E00, 3, "missing")]
-    for place, status in (("0x0e00:1", 0), ("3584:2", 1), (SECOND.decode(), 1)):
+    for place, status in (("11-0:1", 0), ("0x0e00:1", 0), ("3584:2", 1), (SECOND.decode(), 1)):
         assert json.loads(run("--root", root, "why", place, "--format", "json", status=status))["name"] == short
     assert "handle 0x0e00, string 3" in run("--root", root, "why", long, status=1)
     assert run("--root", root, "why", short, status=2) == (
-        f"guestcred: error: 2 credentials are shown as {short}\n"
-        "guestcred: hint: name it by the place of its string: 0x0e00:1, 0x0e00:2\n"
+        f"guestcred: error: {short} stands for 2 credentials\n"
+        "guestcred: hint: name it by the place of its string: 11-0:1, 11-0:2\n"
     )
-    for name, asked in ((short, 0), (long, 0), ("0x0e00:2", 0), (FIRST.decode(), 0), ("0x0e00:4", 1)):
+    for name, asked in ((short, 0), (long, 0), ("11-0:2", 0), ("0x0e00:2", 0), (FIRST.decode(), 0), ("11-0:4", 1)):
         printed = run("--root", root, "check", "--require", name, status=1)
         assert ("is required" in printed) == asked
+
+
+def test_a_handle_that_firmware_gave_twice_stands_for_both(tree: Build) -> None:
+    raws = [build_structure(11, 0x0E00, [TEXT_PREFIX + name + b"=="]) for name in (FIRST, SECOND)]
+    root = tree(table=b"".join(raws) + build_structure(127, 0xFEFF), entries=raws, system={FIRST.decode(): b"="})
+    for place, place_status in (("11-0:1", "imported"), ("11-1:1", "missing")):
+        told = json.loads(run("--root", root, "why", place, "--format", "json", status=place_status == "missing"))
+        assert told["status"] == place_status
+        assert "is required" not in run("--root", root, "check", "--require", place, status=1)
+    for command in (["why", "0x0e00:1"], ["check", "--require", "3584:1"]):
+        assert run("--root", root, *command, status=2) == (
+            f"guestcred: error: {command[-1]} stands for 2 credentials\n"
+            "guestcred: hint: name it by the place of its string: 11-0:1, 11-1:1\n"
+        )
 
 
 def test_hidden_names_of_one_length_stay_apart_in_services(tree: Build) -> None:

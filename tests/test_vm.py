@@ -207,7 +207,7 @@ def test_two_that_want_the_same_base_build_it_once(tmp_path: Path, monkeypatch: 
 def test_a_new_recipe_removes_the_old_one_of_that_release_only(tmp_path: Path) -> None:
     for name in ("debian12-8c264d1178b6", "debian12-backports-8348c8e7cbc6", "debian12-backports.lock"):
         (tmp_path / name).mkdir()
-    by_name = {release.name: images.recipes(tmp_path, release) for release in images.GUESTS}
+    by_name = {release.name: images.recipes(tmp_path, release.name) for release in images.GUESTS}
     assert by_name["debian12"] == [tmp_path / "debian12-8c264d1178b6"]
     assert by_name["debian12-backports"] == [tmp_path / "debian12-backports-8348c8e7cbc6"]
 

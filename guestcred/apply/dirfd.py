@@ -7,8 +7,9 @@ import os
 import stat
 from itertools import count
 
-from guestcred.descriptor import is_in_memory
+from guestcred.descriptor import distrusted, is_in_memory
 from guestcred.errors import FINDINGS, GuestcredError, reason
+from guestcred.text import typed
 
 _OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -28,8 +29,8 @@ class _Failing:
             if error.errno in (errno.EACCES, errno.EPERM) and os.geteuid():
                 hints = ("run it as root",)
             elif error.errno in (errno.ENOSPC, errno.EDQUOT):
-                folder = os.path.dirname(self._path)
-                hints = (f"see what fills it: df -h {folder}; df -i {folder}",)
+                at = typed(_mount_point(self._path))
+                hints = (f"see what fills it: df -h {at}; df -i {at}",)
             raise GuestcredError(f"cannot write {self._path}: {reason(error)}", *hints, status=FINDINGS) from None
 
 
@@ -57,10 +58,10 @@ class Folder:
         """The path of an entry as a person would type it."""
         return os.path.join(self.path, name)
 
-    def refused(self, name: str, why: str) -> GuestcredError:
+    def refused(self, name: str, why: str, fix: str) -> GuestcredError:
         """The error for something in the place where guestcred wants to write; "" is the folder itself."""
         return GuestcredError(
-            f"refusing to write {self.shown(name)}: {why}", "look at it, and move it away by hand", status=FINDINGS
+            f"refusing to write {self.shown(name) if name else self.path}: {why}", fix, status=FINDINGS
         )
 
     def names(self) -> list[str]:
@@ -109,10 +110,27 @@ class Folder:
         with self._at(name):
             return Folder(os.open(name, _OPEN, dir_fd=self.fd), self.shown(name))
 
+    def find(self, name: str) -> Folder | None:
+        """As `open`, but None where there is nothing."""
+        with self._at(name):
+            try:
+                return Folder(os.open(name, _OPEN, dir_fd=self.fd), self.shown(name))
+            except FileNotFoundError:
+                return None
+
     def make(self, name: str) -> Folder:
         """A new folder, 0700 until `own` says otherwise."""
         with self._at(name):
             os.mkdir(name, 0o700, dir_fd=self.fd)
+        return self.open(name)
+
+    def make_new(self, name: str) -> Folder | None:
+        """As `make`, but None where there is something."""
+        with self._at(name):
+            try:
+                os.mkdir(name, 0o700, dir_fd=self.fd)
+            except FileExistsError:
+                return None
         return self.open(name)
 
     def own(self, uid: int, gid: int, mode: int) -> None:
@@ -204,10 +222,11 @@ def refuse_untrusted(folder: Folder, root: Folder) -> None:
     """Refuse a folder that anybody but root, or the owner of the tree, could change while we write."""
     status, top = folder.status(), root.status()
     assert status is not None and top is not None
-    if status.st_uid not in (0, top.st_uid):
-        raise folder.refused("", "the folder is not owned by root")
-    if status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-        raise folder.refused("", "users other than root may write to the folder")
+    wrong = distrusted(status, top.st_uid)
+    if wrong is not None:
+        problem, command = wrong
+        # whoever could change it may have done so
+        raise folder.refused("", problem, f"look at what is in it, then type: {command} {typed(folder.path)}")
 
 
 def refuse_disk(folder: Folder) -> None:
@@ -215,4 +234,16 @@ def refuse_disk(folder: Folder) -> None:
     with _Failing(folder.path):
         if is_in_memory(folder.fd):
             return
-    raise folder.refused("", "it is not in memory (tmpfs or ramfs), and a disk would keep the credentials")
+    raise folder.refused(
+        "",
+        "it is not in memory (tmpfs or ramfs), and a disk would keep the credentials",
+        f"see what is mounted there: findmnt -T {typed(folder.path)}",
+    )
+
+
+def _mount_point(path: str) -> str:
+    """Where the file system is mounted that has, or had, a file; this is there even if the file's folder is not any more."""
+    path = os.path.abspath(path)
+    while not os.path.ismount(path):
+        path = os.path.dirname(path)
+    return path

@@ -35,6 +35,7 @@ class Writing:
         self._store = store
         self._changes = changes
         self._wanted = wanted
+        self._places = {file.name: file.place for file in wanted.plan.rescues}
         self._made: list[tuple[Folder, str]] = []  # what to remove again if the run fails
 
     def run(self) -> None:
@@ -104,10 +105,9 @@ class Writing:
 
     def _publish(self, entry: str, name: str) -> None:
         """Write the rescued credential `name` to a file called `entry`."""
-        (place,) = [file.place for file in self._wanted.plan.rescues if file.name == name]
         self._made.append((self._rescues(), entry))
         uid, gid = os.geteuid(), os.getegid()
-        self._rescues().publish(entry, self._wanted.values[place], uid, gid, FILE_MODE, rescue_mark(name))
+        self._rescues().publish(entry, self._wanted.values[self._places[name]], uid, gid, FILE_MODE, rescue_mark(name))
 
     def _write_generation(self, name: str) -> None:
         uid, gid = os.geteuid(), os.getegid()

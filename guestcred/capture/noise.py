@@ -150,9 +150,7 @@ def hide_table(data: bytes, replace: Replace, hides: Hides = may_be_secret, coun
     for structure in table.structures:
         out += data[len(out) : structure.offset]
         out += _hide_formatted(structure, replace)
-        out += b"\0".join(
-            _hide_string(structure, number, text, replace, hides) for number, text in enumerate(structure.strings, 1)
-        )
+        out += b"\0".join(_hide_strings(structure, replace, hides))
     if table.ended is None:
         seen = table.size - table.trailing
     elif table.structures and not table.structures[-1].complete:
@@ -174,16 +172,19 @@ def _hide_formatted(structure: Structure, replace: Replace) -> bytes:
     return area[:shown] + replace("text", area[shown:])
 
 
-def _hide_string(structure: Structure, number: int, text: bytes, replace: Replace, hides: Hides) -> bytes:
+def _hide_strings(structure: Structure, replace: Replace, hides: Hides) -> list[bytes]:
     if structure.type == OEM_STRINGS:
-        return _hide_oem(text, replace, hides)
-    numbers = {
+        return [_hide_oem(text, replace, hides) for text in structure.strings]
+    identifying = {
         value
         for name, value in fields_of(structure).items()
         if name in _IDENTIFYING and isinstance(value, StringNumber)
     }
-    secret = structure.type >= _OEM_SPECIFIC or number in numbers or mentions_credential(text)
-    return replace("text", text) if secret else text
+    own = structure.type >= _OEM_SPECIFIC
+    return [
+        replace("text", text) if own or number in identifying or mentions_credential(text) else text
+        for number, text in enumerate(structure.strings, 1)
+    ]
 
 
 def _hide_oem(text: bytes, replace: Replace, hides: Hides) -> bytes:
@@ -207,9 +208,9 @@ def _hide_loose(text: bytes, replace: Replace) -> bytes:
     found = near(text)
     if found is not None:
         spans.append(found)
-    out, end = b"", 0
+    out, end = bytearray(), 0
     for start, stop in sorted(spans):
         if stop > end:
             out += replace("text", text[end : max(start, end)]) + text[max(start, end) : stop]
             end = stop
-    return out + replace("text", text[end:])
+    return bytes(out + replace("text", text[end:]))

@@ -12,7 +12,7 @@ from guestcred.diagnose.survey import no_structure
 from guestcred.errors import GuestcredError, reason
 from guestcred.guest.facts import read_systemd
 from guestcred.guest.rootfs import FILE_MAX, Tree
-from guestcred.guest.snapshot import parse_table, read_table
+from guestcred.guest.snapshot import parse_table, read_table, refuse_large
 from guestcred.show import dump as showing
 from guestcred.smbios.entry_point import DUMP_TABLE, SIZE_64, parse_entry_point
 from guestcred.smbios.walk import OEM_STRINGS
@@ -38,6 +38,7 @@ def dump(
         systemd = read_systemd(tree) if systemd is None else systemd
     else:
         data, entry = _read_file(path)
+        refuse_large(len(data), "standard input" if path == "-" else path)
     point = parse_entry_point(entry) if entry is not None else None
     table = parse_table(data, entry)
     warnings = table_warnings(table, point)

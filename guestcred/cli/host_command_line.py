@@ -44,6 +44,9 @@ HOST_OPTIONS = (
         metavar="BYTES",
         help="Room in the table for structures of other types; they need more with many sockets or memory modules.",
     ),
+    click.option(
+        "--no-manifest", is_flag=True, help="Leave out the two strings by which the guest knows what it was sent."
+    ),
     click.option("--config", metavar="FILE", help="The VM config in JSON, for cloud-hypervisor and crosvm."),
 )
 

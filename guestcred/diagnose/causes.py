@@ -19,6 +19,8 @@ if TYPE_CHECKING:
         "shadowed-by-fw-cfg",
         "shadowed-by-initrd",
         "lost-at-switch-root",
+        "lost-on-the-way",
+        "altered",
         "unreadable",
         "undecided",
         "unknown",
@@ -72,6 +74,16 @@ CAUSES: dict[Cause, tuple[str, str]] = {
     "lost-at-switch-root": (
         "the initrd's PID 1 imported it, and /run/credentials/@system did not come along at switch-root",
         "keep /run mounted over switch-root (systemctl switch-root does)",
+    ),
+    "lost-on-the-way": (
+        "the host's manifest names it, and the table has no such string",
+        "see what stands between the host and the table: the hypervisor's limits ('guestcred encode --dry-run'), or a "
+        "program that changes its OEM strings",
+    ),
+    "altered": (
+        "the host's manifest tells of other bytes, so its string was cut or changed on the way",
+        "hand it over with 'guestcred launch', past the option parsers that split or unquote, and see that nothing "
+        "changes the secret between its reading and the VM's start",
     ),
     "unreadable": (
         "its place in @system is taken by something that is not a readable file",

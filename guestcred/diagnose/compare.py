@@ -9,6 +9,7 @@ from guestcred.c_modules import compare_digest
 from guestcred.diagnose.findings import (
     NO_TABLE,
     Finding,
+    altered,
     length_cut_finding,
     loss,
     refusals,
@@ -17,6 +18,7 @@ from guestcred.diagnose.findings import (
     trailing_warning,
 )
 from guestcred.guest.snapshot import Guest, other_sources
+from guestcred.manifest import FRAME
 from guestcred.record import Record
 from guestcred.smbios.walk import Table
 from guestcred.systemd.offered import Accepted, Place, Rejected, Unrelated, Verdict
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     from guestcred.diagnose.causes import Cause
     from guestcred.diagnose.evidence import Evidence
     from guestcred.diagnose.findings import Loss
+    from guestcred.diagnose.meant import Frame
     from guestcred.guest.snapshot import Origin
     from guestcred.smbios.entry_point import EntryPoint
 
@@ -39,10 +42,11 @@ if TYPE_CHECKING:
 
 
 class Credential(Record):
-    """One credential's verdict; `size` in bytes of what was imported, else of what was offered.
+    """One credential's verdict; `size` in bytes of what was imported, else of what was offered, else meant.
 
     `name` is raw, as the file is called; `shown` is what people and programs see. `place` is None for a foreign one,
-    whose `origin` is None where it cannot be seen. What was lost has its `loss` and the `cause` of that.
+    whose `origin` is None where it cannot be seen, and for one that was only meant. What was lost has its `loss` and the
+    `cause` of that. `meant` is the size in bytes that the host meant it to have, None where no manifest says so.
     """
 
     name: str
@@ -52,6 +56,7 @@ class Credential(Record):
     loss: Loss | None = None
     cause: Cause | None = None
     origin: Origin | None = None
+    meant: int | None = None
 
     @property
     def status(self) -> Status:
@@ -64,6 +69,7 @@ class Comparison(Record):
 
     A finding says that something was lost, a warning that something looks wrong although nothing was. `doubts` has the
     warnings about each credential, by its name. `fronts` has the names of those in whose string the table stops.
+    `frame` is what the host meant, None where no manifest that can be trusted says so.
     """
 
     systemd: int | None
@@ -73,6 +79,7 @@ class Comparison(Record):
     warnings: tuple[Finding, ...]
     doubts: dict[str, tuple[Finding, ...]]
     fronts: frozenset[str]
+    frame: Frame | None
 
     @property
     def agrees(self) -> bool:
@@ -123,7 +130,15 @@ def compare(
 
         cut = cut_offset(table, point.table_length if point else None)
         last = last_string(table, cut)
-    fronts = frozenset(offer.name for offer in accepted if offer.place.of_structure == last)
+    fronts = frozenset(offer.name for offer in accepted if offer.place.key == last)
+    frame: Frame | None = None
+    doubted: list[Finding] = []
+    if any(offer.name in FRAME for offer in accepted):
+        from guestcred.diagnose.meant import read_frame
+
+        frame, doubted = read_frame(offered, fronts)
+    changed = frame.altered if frame else frozenset()
+    sizes = frame.sizes if frame else {}
     credentials = []
     for offer in accepted:
         imported = system.get(offer.name)
@@ -135,20 +150,51 @@ def compare(
             lost, cause = evidence().differing(offer, imported)
         elif cut is not None and offer.name in fronts:
             lost, cause = "truncated", "cut-by-kernel"
+        elif offer.name in changed:
+            lost = "truncated" if len(offer.value) < sizes[offer.name] else "differs"
+            cause = "altered"
         size = len(offer.value if imported is None else imported)
         credentials.append(
-            Credential(name=offer.name, shown=offer.shown, size=size, place=offer.place, loss=lost, cause=cause)
+            Credential(
+                name=offer.name,
+                shown=offer.shown,
+                size=size,
+                place=offer.place,
+                loss=lost,
+                cause=cause,
+                meant=sizes.get(offer.name),
+            )
         )
+    if frame is not None:
+        cause = "lost-on-the-way" if cut is None else "cut-by-kernel"
+        credentials += [
+            Credential(
+                name=name,
+                shown=shown(name, sizes[name]),
+                size=sizes[name],
+                loss="not-offered",
+                cause=cause,
+                meant=sizes[name],
+            )
+            for name in frame.lost
+            if name not in system  # what came from elsewhere is there
+        ]
+    doubted += [
+        altered(entry.shown, entry.place, len(offer.value), sizes[entry.name])
+        for entry, offer in zip(credentials, accepted)
+        if entry.name in changed and entry.place and entry.loss in ("missing", "differs") and entry.cause != "altered"
+    ]
     foreign = []
     for name in system.keys() - {offer.name for offer in accepted}:
         origin = evidence().origin(name, system[name])
         told = shown(name, system[name])
-        foreign.append(Credential(name=name, shown=told, size=len(system[name]), origin=origin))
+        foreign.append(Credential(name=name, shown=told, size=len(system[name]), origin=origin, meant=sizes.get(name)))
     # not by the name itself, whose order would say something of one that is hidden
     credentials += sorted(foreign, key=lambda foreign: (foreign.shown, foreign.size, foreign.origin or ""))
     rejected = tuple(verdict for verdict in offered if isinstance(verdict, Rejected))
     cut_off = length_cut_finding(table, point) if cut is not None and point else None
     findings = [
+        *doubted,
         *_losses(credentials),
         *([cut_off] if cut_off else []),
         *_unreadable(guest, credentials),
@@ -156,8 +202,7 @@ def compare(
         *(_near_miss(verdict) for verdict in offered if isinstance(verdict, Unrelated) and verdict.hint),
     ]
     listed = {name for credential in credentials for name in (credential.name, credential.shown)}
-    listed |= {credential.place.short for credential in credentials if credential.place}
-    findings += _required([name for name in require if name not in listed], guest, offered, evidence, cut_off)
+    findings += _required([name for name in require if name not in listed], guest, offered, evidence, cut_off, frame)
     warnings = [] if cut_off else table_warnings(table, point)
     if guest.table is None:
         warnings.append(NO_TABLE)
@@ -171,7 +216,7 @@ def compare(
     doubts = {}
     for verdict, after in pairwise((*offered, None)):
         if isinstance(verdict, Accepted):
-            following = None if after and after.place.of_structure == last else after
+            following = None if after and after.place.key == last else after
             doubts[verdict.name] = tuple(suspicions(verdict, following))
             warnings += doubts[verdict.name]
     return Comparison(
@@ -182,6 +227,7 @@ def compare(
         warnings=tuple(warnings),
         doubts=doubts,
         fronts=fronts,
+        frame=frame,
     )
 
 
@@ -191,16 +237,17 @@ def _required(
     offered: tuple[Verdict, ...],
     evidence: Callable[[], Evidence],
     cut_off: Finding | None,
+    frame: Frame | None,
 ) -> list[Finding]:
-    """The findings for names that must arrive and did not; what was refused has a finding already."""
+    """The findings for names that must arrive and did not; what was refused, or lost, has a finding already."""
     if not absent:
         return []
-    from guestcred.diagnose.names import absence, look_up
+    from guestcred.diagnose.names import Names, absence
 
     findings = []
-    for known in (look_up(name, offered, guest) for name in absent):
-        if not known.rejected:
-            _, clause, fix = absence(known, evidence(), cut_off.message if cut_off else None)
+    for known in map(Names(offered, guest).look_up, absent):
+        if not known.strings:
+            _, clause, fix = absence(known, evidence(), cut_off.message if cut_off else None, frame)
             findings.append(Finding("required", f"{known.shown} is required, and {clause}", fix, names=(known.shown,)))
     return findings
 

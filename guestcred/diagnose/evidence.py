@@ -13,12 +13,12 @@ from guestcred.systemd.rules import (
     EXTRA_SYSTEM_SINCE,
     IMPORTS_SMBIOS_SINCE,
     INITRD_SINCE,
-    PAGE,
     READ_CUT,
     READ_WHOLE_SINCE,
     STORE_PAGES,
     SYSTEM,
     TDX_TRUSTED_SINCE,
+    pages,
 )
 
 TYPE_CHECKING = False
@@ -56,6 +56,7 @@ class Evidence:
         self._facts = facts
         self._system = guest.system or {}
         self._stages = (facts.stages if facts is not None else None) or {}
+        self._sources = other_sources(guest)
         self.spans = spans(guest.entries or ())
         # what another source offers with the same bytes says nothing about SMBIOS
         self._arrived = {
@@ -69,7 +70,7 @@ class Evidence:
 
     def span(self, offer: Accepted) -> Span | None:
         """Where `offer` is in what PID 1 reads, or None where it is not there."""
-        return self.spans.get((offer.place.instance, offer.place.index))
+        return self.spans.get(offer.place.key)
 
     def differing(self, offer: Accepted, imported: bytes) -> tuple[Loss, Cause]:
         """(status, cause) of a credential that was imported with other bytes than were offered."""
@@ -121,7 +122,7 @@ class Evidence:
 
     def source(self, name: str, imported: bytes) -> Origin | None:
         """The other source that offers these bytes under that name, or None."""
-        for source, values in other_sources(self._guest):
+        for source, values in self._sources:
             if name in values and compare_digest(values[name], imported):
                 return source
         return None
@@ -195,12 +196,8 @@ class Evidence:
         if all(arrived):
             return False
         first = arrived.index(False)
-        used = sum(_pages(len(value)) for value in self._system.values())
-        return used + _pages(len(accepted[first].value)) > STORE_PAGES and not any(arrived[first:])
-
-
-def _pages(size: int) -> int:
-    return max(1, -(-size // PAGE))
+        used = sum(pages(len(value)) for value in self._system.values())
+        return used + pages(len(accepted[first].value)) > STORE_PAGES and not any(arrived[first:])
 
 
 def gather(guest: Guest, facts: Facts | None, offered: tuple[Verdict, ...]) -> Evidence:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from guestcred.record import Record
 from guestcred.smbios.walk import REASONS as ENDINGS
 from guestcred.smbios.walk import Table
-from guestcred.systemd.offered import REASONS, Accepted, Rejected, Unrelated, Verdict
+from guestcred.systemd.offered import REASONS, Accepted, Place, Rejected, Unrelated, Verdict
 from guestcred.systemd.rules import is_whole_base64
 from guestcred.text import count, listed
 
@@ -18,15 +18,15 @@ if TYPE_CHECKING:
     from guestcred.smbios.walk import Ending
     from guestcred.systemd.offered import Reason
 
-    Loss = Literal["missing", "differs", "truncated"]
+    Loss = Literal["missing", "differs", "truncated", "not-offered"]
     Code = Literal[
         Loss, Reason, Ending,
         # of a table and its entry point
         "cut-by-kernel", "no-table", "entry-point", "length-differs", "trailing-bytes",
         # of one credential
-        "unreadable", "near-miss", "required", "not-offered", "not-imported",
+        "unreadable", "near-miss", "required", "not-imported", "manifest",
         # of a value that looks wrong
-        "name-missing", "empty", "trailing-newline", "fragment",
+        "name-missing", "empty", "trailing-newline", "fragment", "altered",
         # of a unit
         "no-source", "undelivered", "undecrypted", "only-stop", "unrequested",
     ]  # fmt: skip
@@ -42,6 +42,7 @@ LOSSES: dict[Loss, str] = {
     "missing": "offered but not imported",
     "differs": "imported with other bytes than were offered",
     "truncated": "imported shortened",
+    "not-offered": "meant by the host and not offered",
 }
 
 
@@ -102,6 +103,14 @@ def refusal(first: Rejected, *others: Rejected) -> Finding:
         names=tuple(string.name for string in strings if string.name),
         cause=first.reason,
     )
+
+
+def altered(name: str, place: Place, size: int, meant: int) -> Finding:
+    """The finding for a credential that is lost anyway, and whose `size` bytes are not the `meant` ones."""
+    from guestcred.diagnose.causes import CAUSES
+
+    message = f"{name} ({place}) has {count(size, 'byte')} that are not the {meant} that the host meant"
+    return Finding("altered", message, CAUSES["altered"][1], names=(name,), cause="altered")
 
 
 def length_cut_finding(table: Table, point: EntryPoint) -> Finding:

@@ -7,7 +7,7 @@ from guestcred.errors import USAGE, GuestcredError
 from guestcred.guest.credstores import shown_file
 from guestcred.guest.deliveries import CONFIGURED, Consumer, Delivered, Look
 from guestcred.guest.rootfs import Tree
-from guestcred.guest.snapshot import ENTRY_POINT, TABLE, parse_table
+from guestcred.guest.snapshot import TABLE, parse_table, read_table
 from guestcred.guest.sources import Source, Sources
 from guestcred.record import Record
 from guestcred.systemd.offered import Accepted, judge
@@ -102,8 +102,9 @@ def judge_services(tree: Tree, look: Look, offered: dict[str, str] | None, syste
 
 
 def offered_names(tree: Tree, systemd: int | None) -> dict[str, str]:
-    """The names that the table offers, each with the form that may be shown."""
-    verdicts = judge(parse_table(tree.read(TABLE) or b"", tree.read(ENTRY_POINT)).structures, systemd)
+    """The names that the table offers, each with the form that may be shown; none where there is no table."""
+    table = parse_table(*read_table(tree)) if tree.exists(TABLE) else parse_table(None, None)
+    verdicts = judge(table.structures, systemd)
     return {verdict.name: verdict.shown for verdict in verdicts if isinstance(verdict, Accepted)}
 
 

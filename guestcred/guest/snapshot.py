@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
     Origin = Literal["fw-cfg", "cmdline", "initrd", "earlier-stage"]  # what offers credentials besides SMBIOS
 
+TABLE_MAX = 1 << 20  # bytes of a table that are looked at; Linux keeps 64 KiB of most
+
 TABLE = "sys/firmware/dmi/tables/DMI"
 ENTRY_POINT = "sys/firmware/dmi/tables/smbios_entry_point"
 ENTRIES = "sys/firmware/dmi/entries"
@@ -118,6 +120,7 @@ def read_table(tree: Tree) -> tuple[bytes, bytes | None]:
     table = tree.read(TABLE)
     if table is None:
         raise _no_table(tree)
+    refuse_large(len(table), tree.shown(TABLE))
     return table, tree.read(ENTRY_POINT)
 
 
@@ -139,10 +142,26 @@ def parse_table(table: bytes | None, entry_point: bytes | None) -> Table:
     return parse(table, structure_count(entry_point)) if parsed.trailing else parsed
 
 
+def refuse_large(size: int, where: str) -> None:
+    """Raise GuestcredError (exit status 3) for a table of more than TABLE_MAX bytes; `where` says which."""
+    if size > TABLE_MAX:
+        raise GuestcredError(
+            f"{where} has {size} bytes, more than the 1 MiB of a table that guestcred looks at",
+            "see who makes the table: no firmware needs so many bytes, and large secrets go by disk or vsock",
+        )
+
+
 def _read_entries(tree: Tree, names: list[str]) -> tuple[Entry, ...]:
     numbers = sorted(int(name[3:]) for name in names if name.startswith("11-") and name[3:].isdecimal())
-    paths = [(f"{ENTRIES}/11-{number}/raw", number) for number in numbers]
-    return tuple(Entry(path, number, data) for path, number in paths if (data := tree.read(path)) is not None)
+    entries, size = [], 0
+    for number in numbers:
+        path = f"{ENTRIES}/11-{number}/raw"
+        data = tree.read(path)
+        if data is not None:
+            size += len(data)
+            refuse_large(size, tree.shown(ENTRIES))
+            entries.append(Entry(path, number, data))
+    return tuple(entries)
 
 
 class NoSmbiosError(GuestcredError):

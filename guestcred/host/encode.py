@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import binascii
+import os
 from collections.abc import Iterable
 from typing import Literal
 
 from guestcred.errors import FINDINGS, USAGE, GuestcredError
 from guestcred.host.hypervisors import HYPERVISORS
 from guestcred.host.secret import Secret
+from guestcred.manifest import END, FRAME, MANIFEST, SALT_SIZE, end_value, manifest_value
 from guestcred.record import Record
 from guestcred.systemd.offered import FORMATTED_SIZE, split_prefix
 from guestcred.systemd.rules import (
@@ -73,6 +75,28 @@ def encode(secrets: Iterable[Secret], others: Iterable[bytes] = ()) -> tuple[Enc
         encoding, text = oem_string(secret.name, secret.value)
         encoded.append(Encoded(name=secret.name, encoding=encoding, size=len(secret.value), text=text))
     return tuple(encoded)
+
+
+def framed(secrets: tuple[Secret, ...]) -> tuple[Secret, ...]:
+    """The secrets between the manifest that says in the guest which ones they are, and its end.
+
+    Raises GuestcredError for a secret with one of these two names.
+    """
+    if not secrets:
+        return ()
+    for secret in secrets:
+        if secret.name in FRAME:
+            raise GuestcredError(
+                f"{secret.name} is a name of guestcred's own: it says in the guest what was sent",
+                "give the secret another name",
+                status=USAGE,
+            )
+    values = [(secret.name.encode("ascii"), secret.value) for secret in secrets]
+    return (
+        Secret(MANIFEST, manifest_value(os.urandom(SALT_SIZE), values), literal=True),
+        *secrets,
+        Secret(END, end_value(len(secrets)), literal=True),
+    )
 
 
 def limits(
@@ -155,6 +179,7 @@ def _leave_out(limit: Limit, encoded: tuple[Encoded, ...]) -> str:
     cost = {
         credential.name: _pages(credential.size) if limit.unit == "pages" else len(credential.text) + 1
         for credential in encoded
+        if credential.name not in FRAME
     }
     out = []
     for name in sorted(cost, key=lambda name: -cost[name]):

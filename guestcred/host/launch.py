@@ -13,6 +13,7 @@ from guestcred.host.answer import QUOTES_CONFIG, reason_in
 from guestcred.host.encode import Encoded
 from guestcred.host.outcome import done_or_undone
 from guestcred.host.vmm_api import ApiError, Dropped, Gone, NotThere, Refused, Vmm
+from guestcred.manifest import FRAME
 
 ENDING_TRIES, ENDING_PAUSE = 20, 0.1  # how often, and after how many seconds, to ask a cloud-hypervisor that dies
 
@@ -38,7 +39,7 @@ def boot_vm(
     alone. Raises GuestcredError with cloud-hypervisor's reason, and without anything in it that is of `config` or of
     the secrets' `values`.
     """
-    names = [credential.name for credential in encoded]
+    names = [credential.name for credential in encoded if credential.name not in FRAME]
     texts = tuple(credential.text for credential in encoded)
 
     def failed(error: ApiError, *hints: str) -> GuestcredError:

@@ -9,7 +9,7 @@ import time
 from guestcred.descriptor import read_to_end
 from guestcred.errors import FINDINGS, USAGE, GuestcredError, reason
 from guestcred.host import hypervisors
-from guestcred.host.encode import Encoded, Limit, check_guest, encode, limits
+from guestcred.host.encode import Encoded, Limit, check_guest, encode, framed, limits
 from guestcred.host.secret import READ_TIMEOUT, STDIN, Secret, read_secrets
 from guestcred.record import Record
 
@@ -26,6 +26,7 @@ class Request(Record):
     allow_empty: bool
     guest_systemd: int | None
     reserve: int
+    no_manifest: bool = False
 
 
 class Prepared(Record):
@@ -60,7 +61,7 @@ def prepare(asked: Request, config: str | None, *, optional: bool = False) -> Pr
     )
     base = _read_config(config, asked.hypervisor, optional)
     others = () if base is None else base.strings
-    encoded = encode(secrets, others)
+    encoded = encode(secrets if asked.no_manifest else framed(secrets), others)
     document = None if base is None else base.merged([credential.text.decode("ascii") for credential in encoded])
     found = limits(
         encoded,

@@ -136,7 +136,7 @@ def dump_text(dump: Dump) -> str:
     table = dump.table
     version = f"SMBIOS {dump.version}" if dump.version else "SMBIOS version unknown"
     lines = [f"{version}, {size(table.size)}, {count(len(table.structures), 'structure')}"]
-    by_place = {(verdict.place.instance, verdict.place.index): verdict for verdict in dump.verdicts}
+    by_place = {verdict.place.key: verdict for verdict in dump.verdicts}
     oem = [structure for structure in table.structures if structure.type == OEM_STRINGS]
     instances = {id(structure): instance for instance, structure in enumerate(oem)}
     for structure in dump.structures():

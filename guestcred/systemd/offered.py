@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from guestcred.errors import GuestcredError
 from guestcred.record import Record
 from guestcred.smbios.walk import OEM_STRINGS, OEM_STRINGS_SIZE, Structure
 from guestcred.systemd.rules import (
@@ -15,6 +16,7 @@ from guestcred.systemd.rules import (
 )
 from guestcred.systemd.shown import shown
 
+STRINGS_MAX = 4096  # OEM strings of a table that are looked at; PID 1 has room for 256 credentials
 FORMATTED_SIZE = OEM_STRINGS_SIZE  # what PID 1 insists on: offsetof(struct dmi_field_header, contents) in systemd
 
 TYPE_CHECKING = False
@@ -38,21 +40,21 @@ REASONS: dict[Reason, str] = {
 
 class Place(Record):
     """Where an OEM string is: `index` counts the strings of a structure from 1, `instance` Type 11 structures from 0,
-    like the N of `entries/11-N`."""
+    like the N of `entries/11-N`. Only these two tell strings apart: firmware may give structures the same `handle`."""
 
     handle: int
     index: int
     instance: int
 
     @property
-    def of_structure(self) -> tuple[int, int]:
-        """(handle, number): the string among those of its structure."""
-        return self.handle, self.index
+    def key(self) -> tuple[int, int]:
+        """(instance, number): no other string of the table has the same."""
+        return self.instance, self.index
 
     @property
     def short(self) -> str:
-        """The string by handle and number, in the form in which it may stand in for a name, since no name has a ':'."""
-        return f"{self.handle:#06x}:{self.index}"
+        """The string by entry and number, in the form in which it may stand in for a name, since no name has a ':'."""
+        return f"{OEM_STRINGS}-{self.instance}:{self.index}"
 
     def __str__(self) -> str:
         return f"handle {self.handle:#06x}, string {self.index}"
@@ -194,7 +196,16 @@ class Importer:
 
 
 def judge(structures: tuple[Structure, ...], systemd: int | None) -> tuple[Verdict, ...]:
-    """Judge every string of every Type 11 structure in table order; `systemd` is the same as for `Importer`."""
+    """Judge every string of every Type 11 structure in table order; `systemd` is the same as for `Importer`.
+
+    Raises GuestcredError (exit status 3) for more than STRINGS_MAX of them.
+    """
+    oem = [structure for structure in structures if structure.type == OEM_STRINGS]
+    strings = sum(structure.string_set.count(b"\0") + 1 for structure in oem if structure.string_set)
+    if strings > STRINGS_MAX:
+        raise GuestcredError(
+            f"the table has {strings} OEM strings, more than the {STRINGS_MAX} that guestcred looks at",
+            "see who makes the table: PID 1 has room for 256 credentials, and no hypervisor needs so many strings",
+        )
     importer = Importer(systemd)
-    instances = enumerate(structure for structure in structures if structure.type == OEM_STRINGS)
-    return tuple([verdict for number, structure in instances for verdict in importer.take(structure, number)])
+    return tuple([verdict for number, structure in enumerate(oem) for verdict in importer.take(structure, number)])

@@ -40,6 +40,11 @@ _WHITESPACE = b" \t\n\r"  # systemd string-util.h WHITESPACE
 _ALPHABET = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 
 
+def pages(size: int) -> int:
+    """How many pages of a tmpfs a credential of that size (bytes) takes."""
+    return max(1, -(-size // PAGE))
+
+
 def name_is_valid(name: bytes) -> bool:
     """Whether `name` may name a credential: credential_name_valid(), that is filename_is_valid() and fdname_is_valid()."""
     if not 1 <= len(name) <= NAME_MAX or name in (b".", b".."):

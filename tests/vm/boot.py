@@ -131,8 +131,8 @@ def run_qemu(command: list[str], log: Path) -> str:
             qemu.kill()
 
 
-def boot(image: Image, scenario: Scenario, out: Path) -> Booted:
-    """Boot once; results are put below `out`. Raises AssertionError with the console's tail where none come back."""
+def boot(image: Image, scenario: Scenario, out: Path, extra: tuple[str, ...] = ()) -> Booted:
+    """Boot once, with `extra` arguments for QEMU; results are put below `out`. Raises AssertionError with the console's tail where none come back."""
     shutil.rmtree(out, ignore_errors=True)
     out.mkdir(parents=True)
     console = out / "console.log"
@@ -144,7 +144,7 @@ def boot(image: Image, scenario: Scenario, out: Path) -> Booted:
         with results.open("wb") as file:
             file.truncate(RESULTS_SIZE)
         command = [
-            "qemu-system-x86_64", "-accel", "tcg", "-cpu", "qemu64", "-m", "512",
+            "qemu-system-x86_64", "-accel", "tcg", "-cpu", "qemu64", "-m", "512", *extra,
             "-machine", _machine(scenario),
             "-nodefaults", "-display", "none", "-no-reboot", "-serial", f"file:{console}",
             "-kernel", str(image.kernel), "-initrd", str(_initrd(image, scenario, folder)),

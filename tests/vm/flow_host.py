@@ -163,6 +163,7 @@ def through_unit(machine: Machine, wanted: Needles, record: Record) -> Seen:
     results = read_results(folder)
     record.compare(machine.vm, "offered", "/sys/firmware/dmi/tables/DMI", results["offered"], machine.sent)
     record.compare(machine.vm, "imported", "/run/credentials/@system", results["imported"], machine.sent)
+    record.check(len(results["frame"]) == 2, f"{machine.vm}: imported with a manifest and its end", results["frame"])
     check = results["check"]
     record.check(check["status"] == 0, f"{machine.vm}: guestcred check agrees (exit 0)", check)
     return results

@@ -166,13 +166,13 @@ def build_base(release: Release) -> Path:
     return release.base
 
 
-def recipes(folder: Path, release: Release) -> list[Path]:
-    """What is kept in `folder` of a release, whatever recipe made it; another's name may begin with its name."""
-    return list(folder.glob(f"{release.name}-{'[0-9a-f]' * RECIPE}"))
+def recipes(folder: Path, name: str) -> list[Path]:
+    """What is kept in `folder` under a name, whatever recipe made it; another name may begin with this one."""
+    return list(folder.glob(f"{name}-{'[0-9a-f]' * RECIPE}"))
 
 
 def _build_base(release: Release) -> None:
-    for old in recipes(CACHE, release):
+    for old in recipes(CACHE, release.name):
         shutil.rmtree(old, ignore_errors=True)
     with tempfile.TemporaryDirectory(dir=CACHE, prefix=f".{release.name}-") as folder:
         target, log = Path(folder) / "rootfs", CACHE / f"{release.name}.log"
@@ -240,31 +240,35 @@ def overlay(lower: Path) -> Iterator[Path]:
             subprocess.run(["umount", merged], check=True)
 
 
-def build_image(release: Release, package: Path, out: Path) -> Image:
-    """A disk below `out` with the Debian package installed; reused where package and overlay are the same as before."""
+def build_image(release: Release, package: Path, out: Path, *, name: str = "", finish: str = "true") -> Image:
+    """A disk below `out` with the Debian package installed; reused where package and overlay are the same as before.
+
+    `finish` is a last shell command in it, for which the image has a `name` of its own.
+    """
     base = build_base(release)
-    key = hashlib.sha256(release.recipe.encode() + package.read_bytes())
+    key = hashlib.sha256(release.recipe.encode() + finish.encode() + package.read_bytes())
     for path in sorted(OVERLAY.rglob("*")):
         if path.is_file():
             key.update(str(path.relative_to(OVERLAY)).encode() + path.read_bytes())
-    folder = out / f"{release.name}-{key.hexdigest()[:RECIPE]}"
+    folder = out / f"{name}{release.name}-{key.hexdigest()[:RECIPE]}"
     image = Image(release, folder / "disk.ext4", folder / "vmlinuz", folder / "initrd")
-    with locked(out / f"{release.name}.lock"):
+    with locked(out / f"{name}{release.name}.lock"):
         if not image.disk.exists():
-            for old in recipes(out, release):
+            for old in recipes(out, name + release.name):
                 shutil.rmtree(old)
             folder.mkdir()
-            _build_image(base, package, image)
+            _build_image(base, package, image, finish)
     return image
 
 
-def _build_image(base: Path, package: Path, image: Image) -> None:
+def _build_image(base: Path, package: Path, image: Image, finish: str) -> None:
     log, made = image.disk.with_name("build.log"), image.disk.with_name("disk.making")
     with overlay(base) as root:
         shutil.copytree(OVERLAY, root, dirs_exist_ok=True)
         shutil.copy(package, root / "tmp/guestcred.deb")
         chroot(root, "sh", "-eu", "/usr/local/lib/vm/setup", log=log)
         (root / "tmp/guestcred.deb").unlink()
+        chroot(root, "sh", "-euc", finish, log=log)
         shutil.copy(next((root / "boot").glob("vmlinuz-*")), image.kernel)
         shutil.copy(next((root / "boot").glob("initrd.img-*")), image.initrd)
         _run("mkfs.ext4", "-q", "-F", "-O", "^has_journal", "-d", root, made, IMAGE_SIZE, log=log)
