@@ -17,7 +17,7 @@ def read_to_end(fd: int, limit: int, deadline: float | None = None) -> bytes | N
     """
     parts, size = [], 0
     while size <= limit:
-        if deadline is not None and not _is_ready(fd, deadline):
+        if deadline is not None and not is_ready(fd, deadline):
             return None
         part = os.read(fd, _PART)
         if not part:
@@ -27,7 +27,8 @@ def read_to_end(fd: int, limit: int, deadline: float | None = None) -> bytes | N
     return b"".join(parts)
 
 
-def _is_ready(fd: int, deadline: float) -> bool:
+def is_ready(fd: int, deadline: float) -> bool:
+    """Whether `fd` can be read, or has ended, before `deadline` (seconds of the monotonic clock)."""
     import select
 
     return bool(select.select([fd], [], [], max(0, deadline - time.monotonic()))[0])
@@ -50,6 +51,6 @@ def is_in_memory(fd: int) -> bool:
     with open("/proc/self/mountinfo", "rb", buffering=0) as file:
         for line in file.readall().splitlines():
             mount, _, kind = line.partition(b" - ")
-            if mount.split(b" ", 3)[2] == wanted and kind.split(b" ", 1)[0] in MEMORY:
+            if mount.split(b" ")[2] == wanted and kind.split(b" ")[0] in MEMORY:
                 return True
     return False

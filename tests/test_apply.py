@@ -16,11 +16,14 @@ from applying import ENVIRONMENT, PROGRAM, SECRET, apply, delivered, offer, put,
 from conftest import table_of
 from needs import mounted_tmpfs, need
 
-from guestcred.apply import install, notify, wanted
+from guestcred.apply import heard, install, notify, wanted
+from guestcred.apply.dirfd import Folder
+from guestcred.apply.writing import Writing
 from guestcred.cli import commands
 from guestcred.cli.commands import View
 from guestcred.errors import GuestcredError
 from guestcred.guest.credstores import rescue_mark
+from guestcred.guest.facts import Facts, read_facts
 from guestcred.smbios.layout import build_structure
 
 DEMO = '[services.demo]\nuser = "demo-svc-user"\nload = ["key:KEY"]\n'
@@ -574,6 +577,82 @@ def test_whatever_a_service_s_user_put_into_its_folder_goes(root: Path) -> None:
 
 
 @pytest.mark.root
+@pytest.mark.parametrize("wanted_now", [True, False], ids=["that-replaces", "with-nothing-to-rescue"])
+def test_what_a_killed_run_left_goes(root: Path, wanted_now: bool) -> None:
+    put(root, "etc/guestcred/demo.toml", DEMO)
+    apply(root)
+    put(root, "run/guestcred/.generation-b/demo.service/key", "half")
+    (root / "run/guestcred/.next").symlink_to(".generation-b")
+    for number in range(2):
+        half = put(root, f"run/credstore/.guestcred-next-{number}", "half")
+        os.utime(half, ns=(rescue_mark("KEY"),) * 2)
+    offer(root, {"KEY": "new"}, [] if wanted_now else ["KEY"])
+    assert apply(root).returncode == 0 and delivered(root, "demo") == {"key": "new"}
+    assert not [path for path in standing(root) if "next" in path or "generation-a" in path]
+    assert "nothing to change" in apply(root).stdout
+
+
+@pytest.mark.root
+def test_a_link_to_a_generation_that_is_gone_is_replaced(root: Path) -> None:
+    put(root, "etc/guestcred/demo.toml", DEMO)
+    apply(root)
+    subprocess.run(["rm", "-r", root / "run/guestcred/.generation-a"], check=True)
+    assert apply(root).returncode == 0 and delivered(root, "demo") == {"key": SECRET}
+
+
+@pytest.mark.root
+def test_a_run_that_fails_removes_nothing_of_ours_up_to_the_last_byte(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(root, "etc/guestcred/other.toml", f'[services.other]\nuser = "other"\nset = ["a:{"b" * (1 << 20)}"]\n')
+    apply(root)
+    offer(root, {"KEY": "new"})
+    put(root, "etc/guestcred/demo.toml", DEMO)
+
+    def fail(_: object) -> None:
+        raise GuestcredError("no")
+
+    monkeypatch.setattr(Writing, "_write", fail)
+    with pytest.raises(GuestcredError, match=r"^no$"):
+        commands.apply(View(root=str(root)))
+    assert delivered(root, "other") == {"a": "b" * (1 << 20)}
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("call", ["link", "publish"])
+def test_what_came_in_the_way_meanwhile_stays(root: Path, call: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    put(root, "etc/guestcred/demo.toml", DEMO)
+
+    def somebody_was_there_first(folder: Folder, name: str, *_: object) -> None:
+        Path(folder.path, name).write_text("by hand")
+        raise GuestcredError("file exists")
+
+    monkeypatch.setattr(Folder, call, somebody_was_there_first)
+    with pytest.raises(GuestcredError, match=r"^file exists$"):
+        commands.apply(View(root=str(root)))
+    place = "run/guestcred/demo.service" if call == "link" else "run/credstore/KEY"
+    assert (root / place).read_text() == "by hand"
+
+
+@pytest.mark.root
+def test_a_run_that_fails_takes_its_links_back(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    apply(root)
+    before = standing(root)
+    put(root, "etc/guestcred/demo.toml", DEMO)
+    link = Folder.link
+
+    def fail_at_the_last(folder: Folder, name: str, target: str) -> None:
+        if name == ".next":
+            raise GuestcredError("no")
+        link(folder, name, target)
+
+    monkeypatch.setattr(Folder, "link", fail_at_the_last)
+    with pytest.raises(GuestcredError, match=r"^no$"):
+        commands.apply(View(root=str(root)))
+    assert standing(root) == before
+
+
+@pytest.mark.root
 def test_two_runs_at_once(root: Path) -> None:
     put(root, "etc/guestcred/demo.toml", DEMO)
     command = [*PROGRAM, "--root", str(root), "apply"]
@@ -607,12 +686,19 @@ def test_a_run_that_does_not_end_is_not_waited_for(root: Path, monkeypatch: pyte
     assert caught.value.status == 1
 
 
-def test_a_user_that_vanishes_between_plan_and_write(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_users_are_looked_up_after_whoever_may_keep_it_waiting(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     put(root, "etc/guestcred/demo.toml", DEMO)
-    monkeypatch.setattr(install, "find_user", lambda *_: None)
-    with pytest.raises(GuestcredError, match=r"the user demo-svc-user .* was removed or changed") as caught:
+    events: list[str] = []
+
+    def asked(path: str) -> Facts:
+        events.append("asked")
+        return read_facts(path)
+
+    monkeypatch.setattr(heard, "read_facts", asked)
+    monkeypatch.setattr(wanted, "find_user", lambda *_: events.append("looked up"))
+    with pytest.raises(GuestcredError, match="there is no user 'demo-svc-user'") as caught:
         commands.apply(View(root=str(root)))
-    assert caught.value.status == 1 and standing(root) == {}
+    assert caught.value.status == 1 and standing(root) == {} and events == ["asked", "looked up"]
 
 
 @pytest.mark.mounts

@@ -25,7 +25,7 @@ from guestcred.systemd.bus import Manager
 SECRET = b"hunter2hunter2"
 SILENT = "no answer within"
 LOADED = {"a.service": "/u/a", "b.socket": "/u/b", "c.target": "/u/c"}
-EXTRA = {"t@x.service": "/u/t"}
+EXTRA = {"t@x.service": "/u/t", "alias.service": "/u/t", "masked.service": "/u/masked"}
 PROPERTIES: dict[str, dict[str, tuple[str, Any]]] = {
     "/u/a": {
         "LoadCredential": ("a(ss)", [("key", "KEY")]),
@@ -47,6 +47,14 @@ PROPERTIES: dict[str, dict[str, tuple[str, Any]]] = {
         "LoadCredential": ("a(ss)", [("id", "X")]),
         "Id": ("s", "t@x.service"),
         "LoadState": ("s", "loaded"),
+        "ActiveState": ("s", "inactive"),
+        "SubState": ("s", "dead"),
+        "Names": ("as", ["t@x.service", "alias.service"]),
+        "SetCredentialEncrypted": ("a(say)", [("sealed", SECRET)]),
+    },
+    "/u/masked": {
+        "Id": ("s", "masked.service"),
+        "LoadState": ("s", "masked"),
         "ActiveState": ("s", "inactive"),
     },
 }
@@ -165,14 +173,15 @@ def listen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Listen]:
 
 def test_units_over_the_private_socket(listen: Listen) -> None:
     peer = listen("PRIVATE", manager)
-    first, second = bus.read_units()
+    first, second = bus.read_units().units
     assert (first.name, first.state, first.user, first.uid, first.running) == ("a.service", "active", "svc", 901, True)
     assert [(request.setting, request.id, request.size) for request in first.requests] == [
         ("LoadCredential", "key", None),
         ("SetCredential", "region", 14),
     ]
     assert second.name == "b.socket" and not second.requests
-    assert peer.asked == ["ListUnits", "GetAll", "GetAll", "GetAll"]
+    # a unit that requests something is asked for its other names too
+    assert peer.asked == ["ListUnits", "GetAll", "GetAll", "GetAll", "GetAll"]
 
 
 def test_what_pid_1_says_of_itself(listen: Listen) -> None:
@@ -204,14 +213,31 @@ def test_systemd_before_254_does_not_say_whether_the_vm_is_confidential(listen: 
 
 def test_the_bus_is_greeted_first(listen: Listen) -> None:
     peer = listen("SYSTEM_BUS", manager)
-    assert [unit.name for unit in bus.read_units()] == ["a.service", "b.socket"]
+    assert [unit.name for unit in bus.read_units().units] == ["a.service", "b.socket"]
     assert peer.asked[:2] == ["Hello", "ListUnits"]
 
 
 def test_a_unit_that_is_not_loaded_is_loaded(listen: Listen) -> None:
     listen("PRIVATE", manager)
-    assert [unit.name for unit in bus.read_units("t@x.service")] == ["a.service", "b.socket", "t@x.service"]
-    assert [unit.name for unit in bus.read_units("no.service")] == ["a.service", "b.socket"]
+    assert [unit.name for unit in bus.read_units("t@x.service").units] == ["a.service", "b.socket", "t@x.service"]
+    assert [unit.name for unit in bus.read_units("no.service").units] == ["a.service", "b.socket"]
+
+
+def test_aliases_and_what_is_no_unit(listen: Listen) -> None:
+    listen("PRIVATE", manager)
+    loaded = bus.read_units("alias.service")
+    assert [unit.name for unit in loaded.units] == ["a.service", "b.socket", "t@x.service"]
+    assert loaded.aliases == {"alias.service": "t@x.service"}
+    assert loaded.values["t@x.service"] == {"sealed": SECRET} and SECRET.decode() not in repr(loaded)
+    masked = bus.read_units("masked.service")
+    assert masked.unusable == {"absent.service": "not-found", "masked.service": "masked"}
+    assert len(masked.units) == 2 and not masked.managers
+
+
+def test_user_managers_that_run(listen: Listen, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(LOADED, "user@1000.service", "/u/b")
+    listen("PRIVATE", manager)
+    assert bus.read_units().managers == ("user@1000.service",)
 
 
 def test_other_messages_are_passed_over(listen: Listen) -> None:
@@ -221,7 +247,7 @@ def test_other_messages_are_passed_over(listen: Listen) -> None:
         return bytes(other.serialise(98) + manager(message).serialise(99))
 
     listen("PRIVATE", chatty)
-    assert len(bus.read_units()) == 2
+    assert len(bus.read_units().units) == 2
 
 
 def wrong_types(message: Message) -> Message:
@@ -255,7 +281,7 @@ def test_a_peer_that_is_no_help(listen: Listen, monkeypatch: pytest.MonkeyPatch,
 def test_the_bus_stands_in_for_a_private_socket_that_is_no_help(listen: Listen) -> None:
     listen("PRIVATE", lambda _: b"")
     listen("SYSTEM_BUS", manager)
-    assert len(bus.read_units()) == 2
+    assert len(bus.read_units().units) == 2
 
 
 @pytest.mark.parametrize(

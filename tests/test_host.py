@@ -16,9 +16,11 @@ from typing import Any
 
 import pytest
 from qemu import Machine, machine
+from running import run_program
 
 from guestcred import descriptor
-from guestcred.cli.host import run_encode, run_launch
+from guestcred.cli.host import run_encode
+from guestcred.cli.launch import Launch, run_launch
 from guestcred.errors import GuestcredError
 from guestcred.host import encode, hypervisors, prepare, secret
 from guestcred.host.tmpfs import fill_private_folder
@@ -55,8 +57,7 @@ def run(
     environment = {name: value for name, value in os.environ.items() if name != "CREDENTIALS_DIRECTORY"}
     if credentials is not None:
         environment["CREDENTIALS_DIRECTORY"] = str(credentials)
-    command = [sys.executable, "-m", "guestcred", *map(str, arguments)]
-    done = subprocess.run(command, input=given, env=environment, capture_output=True, check=False, timeout=60)
+    done = run_program([sys.executable, "-m", "guestcred"], [*map(str, arguments)], given, environment)
     assert done.returncode == status, done
     assert b"Traceback" not in done.stderr
     for value in (SECRET, *REFERENCE.values()):
@@ -152,7 +153,7 @@ def test_a_private_folder_is_new_and_in_memory(
     arguments = ["encode", "--for", "qemu", "HARD=host-hard"]
     assert "file exists" in error(*arguments, "--folder", folder, credentials=credentials, status=1)
     assert "no folder for them" in error(*arguments, credentials=credentials, status=2)
-    assert "--folder is for qemu" in error("encode", "--for", "json", "--folder", folder, status=2)
+    assert "--folder is for qemu" in error("encode", "--for", "json", "--folder", folder, "--set", "A=b", status=2)
     monkeypatch.setattr(descriptor, "MEMORY", ())
     with pytest.raises(GuestcredError, match="is on a disk, where secrets would remain"):
         fill_private_folder(str(tmp_path / "new"), {"000": SECRET}, lambda _: pytest.fail())
@@ -299,7 +300,7 @@ def test_a_config_that_nobody_writes(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 
 def asked(**changes: Any) -> prepare.Request:
-    fields = {"hypervisor": "cloud-hypervisor", "files": (), "literals": (), "keep_newline": False, "reserve": 0}
+    fields = {"hypervisor": "cloud-hypervisor", "files": (), "literals": ("A=b",), "keep_newline": False, "reserve": 0}
     return prepare.Request(**{**fields, "allow_empty": False, "guest_systemd": None, **changes})
 
 
@@ -367,14 +368,14 @@ def test_no_hypervisor_is_taken_for_another(folder: Path, hypervisor: str) -> No
     """Each has a form of its own, and only what `launch` can start is started."""
     if hypervisors.HYPERVISORS[hypervisor].launched_by is None:
         with pytest.raises(GuestcredError, match=f"launch starts no VM of {hypervisor}"):
-            run_launch(asked(hypervisor=hypervisor), "x", command=(), api_socket=f"{folder}/api.sock", timeout=1)
+            run_launch(asked(hypervisor=hypervisor), Launch(None, "x", f"{folder}/api.sock"))
     unknown = hypervisors.Hypervisor("new", place=hypervisors.HYPERVISORS[hypervisor].place)
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(hypervisors.HYPERVISORS, "new", unknown)
         with pytest.raises(GuestcredError, match="encode has no form for new"):
             run_encode(asked(hypervisor="new"), None, dry_run=False, form="text", folder=None, allow_arguments=False)
         with pytest.raises(GuestcredError, match="launch starts no VM of new"):
-            run_launch(asked(hypervisor="new"), "x", command=(), api_socket=f"{folder}/api.sock", timeout=1)
+            run_launch(asked(hypervisor="new"), Launch(None, "x", f"{folder}/api.sock"))
 
 
 @pytest.mark.parametrize(
@@ -385,16 +386,57 @@ def test_no_hypervisor_is_taken_for_another(folder: Path, hypervisor: str) -> No
         (["encode", "--for", "json", "--config", "x", "A=host-hard"], "json takes no VM config"),
         (["encode", "--for", "cloud-hypervisor", "A=-"], "cannot both come from standard input"),
         (["encode", "--for", "cloud-hypervisor", "A=host-hard"], "it is not JSON (line 1, column 1)"),
-        (["launch", "--for", "qemu", "A=host-hard"], "QEMU is started by its own command line"),
+        (["encode", "--for", "json"], "no credential is named; guestcred encode --for json API_KEY=FILE ..."),
+        (["launch", "--for", "qemu", "A=host-hard"], "command line is missing; it stands behind '--'"),
+        (["launch", "--for", "qemu", "A=host-hard", "--"], "nothing stands behind '--'"),
+        (["launch", "--for", "qemu", "--config", "c", "--", "true"], "--config does not go with a command line"),
+        (["launch", "--for", "qemu", "--timeout", "3", "--", "true"], "--timeout is for cloud-hypervisor"),
+        (["launch", "--for", "qemu", "--api-socket", "/a", "--", "true"], "--api-socket is for cloud-hypervisor"),
+        (["launch", "--for", "qemu", "--allow-log", "--", "true"], "--allow-log is for cloud-hypervisor"),
+        (["launch", "--for", "qemu", "--notify", "guest", "--", "true"], "add -device vhost-vsock-pci,guest-cid=3"),
+        (
+            ["launch", "--for", "qemu", "A=host-hard", "qemu-system-x86_64", "-m", "1"],
+            "no '--' before qemu-system-x86_64",
+        ),
+        (["launch", "--for", "qemu", "A=host-hard", "/usr/bin/qemu-kvm"], "no '--' before /usr/bin/qemu-kvm"),
         (
             ["launch", "--for", "cloud-hypervisor", "A=host-hard"],
-            "takes no command line: it needs --api-socket and --config",
+            "neither a command line nor a running cloud-hypervisor",
+        ),
+        (
+            ["launch", "--for", "cloud-hypervisor", "A=host-hard", "cloud-hypervisor", "--kernel", "k"],
+            "there is no '--'",
+        ),
+        (
+            ["launch", "--for", "cloud-hypervisor", "--api-socket", "/a", "A=host-hard"],
+            "--config is missing: the VM in JSON",
+        ),
+        (["launch", "--for", "cloud-hypervisor", "--config", "c", "A=host-hard"], "--api-socket is missing"),
+        (["launch", "--for", "cloud-hypervisor", "--api-socket", "/a", "--", "foo"], "--api-socket stands before '--'"),
+        (
+            ["launch", "--for", "cloud-hypervisor", "--api-socket", "/a", "--config", "c", "--notify", "vm"],
+            "--notify is for",
+        ),
+        (["launch", "--for", "cloud-hypervisor", "--", "foo"], "the command line starts no VM"),
+        (
+            ["launch", "--for", "cloud-hypervisor", "--notify", "guest", "--", "true", "--kernel", "k"],
+            "add --vsock cid=3,socket=PATH to the command line",
         ),
         (["launch", "--for", "crosvm", "A=host-hard"], "'crosvm' is not one of"),
     ],
 )
 def test_usage(credentials: Path, arguments: list[str], problem: str) -> None:
-    assert problem in error(*arguments, credentials=credentials, status=2)
+    said = error(*arguments, credentials=credentials, status=2)
+    assert problem in said.replace("\nguestcred: hint: ", "; ")
+
+
+def test_a_path_with_a_slash_is_a_file(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "key").write_bytes(b"v")
+    for path in ("./folder/key", "folder/key", "../" + tmp_path.name + "/folder/key", str(tmp_path / "folder/key")):
+        command = [sys.executable, "-m", "guestcred", "encode", "--for", "json", "--no-manifest", f"KEY={path}"]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stdout) == (0, '["io.systemd.credential:KEY=v"]\n'), path
 
 
 def test_one_secret_by_standard_input() -> None:

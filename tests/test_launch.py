@@ -24,10 +24,11 @@ import pytest
 from cloud_hypervisor import Api
 from qemu import Machine, machine
 
-from guestcred.cli import host
+from guestcred import outcome
+from guestcred.cli import launch as host
+from guestcred.cli.launch import Launch
 from guestcred.errors import GuestcredError
 from guestcred.host import launch as launching_vms
-from guestcred.host import outcome
 from guestcred.host.prepare import Request
 from guestcred.smbios.walk import parse
 
@@ -415,7 +416,8 @@ def _launch_and_end_at(number: int, folder: Path) -> NoReturn:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         asked = Request("cloud-hypervisor", (f"KEY={folder}/key",), (), False, False, None, 0)
         sys.settrace(trace)
-        code = host.run_launch(asked, f"{folder}/vm.json", command=(), api_socket=f"{folder}/api.sock", timeout=30)
+        how = Launch(None, f"{folder}/vm.json", f"{folder}/api.sock")
+        code = host.run_launch(asked, how)
     except GuestcredError as error:
         code = error.status
     except SystemExit as error:
@@ -450,7 +452,8 @@ def test_where_the_vmm_died_no_vm_remains(folder: Path, step: str) -> None:
         "--api-socket",
         f"path={folder}/api.sock",
     ]
-    with subprocess.Popen([*program, step], stdout=subprocess.DEVNULL) as vmm:
+    dies = {**os.environ, "PRETEND": json.dumps({"die": step})}
+    with subprocess.Popen(program, stdout=subprocess.DEVNULL, env=dies) as vmm:
         _wait_for(folder / "api.sock")
         said = boot(folder, status=1)
         assert vmm.wait(60) == -signal.SIGSYS

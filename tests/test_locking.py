@@ -15,6 +15,7 @@ import pytest
 from applying import ENVIRONMENT, PROGRAM, SECRET, apply, delivered, offer, put, standing
 from conftest import Count
 from needs import memory, need
+from vm.boot import children
 
 pytestmark = pytest.mark.root
 
@@ -35,10 +36,10 @@ def guest() -> Iterator[Path]:
 
 
 def start(root: Path, log: Path, *injected: tuple[str, str]) -> subprocess.Popen[bytes]:
-    """Start `apply` under strace, which writes its system calls to `log`."""
+    """Start `apply` under strace, which writes its system calls to `log`, and not those of the process apart."""
     log.write_bytes(b"")
     inject = [word for call, what in injected for word in ("-e", f"inject={call}:{what}")]
-    command = [need("strace"), "-f", "-qq", "-o", str(log), *inject, *PROGRAM, "--root", str(root), "apply"]
+    command = [need("strace"), "-qq", "-o", str(log), *inject, *PROGRAM, "--root", str(root), "apply"]
     return subprocess.Popen(command, env=ENVIRONMENT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
 
 
@@ -49,10 +50,8 @@ def until(holds: Callable[[], bool], told: str) -> None:
         time.sleep(0.002)
 
 
-def stopped(log: Path) -> int | None:
-    """The id of the process that strace saw stop."""
-    match = re.search(r"^(\d+) +--- stopped by SIGSTOP ---$", log.read_text(errors="replace"), re.MULTILINE)
-    return int(match[1]) if match else None
+def is_stopped(log: Path) -> bool:
+    return "--- stopped by SIGSTOP ---" in log.read_text(errors="replace")
 
 
 def steps(root: Path, log: Path, *injected: tuple[str, str]) -> list[tuple[str, int]]:
@@ -62,7 +61,7 @@ def steps(root: Path, log: Path, *injected: tuple[str, str]) -> list[tuple[str, 
     counts = Counter[str]()
     found: list[tuple[str, int]] = []
     for line in log.read_text(errors="replace").splitlines():
-        match = re.match(r"\d+ +(\w+)\(", line)
+        match = re.match(r"(\w+)\(", line)
         if match:
             counts[match[1]] += 1
             if found or '"run"' in line:
@@ -76,7 +75,7 @@ def both(root: Path, logs: Path, step: tuple[str, int], first_fails: bool) -> No
     stop = (call, f"signal=STOP:when={when}")
     first = start(root, logs / "first", *([FAIL, stop] if first_fails else [stop]))
     until(
-        lambda: stopped(logs / "first") is not None or first.poll() is not None,
+        lambda: is_stopped(logs / "first") or first.poll() is not None,
         f"{step}: it does not come there",
     )
     second = start(root, logs / "second", *([] if first_fails else [FAIL]))
@@ -84,9 +83,9 @@ def both(root: Path, logs: Path, step: tuple[str, int], first_fails: bool) -> No
         lambda: second.poll() is not None or "EAGAIN" in (logs / "second").read_text(errors="replace"),
         f"{step}: the other neither ends nor waits",
     )
-    process = stopped(logs / "first")
-    if process is not None and first.poll() is None:
-        os.kill(process, signal.SIGCONT)
+    if is_stopped(logs / "first") and first.poll() is None:
+        for traced in children(first.pid):
+            os.kill(traced, signal.SIGCONT)
     told = [run.communicate(timeout=PATIENCE)[1].decode() for run in (first, second)]
     good, failing = (1, 0) if first_fails else (0, 1)
     codes = [first.returncode, second.returncode]

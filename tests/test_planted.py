@@ -24,6 +24,7 @@ from guestcred.cli.command_line import main, run
 from guestcred.cli.commands import show_error
 from guestcred.errors import GuestcredError
 from guestcred.guest.deliveries import Look, consumers_json
+from guestcred.guest.sources import Observed
 from guestcred.record import Record
 from guestcred.smbios.layout import build_entry_point, build_structure
 from guestcred.smbios.walk import parse
@@ -147,7 +148,7 @@ def guest(root: Path, planted: list[Planted], state: str) -> list[str]:
         consumer(default("x"), name="gone.service", delivered=delivered),
     ]
     outside = {"/srv/x/": None, **{f"/srv/x/{name}": len(value) for name, value in taken.items()}}
-    put(root, "units.json", json.dumps(consumers_json(Look(tuple(units), (), outside))))
+    put(root, "units.json", json.dumps(consumers_json(Look(tuple(units), (), Observed(outside)))))
     if not os.geteuid():
         put(root, "etc/guestcred/demo.toml", '[services.demo]\nuser = "root"\nimport = ["*"]\n')
     return list(taken)
@@ -248,7 +249,7 @@ def test_no_piece_of_a_secret_is_shown(kind: str, monkeypatch: pytest.MonkeyPatc
         return True
 
     monkeypatch.setattr(notify, "tell", tell)
-    monkeypatch.setattr(install, "_lock", lambda _: None)  # only the end of a process drops it
+    monkeypatch.setattr(install, "_lock", lambda *_: None)  # only the end of a process drops it
     with memory() as folder:
         root = folder / "guest"
         taken = guest(root, planted, state)

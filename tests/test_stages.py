@@ -27,12 +27,12 @@ MANAGER = Manager("257", "kvm", "", STARTED, GENERATORS)
     ],
 )
 def test_the_stage_is_told_by_time(tree: Build, written: int, earlier: bool, stage: str | None) -> None:
-    root = tree([], {"F": b"v", "G": b"v"})
+    root = tree([], {"F": b"v"})
     os.utime(root / "run/credentials/@system/F", ns=(0, written * 1000))
-    found = read_stages(Tree(str(root)), frozenset({"F", "gone"}), MANAGER, earlier)
+    found = read_stages(Tree(str(root)), MANAGER, earlier)
     assert found == ({} if stage is None else {"F": stage})
 
 
 def test_a_systemd_that_does_not_tell_its_times_tells_no_stage(tree: Build) -> None:
     root = tree([], {"F": b"v"})
-    assert read_stages(Tree(str(root)), frozenset({"F"}), Manager("257", "kvm", ""), True) == {}
+    assert read_stages(Tree(str(root)), Manager("257", "kvm", ""), True) == {}

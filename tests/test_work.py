@@ -22,6 +22,7 @@ from guestcred.cli.commands import View
 from guestcred.cli.dump import dump
 from guestcred.errors import GuestcredError
 from guestcred.guest.deliveries import Consumer, Delivered
+from guestcred.manifest import manifest_value
 from guestcred.smbios.layout import build_structure
 from guestcred.systemd.requests import IMPORT, LOAD, Request, Unit
 
@@ -43,6 +44,12 @@ def offers(names: list[str], prefix: bytes = TEXT) -> list[bytes]:
 
 def imported(names: list[str]) -> dict[str, bytes]:
     return {name: value(name) for name in names}
+
+
+def framed(names: list[str]) -> list[bytes]:
+    """A manifest and the strings behind it, every third with another value than was meant."""
+    meant = [(name.encode(), b"other" if number % 3 else value(name)) for number, name in enumerate(names)]
+    return [TEXT + b"guestcred.manifest=" + manifest_value(bytes(16), meant), *offers(names)]
 
 
 def cut(names: list[str], at: int) -> Guest:
@@ -99,6 +106,12 @@ DAMAGES: dict[str, Damage] = {
     },
     "cut-read": lambda names: {"strings": offers(names), "system": imported(names[: len(names) // 2]), "systemd": "systemd 252"},
     "foreign": lambda names: {"system": imported(names)},
+    "meant": lambda names: {
+        "strings": [*framed(names), TEXT + b"guestcred.end=1/%d" % len(names)], "system": imported(names[::2])
+    },
+    "meant-and-cut": lambda names: {
+        "strings": framed(names)[: len(names) // 2], "table": table_of(*framed(names)[: len(names) // 2])[:-8]
+    },
     "fw-cfg": alone("fw_cfg"),
     "initrd": alone("initrd"),
     "command-line": lambda names: {
@@ -149,8 +162,8 @@ COMMANDS: dict[str, Callable[[str, list[str]], object]] = {
     "services UNIT": lambda root, _: commands.services(View(root=root, form="json"), "some"),
     "dump": lambda root, _: dump(View(root=root)),
     "dump, JSON": lambda root, _: dump(View(root=root, form="json")),
-    "dump --all": lambda root, _: dump(View(root=root), kind=None, typed=True),
-    "dump --all, JSON": lambda root, _: dump(View(root=root, form="json"), kind=None, typed=True, reveal=True),
+    "dump --all": lambda root, _: dump(View(root=root), kinds=None, typed=True),
+    "dump --all, JSON": lambda root, _: dump(View(root=root, form="json"), kinds=None, typed=True, reveal=True),
     "capture": lambda root, _: commands.capture(View(root=root), f"{root}-captured-{next(NUMBERS)}"),
     "apply --dry-run": lambda root, _: commands.apply(View(root=root), dry_run=True),
     "apply": lambda root, _: commands.apply(View(root=root)),
@@ -184,8 +197,8 @@ def run(command: str, root: str, names: list[str]) -> None:
     try:
         COMMANDS[command](root, names)
     except GuestcredError as error:
-        # the services of TOML cannot have what is no file; noise may not do for too many short words
-        assert error.status == 3 or "not a regular file" in error.problem or command == "capture", error
+        # the services of TOML cannot have what is no file
+        assert error.status == 3 or "not a regular file" in error.problem, error
 
 
 def work(command: str, root: str, names: list[str]) -> int:

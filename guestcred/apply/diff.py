@@ -72,7 +72,7 @@ def _rescues(store: Folder | None, wanted: Wanted) -> tuple[tuple[str, ...], tup
         status = store.status(name)
         if status is None:
             rescue.append(name)
-        elif not _holds(store, name, value, (os.geteuid(), os.getegid(), FILE_MODE)):
+        elif not _holds(store, name, value, (*store.owner, FILE_MODE)):
             if not is_rescued(name, status):
                 raise store.refused(name, FOREIGN, AGAIN)
             renew.append(name)
@@ -105,7 +105,7 @@ def _generation(home: Folder | None, wanted: Wanted) -> tuple[str | None, tuple[
         status = home.status(name)
         if status is None:
             continue
-        if not is_kind(status.st_mode) or status.st_uid != os.geteuid():
+        if not is_kind(status.st_mode) or status.st_uid != home.owner[0]:
             raise home.refused(name, FOREIGN, MOVE)
         if name != current:
             leftovers.append(name)
@@ -117,7 +117,7 @@ def _generation(home: Folder | None, wanted: Wanted) -> tuple[str | None, tuple[
 
 
 def _is_as_wanted(generation: Folder, wanted: Wanted) -> bool:
-    directories, uid, gid = wanted.plan.directories, os.geteuid(), os.getegid()
+    directories, (uid, gid) = wanted.plan.directories, generation.owner
     if generation.names() != sorted([REPORT, *(directory.unit for directory in directories)]):
         return False
     return (

@@ -35,14 +35,15 @@ class _Failing:
 
 
 class Folder:
-    """An open directory; everything is done relative to its descriptor.
+    """An open directory; everything is done relative to its descriptor. `owner` has the uid and gid of what is ours.
 
     Every method raises GuestcredError with the path where the kernel refuses. Owners are numbers, modes are bits.
     """
 
-    def __init__(self, fd: int, path: str) -> None:
+    def __init__(self, fd: int, path: str, owner: tuple[int, int]) -> None:
         self.fd = fd
         self.path = path
+        self.owner = owner
 
     def __enter__(self) -> Folder:
         return self
@@ -108,13 +109,13 @@ class Folder:
     def open(self, name: str) -> Folder:
         """The folder of that name in this one; a link is an error."""
         with self._at(name):
-            return Folder(os.open(name, _OPEN, dir_fd=self.fd), self.shown(name))
+            return Folder(os.open(name, _OPEN, dir_fd=self.fd), self.shown(name), self.owner)
 
     def find(self, name: str) -> Folder | None:
         """As `open`, but None where there is nothing."""
         with self._at(name):
             try:
-                return Folder(os.open(name, _OPEN, dir_fd=self.fd), self.shown(name))
+                return Folder(os.open(name, _OPEN, dir_fd=self.fd), self.shown(name), self.owner)
             except FileNotFoundError:
                 return None
 
@@ -178,25 +179,32 @@ class Folder:
     def remove_folder(self, name: str) -> None:
         """Remove a folder of ours with everything that others may have put below it, however deep."""
         with self.open(name) as top:
-            top.own(os.geteuid(), os.getegid(), 0o700)
-            todo = top.names()
-            for entry in todo:  # grows: folders found further down are moved up, so no depth is a problem
-                if not _is_folder(top, entry):
-                    top.remove(entry)
-                    continue
-                with top.open(entry) as below:
-                    below.own(os.geteuid(), os.getegid(), 0o700)  # from here on nobody else can add to it
-                    for inner in below.names():
-                        if _is_folder(below, inner):
-                            up = next(free for n in count(len(todo)) if top.status(free := f".{n}") is None)
-                            below.rename(inner, up, top)
-                            todo.append(up)
-                        else:
-                            below.remove(inner)
-                with top._at(entry):
-                    os.rmdir(entry, dir_fd=top.fd)
+            top.empty()
+        self.remove_empty(name)
+
+    def remove_empty(self, name: str) -> None:
+        """Remove a folder that has nothing in it."""
         with self._at(name):
             os.rmdir(name, dir_fd=self.fd)
+
+    def empty(self) -> None:
+        """Remove everything in this folder of ours, however deep."""
+        self.own(*self.owner, 0o700)
+        todo = self.names()
+        for entry in todo:  # grows: folders found further down are moved up, so no depth is a problem
+            if not _is_folder(self, entry):
+                self.remove(entry)
+                continue
+            with self.open(entry) as below:
+                below.own(*self.owner, 0o700)  # from here on nobody else can add to it
+                for inner in below.names():
+                    if _is_folder(below, inner):
+                        up = next(free for n in count(len(todo)) if self.status(free := f".{n}") is None)
+                        below.rename(inner, up, self)
+                        todo.append(up)
+                    else:
+                        below.remove(inner)
+            self.remove_empty(entry)
 
 
 def _fill(fd: int, data: bytes, uid: int, gid: int, mode: int) -> None:
@@ -212,10 +220,12 @@ def _is_folder(folder: Folder, name: str) -> bool:
     return status is not None and stat.S_ISDIR(status.st_mode)
 
 
-def open_root(path: str) -> Folder:
-    """The folder below which everything is written; the path may be a link."""
+def open_root(path: str, live: bool) -> Folder:
+    """The folder below which everything is written; the path may be a link. Live, what is written is root's and of
+    root's group, in which the sandbox of guestcred.service is not."""
+    owner = (0, 0) if live else (os.geteuid(), os.getegid())
     with _Failing(path):
-        return Folder(os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC), path)
+        return Folder(os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC), path, owner)
 
 
 def refuse_untrusted(folder: Folder, root: Folder) -> None:

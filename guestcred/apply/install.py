@@ -9,12 +9,10 @@ import time
 
 from guestcred.apply.diff import MOVE, Changes, find_changes
 from guestcred.apply.dirfd import Folder, open_root, refuse_disk, refuse_untrusted
-from guestcred.apply.plan import Plan
 from guestcred.apply.wanted import Wanted
 from guestcred.apply.writing import Writing
 from guestcred.errors import FINDINGS, GuestcredError, reason
 from guestcred.guest.rootfs import Tree
-from guestcred.guest.users import find_user
 
 HOME, STORE = "guestcred", "credstore"  # below run/
 HOME_MODE, STORE_MODE = 0o711, 0o700  # others cannot read the folder, so they cannot lock it either
@@ -37,7 +35,7 @@ class Installation:
 
     def __init__(self, tree: Tree) -> None:
         self._tree = tree
-        self._root = open_root(tree.root)
+        self._root = open_root(tree.root, tree.live)
         refuse_untrusted(self._root, self._root)
         run = self._existing(self._root, "run")
         if run is None:
@@ -80,7 +78,7 @@ class Installation:
         folder = self._run.make_new(name)
         if folder is not None:
             self._made.append(name)
-            folder.own(os.geteuid(), os.getegid(), mode)
+            folder.own(*folder.owner, mode)
         return folder
 
     def _locked(self) -> Folder:
@@ -107,29 +105,17 @@ class Installation:
 
         Only to be called inside the context, which has the lock.
         """
-        self._refuse_vanished(wanted.plan)
         home = self._home
         assert home is not None
         status = home.status()
         if status is not None and stat.S_IMODE(status.st_mode) != HOME_MODE:
-            home.own(os.geteuid(), os.getegid(), HOME_MODE)
+            home.own(*home.owner, HOME_MODE)
         changes = self.changes(wanted)
         if changes.any:
             if changes.rescue and self._store is None:
                 self._store = self._make(STORE, STORE_MODE) or self._existing(self._run, STORE)
             Writing(home, self._store, changes, wanted).run()
         return changes
-
-    def _refuse_vanished(self, plan: Plan) -> None:
-        """Give no file to a user id that was removed, or given to somebody else, since the plan was made."""
-        for directory in plan.directories:
-            user = find_user(self._tree, directory.user)
-            if user is None or user.uid != directory.uid:
-                raise GuestcredError(
-                    f"the user {directory.user} of {directory.unit} was removed or changed while apply ran",
-                    "run it again",
-                    status=FINDINGS,
-                )
 
 
 def _lock(home: Folder, end: float) -> None:

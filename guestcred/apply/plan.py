@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from guestcred.diagnose.compare import Comparison, Credential
-from guestcred.diagnose.findings import LOSSES, Finding, loss, refusals
+from guestcred.diagnose.findings import LOSSES, Finding, loss
 from guestcred.errors import FINDINGS, GuestcredError
 from guestcred.guest.config import Service
 from guestcred.guest.users import User
 from guestcred.record import Record
-from guestcred.systemd.offered import REASONS
 from guestcred.systemd.rules import SIZE_MAX, STORE_PAGES, TOTAL_SIZE_MAX, pages
 from guestcred.systemd.search_path import RESCUE
 
@@ -105,8 +104,7 @@ def plan_rescues(comparison: Comparison, others: dict[str, tuple[str, bool]], un
         else:
             made.append(File(credential.name, credential.size, f"{RESCUE}/{credential.name}"))
     left = [loss(status, cause, names, why_not) for (status, cause, why_not), names in lost.items()]
-    left += refusals(comparison.rejected)
-    left += [finding for finding in comparison.findings if finding.code not in LOSSES and finding.code not in REASONS]
+    left += [finding for finding in comparison.findings if finding.code not in LOSSES]
     return Rescues(tuple(made), tuple(present), tuple(left))
 
 

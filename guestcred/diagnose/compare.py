@@ -87,6 +87,11 @@ class Comparison(Record):
         return not self.findings
 
 
+def by_what_is_shown(foreign: list[Credential]) -> list[Credential]:
+    """Foreign credentials in order: not by the name itself, which would say something of one that is hidden."""
+    return sorted(foreign, key=lambda foreign: (foreign.shown, foreign.size, foreign.origin or ""))
+
+
 def needs_facts(offered: tuple[Verdict, ...], guest: Guest) -> bool:
     """Whether the facts behind a refusal are worth asking for: something was offered and did not arrive unchanged."""
     system = guest.system or {}
@@ -189,8 +194,7 @@ def compare(
         origin = evidence().origin(name, system[name])
         told = shown(name, system[name])
         foreign.append(Credential(name=name, shown=told, size=len(system[name]), origin=origin, meant=sizes.get(name)))
-    # not by the name itself, whose order would say something of one that is hidden
-    credentials += sorted(foreign, key=lambda foreign: (foreign.shown, foreign.size, foreign.origin or ""))
+    credentials += by_what_is_shown(foreign)
     rejected = tuple(verdict for verdict in offered if isinstance(verdict, Rejected))
     cut_off = length_cut_finding(table, point) if cut is not None and point else None
     findings = [

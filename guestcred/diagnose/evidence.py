@@ -9,7 +9,6 @@ from guestcred.record import Record
 from guestcred.smbios.walk import parse
 from guestcred.systemd.offered import Accepted, Verdict, judge
 from guestcred.systemd.rules import (
-    CONFIDENTIAL_VM_SINCE,
     EXTRA_SYSTEM_SINCE,
     IMPORTS_SMBIOS_SINCE,
     INITRD_SINCE,
@@ -17,7 +16,6 @@ from guestcred.systemd.rules import (
     READ_WHOLE_SINCE,
     STORE_PAGES,
     SYSTEM,
-    TDX_TRUSTED_SINCE,
     pages,
 )
 
@@ -109,17 +107,6 @@ class Evidence:
             return "cut-read"
         return "store-full" if self._store_full else "unknown"
 
-    @property
-    def undecided(self) -> bool:
-        """Whether PID 1 may have refused on purpose, but could not be asked."""
-        version, facts = self._guest.systemd, self._facts
-        if facts is None:
-            return False
-        asks = (
-            {"container"} if version is not None and version < CONFIDENTIAL_VM_SINCE else {"container", "confidential"}
-        )
-        return not asks.isdisjoint(facts.unasked)
-
     def source(self, name: str, imported: bytes) -> Origin | None:
         """The other source that offers these bytes under that name, or None."""
         for source, values in self._sources:
@@ -145,19 +132,12 @@ class Evidence:
             return "container"
         if self._guest.parameters.import_disabled:
             return "import-disabled"
-        if source == "fw-cfg" and self._distrusts():
+        if source == "fw-cfg" and facts is not None and facts.distrusts(self._guest.systemd):
             return "confidential-vm"
         return self._earlier_stage() if facts is not None and facts.earlier_stage else "unknown"
 
     def _earlier_stage(self) -> Cause:
         return "lost-at-switch-root" if self._guest.system is None else "earlier-stage"
-
-    def _distrusts(self) -> bool:
-        """Whether systemd takes nothing from SMBIOS and fw_cfg because this is a confidential VM."""
-        version, facts = self._guest.systemd, self._facts
-        if facts is None or not facts.confidential or (version is not None and version < CONFIDENTIAL_VM_SINCE):
-            return False
-        return not (facts.confidential == "tdx" and version is not None and version >= TDX_TRUSTED_SINCE)
 
     def _refusal(self) -> Cause | None:
         """Why this PID 1 takes nothing at all from SMBIOS, or None (systemd src/core/import-creds.c)."""
@@ -168,7 +148,7 @@ class Evidence:
             return "import-disabled"
         if version is not None and version < IMPORTS_SMBIOS_SINCE:
             return "systemd-too-old"
-        return "confidential-vm" if self._distrusts() else None
+        return "confidential-vm" if facts is not None and facts.distrusts(version) else None
 
     def _as_read(self, offer: Accepted) -> bytes | None:
         """What the first 4096 bytes of the entry make of this string; None where they do not cut it."""

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
         # of a value that looks wrong
         "name-missing", "empty", "trailing-newline", "fragment", "altered",
         # of a unit
-        "no-source", "undelivered", "undecrypted", "only-stop", "unrequested",
+        "no-source", "undelivered", "undecrypted", "only-stop", "unrequested", "refused", "failed", "not-given",
     ]  # fmt: skip
 
 REPORT = "if this is the whole table, tell the makers of the firmware or hypervisor, with 'guestcred dump --all'"

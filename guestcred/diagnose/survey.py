@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import os
+
 from guestcred.diagnose.compare import Comparison, compare, needs_facts, unexplained
 from guestcred.errors import GuestcredError
 from guestcred.guest.facts import Facts, read_facts
-from guestcred.guest.rootfs import Tree
 from guestcred.guest.snapshot import TABLE, Guest, parse_table
 from guestcred.smbios.walk import Table
 from guestcred.systemd.offered import Verdict, judge
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from guestcred.diagnose.evidence import Evidence
     from guestcred.smbios.entry_point import EntryPoint
 
@@ -19,8 +22,9 @@ if TYPE_CHECKING:
 class Survey:
     """Everything worked out from one look at a guest; the evidence only where something asks for it."""
 
-    def __init__(self, guest: Guest, offered: tuple[Verdict, ...], facts: Facts | None) -> None:
+    def __init__(self, guest: Guest, table: Table, offered: tuple[Verdict, ...], facts: Facts | None) -> None:
         self.guest = guest
+        self.table = table
         self.offered = offered
         self._facts = facts
         self._evidence: Evidence | None = None
@@ -35,26 +39,34 @@ class Survey:
         return self._evidence
 
 
-def survey(guest: Guest, facts: Facts | None = None, require: tuple[str, ...] = ()) -> Survey:
-    """Judge a guest; `facts` are asked for if they matter and are None. `require` has the names that must arrive.
+def survey(
+    guest: Guest,
+    facts: Facts | None = None,
+    require: tuple[str, ...] = (),
+    ask: Callable[[str], Facts] = read_facts,
+) -> Survey:
+    """Judge a guest; if `facts` matter and are None, `ask` reads them. `require` has the names that must arrive.
 
     Raises GuestcredError (exit status 3) where the table has no structure.
     """
     table = parse_table(guest.table, guest.entry_point)
     if guest.table is not None and not table.holds_anything:
-        raise no_structure(Tree(guest.root).shown(TABLE))
+        raise no_structure(os.path.join(guest.root, TABLE))
     offered = judge(table.structures, guest.systemd)
     if facts is None and needs_facts(offered, guest):
-        facts = read_facts(guest.root, unexplained(offered, guest))
-    result = Survey(guest, offered, facts)
+        facts = ask(guest.root)
+    result = Survey(guest, table, offered, facts)
     result.comparison = compare(guest, table, offered, result.evidence, _point(guest, table), require)
     return result
 
 
 def facts_of(guest: Guest) -> Facts:
-    """All facts about a guest, whether something is missing or not."""
-    offered = judge(parse_table(guest.table, guest.entry_point).structures, guest.systemd)
-    return read_facts(guest.root, unexplained(offered, guest))
+    """All facts about a guest, whether something is missing or not; of the stages only those that decide something."""
+    facts = read_facts(guest.root)
+    if facts.stages is None:
+        return facts
+    names = unexplained(judge(parse_table(guest.table, guest.entry_point).structures, guest.systemd), guest)
+    return facts.replace(stages={name: stage for name, stage in facts.stages.items() if name in names})
 
 
 def _point(guest: Guest, table: Table) -> EntryPoint | None:

@@ -11,6 +11,7 @@ from guestcred.errors import GuestcredError, reason
 from guestcred.systemd.shown import shown
 
 FILE_MAX = 16 * 1024 * 1024  # bytes; a DMI table from Linux is under 64 KiB, a credential under 1 MiB
+CREDENTIALS = "run/credentials/"
 LINKS_MAX = 256  # steps on the way through links; the kernel gives up after 40 links
 
 
@@ -28,8 +29,11 @@ class Tree:
     def __init__(self, root: str) -> None:
         self.root = root
         self.live = os.path.abspath(root) == "/"
+        # where a sandbox shows what it has of /run/credentials, which systemd hides from it (setup_namespace() in systemd
+        # src/core/namespace.c)
+        self._credentials = os.environ.get("GUESTCRED_CREDENTIALS", "").strip("/") if self.live else ""
         try:
-            self._fd = os.open(_seen_by_pid1() if self.live else root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            self._fd = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         except OSError as error:
             raise GuestcredError(
                 f"cannot open the root folder {root}: {reason(error)}",
@@ -47,6 +51,8 @@ class Tree:
         return os.path.join(self.root, path)
 
     def _open(self, path: str, flags: int) -> int:
+        if self._credentials and path.startswith(CREDENTIALS):
+            path = f"{self._credentials}/{path[len(CREDENTIALS) :]}"
         *folders, last = path.split("/")
         at = self._fd
         try:
@@ -76,8 +82,8 @@ class Tree:
 
     def _refused(self, path: str, error: OSError) -> GuestcredError:
         hints: tuple[str, ...] = ()
-        # a link, or a file on which its owner has a lease: fcntl(2)
-        if error.errno in (errno.ELOOP, errno.EWOULDBLOCK):
+        # a link, a file on which its owner has a lease (fcntl(2)), or a socket
+        if error.errno in (errno.ELOOP, errno.EWOULDBLOCK, errno.ENXIO):
             return NotAFileError(self.shown(path), reason(error))
         if error.errno in (errno.EACCES, errno.EPERM):
             hints = ("run it as root: credentials and the DMI table are for root only",)
@@ -103,6 +109,21 @@ class Tree:
             return data
         except OSError as error:
             raise self._refused(told or path, error) from None
+        finally:
+            os.close(fd)
+
+    def length(self, path: str, limit: int) -> int | None:
+        """The size in bytes of a file that has to be read to know it, `limit` + 1 where it is more than that; None
+        where it cannot be read now."""
+        try:
+            fd = self._open(path, os.O_RDONLY)
+        except OSError:
+            return None
+        try:
+            data = read_to_end(fd, limit)
+            return None if data is None else min(len(data), limit + 1)
+        except OSError:
+            return None
         finally:
             os.close(fd)
 
@@ -186,15 +207,3 @@ class Tree:
             if data is not None:
                 contents[name] = data
         return contents
-
-
-def _seen_by_pid1() -> str:
-    """The live system's root as PID 1 sees it: a unit with its own mount namespace, such as a sandbox, sees only its
-    own part of /run/credentials (setup_namespace() in systemd src/core/namespace.c).
-    """
-    try:
-        apart = os.readlink("/proc/self/ns/mnt") != os.readlink("/proc/1/ns/mnt")
-    except OSError:  # not root, and only root can read credentials anyway; or there is no /proc
-        apart = False
-    # if PID 1 does not let root look, it did not boot this system
-    return "/proc/1/root/" if apart and os.access("/proc/1/root/", os.X_OK) else "/"

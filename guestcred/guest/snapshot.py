@@ -61,6 +61,13 @@ class Guest(Record):
     unreadable: dict[str, str]
 
 
+class Unparsed(Record):
+    """A look of which nothing was parsed yet: in `guest` the parameters are still missing, `cmdline` has them."""
+
+    guest: Guest
+    cmdline: bytes
+
+
 def other_sources(guest: Guest) -> tuple[tuple[Origin, dict[str, bytes]], ...]:
     """What holds credentials besides SMBIOS, in systemd's order: the key of each, and name to bytes."""
     on_cmdline = {name: value for name, (_, value) in guest.parameters.credentials.items()}
@@ -72,7 +79,11 @@ def read_guest(root: str = "/", systemd: int | None = None) -> Guest:
 
     Raises GuestcredError (exit status 3) where there is no table and no other credential, or it may not be read.
     """
-    tree = Tree(root)
+    return parsed(read_unparsed(Tree(root), systemd))
+
+
+def read_unparsed(tree: Tree, systemd: int | None) -> Unparsed:
+    """The bytes of that look, as `read_guest` reads them, for a process apart to parse. Raises GuestcredError as that does."""
     table, entry_point, absent = None, None, None
     try:
         table, entry_point = read_table(tree)
@@ -90,29 +101,31 @@ def read_guest(root: str = "/", systemd: int | None = None) -> Guest:
         return values
 
     guest = Guest(
-        root=root,
+        root=tree.root,
         table=table,
         entry_point=entry_point,
         entries=None if entries is None else _read_entries(tree, entries),
         system=files(SYSTEM),
         initrd=files(INITRD),
         fw_cfg=files(FW_CFG, "/raw"),
-        parameters=_read_parameters(tree, systemd),
+        parameters=Parameters({}, False),
         systemd=systemd,
         unreadable=unreadable,
     )
-    if absent is not None and not guest.system and not any(values for _, values in other_sources(guest)):
+    cmdline = tree.read(CMDLINE) or b""
+    set_there = b"set_credential" in cmdline.replace(b"-", b"_")
+    if absent is not None and not (guest.system or guest.fw_cfg or guest.initrd or set_there):
         raise absent
-    return guest
+    return Unparsed(guest, cmdline)
 
 
-def _read_parameters(tree: Tree, systemd: int | None) -> Parameters:
-    data = tree.read(CMDLINE) or b""
-    if b"credential" not in data:
-        return Parameters({}, False)  # no parameter about them, as on most machines
+def parsed(look: Unparsed) -> Guest:
+    """The guest of a look, with the parameters of its command line."""
+    if b"credential" not in look.cmdline:
+        return look.guest  # no parameter about them, as on most machines
     from guestcred.guest.cmdline import parse_cmdline
 
-    return Parameters(*parse_cmdline(data, systemd))
+    return look.guest.replace(parameters=Parameters(*parse_cmdline(look.cmdline, look.guest.systemd)))
 
 
 def read_table(tree: Tree) -> tuple[bytes, bytes | None]:

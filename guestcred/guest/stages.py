@@ -19,8 +19,8 @@ TICK = (
 )
 
 
-def read_stages(tree: Tree, names: frozenset[str], manager: Manager, earlier_stage: bool) -> dict[str, Stage]:
-    """The stage that imported each of the credentials `names`, without those of which that cannot be told.
+def read_stages(tree: Tree, manager: Manager, earlier_stage: bool) -> dict[str, Stage]:
+    """The stage that imported each credential in `@system`, without those of which that cannot be told.
 
     The PID 1 after switch-root starts at UserspaceTimestamp, imports, and then starts generators (main() in systemd
     src/core/main.c). What is older came with the PID 1 of the initrd, if it imported anything (`earlier_stage`).
@@ -29,7 +29,7 @@ def read_stages(tree: Tree, names: frozenset[str], manager: Manager, earlier_sta
         return {}
     folder = tree.resolve(SYSTEM)
     stages: dict[str, Stage] = {}
-    for name in names:
+    for name in tree.names(folder) or ():
         status = tree.status(f"{folder}/{name}")
         if status is None:
             continue

@@ -14,7 +14,7 @@ from jeepney.bus_messages import message_bus
 from guestcred.errors import GuestcredError, reason
 from guestcred.record import Record
 from guestcred.systemd.dbus import ERROR, HEAD, METHOD_RETURN, MalformedError, message_size, read_body, read_message
-from guestcred.systemd.requests import INTERFACES, Unit, parse_unit
+from guestcred.systemd.requests import INTERFACES, SET_ENCRYPTED, Unit, parse_unit
 
 # PID 1 listens on the first itself, also early in boot; behind the second there is a bus daemon
 PRIVATE, SYSTEM_BUS = "/run/systemd/private", "/run/dbus/system_bus_socket"
@@ -32,7 +32,8 @@ _TYPES = {
     "ImportCredential": "as",
     **dict.fromkeys(("Version", "Virtualization", "ConfidentialVirtualization"), "s"),
     **dict.fromkeys(("UserspaceTimestamp", "GeneratorsStartTimestamp"), "t"),
-    **dict.fromkeys(("Id", "ActiveState", "LoadState", "User"), "s"),
+    **dict.fromkeys(("Id", "ActiveState", "SubState", "LoadState", "Result", "User"), "s"),
+    "Names": "as",
     **dict.fromkeys(("UID", "MainPID"), "u"),
 }
 
@@ -149,8 +150,23 @@ def read_manager() -> Manager:
     return _ask("what it is", TIMEOUT, ask)
 
 
-def read_units(name: str | None = None) -> tuple[Unit, ...]:
-    """The loaded units that could request credentials, by name; systemd loads the unit `name` if it has not yet.
+class Loaded(Record):
+    """PID 1's units that could request credentials, by name.
+
+    `aliases` has other names of those that do; `unusable` the names that have no unit, with systemd's word for why,
+    such as "masked"; `managers` the units of user managers that run; `values` those of SetCredentialEncrypted=, by unit
+    and id.
+    """
+
+    units: tuple[Unit, ...]
+    aliases: dict[str, str] = {}  # noqa: RUF012  # nobody changes it
+    unusable: dict[str, str] = {}  # noqa: RUF012
+    managers: tuple[str, ...] = ()
+    values: dict[str, dict[str, bytes]] = {}  # noqa: RUF012
+
+
+def read_units(name: str | None = None) -> Loaded:
+    """The loaded units; systemd loads the unit `name`, which may be an alias, if it has not yet.
 
     Raises GuestcredError (exit status 3) where PID 1 cannot be asked or does not answer.
     """
@@ -180,35 +196,58 @@ def _ask(what: str, seconds: float, question: Callable[[_Peer], _T]) -> _T:
     )
 
 
-def _units(peer: _Peer, name: str | None) -> tuple[Unit, ...]:
+def _units(peer: _Peer, name: str | None) -> Loaded:
     # ListUnits gives a(ssssssouso): name, description, load state, active state, sub state, following, path, job
-    listed = {
-        unit: (active, path)
-        for unit, _, load, active, _, _, path, *_ in peer.manager("a(ssssssouso)", "ListUnits")
-        if load == "loaded"
-    }
+    rows = peer.manager("a(ssssssouso)", "ListUnits")
+    listed = {unit: (active, sub, path) for unit, _, load, active, sub, _, path, *_ in rows if load == "loaded"}
+    unusable = {unit: load for unit, _, load, *_ in rows if load != "loaded"}
+    aliases: dict[str, str] = {}
     if name is not None and name not in listed:
-        listed |= _load(peer, name)
-    units = []
-    for unit, (active, path) in sorted(listed.items()):
+        _load(peer, name, listed, aliases, unusable)
+    units, values = [], {}
+    for unit, (active, sub, path) in sorted(listed.items()):
         interface = INTERFACES.get(unit.rpartition(".")[2])
         if interface is None:
             continue
         try:
-            units.append(parse_unit(unit, active, peer.properties(path, interface)))
+            properties = peer.properties(path, interface)
+            parsed = parse_unit(unit, active, properties, sub)
+            if parsed.requests:
+                names = peer.properties(path, "Unit").get("Names", ())
+                aliases |= {other: unit for other in names if other != unit}
         except _Refused:
             continue  # it has been unloaded in the meantime
-    return tuple(units)
+        units.append(parsed)
+        values[unit] = {identifier: bytes(value) for identifier, value in properties.get(SET_ENCRYPTED, ())}
+    managers = [unit for unit, (active, *_) in listed.items() if active == "active" and unit.startswith("user@")]
+    return Loaded(
+        units=tuple(units),
+        aliases=aliases,
+        unusable=unusable,
+        managers=tuple(sorted(managers)),
+        values=values,
+    )
 
 
-def _load(peer: _Peer, name: str) -> dict[str, tuple[str, str]]:
-    """The unit of that name or alias, loaded from its files; empty where there is none."""
+def _load(
+    peer: _Peer,
+    name: str,
+    listed: dict[str, tuple[str, str, str]],
+    aliases: dict[str, str],
+    unusable: dict[str, str],
+) -> None:
+    """Have the unit of that name or alias loaded from its files, and add it where it belongs."""
     try:
         path = peer.manager("o", "LoadUnit", "s", name)
         properties = peer.properties(path, "Unit")
     except _Refused:
-        return {}
+        return
     unit, active, load = map(properties.get, ("Id", "ActiveState", "LoadState"))
     if unit is None or active is None or load is None:
         raise MalformedError("no unit")
-    return {unit: (active, path)} if load == "loaded" else {}
+    if load != "loaded":
+        unusable[name] = load
+        return
+    listed[unit] = (active, properties.get("SubState", ""), path)
+    if unit != name:
+        aliases[name] = unit

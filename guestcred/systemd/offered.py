@@ -140,15 +140,16 @@ class Importer:
 
     def __init__(self, systemd: int | None) -> None:
         self._systemd = systemd
-        self._taken: dict[str, str] = {}  # names, and each as it is shown
+        self._taken: dict[str, Accepted] = {}  # by name
         self._total = 0  # bytes of all values taken
         self._ended = False
 
     def take(self, structure: Structure, instance: int) -> list[Verdict]:
         """The verdicts on the strings of Type 11 structure number `instance`; empty ones are skipped, as PID 1 does."""
         self._ended = self._ended or structure.length != FORMATTED_SIZE
+        handle = structure.handle
         return [
-            self._judge(text, Place(structure.handle, index, instance))
+            self._judge(text, Place(handle=handle, index=index, instance=instance))
             for index, text in enumerate(structure.strings, 1)
             if text
         ]
@@ -181,10 +182,12 @@ class Importer:
             reason = "duplicate"
         else:
             taken = Accepted(name=name, encoding=encoding, value=value, place=place)
-            self._taken[name] = taken.shown
+            self._taken[name] = taken
             self._total += len(value)
             return taken
-        told = self._taken.get(name or "") or shown(raw_name, raw_value)  # what is hidden once is hidden here too
+        # what is hidden once is hidden here too
+        first = self._taken.get(name or "")
+        told = shown(raw_name, raw_value) if first is None else first.shown
         return Rejected(
             name=told if name is not None else None,
             place=place,

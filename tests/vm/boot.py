@@ -17,7 +17,6 @@ from vm.booted import Booted
 from vm.images import Image
 from vm.scenarios import Scenario
 
-LIMIT = 600  # seconds for one boot; 25 to 60 are usual, and much more where other work goes on
 WITH_US = ("setpriv", "--pdeathsig", "KILL")  # the kernel ends the command when we end, however that happens
 RESULTS_SIZE = 16 << 20  # bytes
 DRIVER = Path(__file__).parent / "driver.py"
@@ -116,17 +115,17 @@ def children(pid: int) -> list[int]:
     return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
-def run_qemu(command: list[str], log: Path) -> str:
+def run_qemu(command: list[str], log: Path, limit: float) -> str:
     """Run QEMU to its end, to its limit or to ours; says which."""
     with (
         log.open("wb") as out,
         subprocess.Popen([*WITH_US, *command], stdin=subprocess.DEVNULL, stdout=out, stderr=out) as qemu,
     ):
         try:
-            qemu.wait(LIMIT)
+            qemu.wait(limit)
             return f"ended with status {qemu.returncode}"
         except subprocess.TimeoutExpired:
-            return f"was ended after {LIMIT} s"
+            return f"was ended after {limit} s"
         finally:
             qemu.kill()
 
@@ -158,7 +157,7 @@ def boot(image: Image, scenario: Scenario, out: Path, extra: tuple[str, ...] = (
             *_firmware(scenario, folder), *_smbios(scenario, folder),
         ]  # fmt: skip
         begin = time.monotonic()
-        ended = run_qemu(command, out / "qemu.log")
+        ended = run_qemu(command, out / "qemu.log", scenario.limit)
         seconds = time.monotonic() - begin
         with contextlib.suppress(tarfile.TarError), tarfile.open(results) as archive:
             archive.extractall(out)

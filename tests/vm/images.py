@@ -166,13 +166,16 @@ def build_base(release: Release) -> Path:
     return release.base
 
 
-def recipes(folder: Path, name: str) -> list[Path]:
-    """What is kept in `folder` under a name, whatever recipe made it; another name may begin with this one."""
-    return list(folder.glob(f"{name}-{'[0-9a-f]' * RECIPE}"))
+def recipes(folder: Path, release: Release, name: str = "") -> list[Path]:
+    """What is kept in `folder` of a release, whatever recipe made it; another's name may begin with its name.
+
+    `name` is that of an image with a last command of its own.
+    """
+    return list(folder.glob(f"{name}{release.name}-{'[0-9a-f]' * RECIPE}"))
 
 
 def _build_base(release: Release) -> None:
-    for old in recipes(CACHE, release.name):
+    for old in recipes(CACHE, release):
         shutil.rmtree(old, ignore_errors=True)
     with tempfile.TemporaryDirectory(dir=CACHE, prefix=f".{release.name}-") as folder:
         target, log = Path(folder) / "rootfs", CACHE / f"{release.name}.log"
@@ -254,7 +257,7 @@ def build_image(release: Release, package: Path, out: Path, *, name: str = "", f
     image = Image(release, folder / "disk.ext4", folder / "vmlinuz", folder / "initrd")
     with locked(out / f"{name}{release.name}.lock"):
         if not image.disk.exists():
-            for old in recipes(out, name + release.name):
+            for old in recipes(out, release, name):
                 shutil.rmtree(old)
             folder.mkdir()
             _build_image(base, package, image, finish)

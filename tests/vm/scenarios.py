@@ -14,6 +14,8 @@ from vm import strings
 from vm.booted import Booted
 from vm.images import GUESTS, RELEASES, Release
 from vm.rescue import COMMANDS, Rescue
+from vm.sandbox import ATTEMPTS, HOSTILE, verify_sandbox
+from vm.units import UNITS, UNITS_FILES, verify_units
 
 CHECK = ["guestcred", "check", "--format", "json"]
 ALWAYS: list[list[str]] = [
@@ -86,6 +88,7 @@ class Scenario:
     fixture: tuple[str, ...] = ()
     rescue: Rescue | None = None
     verify: Callable[[Booted], None] | None = None
+    limit: int = 300  # seconds for the boot; 25 to 60 are usual
 
     @property
     def shown(self) -> str:
@@ -225,11 +228,15 @@ def scenarios(seed: int, chance: int = 400) -> list[Scenario]:
         Scenario("microvm", fw_cfg={"FW": b"from fw_cfg"}, cmdline="systemd.set_credential=CMD:cmdline", machine="microvm",
                  counts=lambda _: {"foreign fw-cfg": 1, "foreign cmdline": 1}, exit=0, fixture=NEWEST),
         Scenario("container", five, commands=(CONTAINER,), counts=_all("imported", 5), exit=0, verify=_verify_container),
+        Scenario("units", five, files=UNITS_FILES, commands=(UNITS,), counts=_all("imported", 5), exit=0, limit=1500,
+                 verify=verify_units),
         Scenario("nothing-offered", counts=lambda _: {}, exit=0, fixture=NEWEST),
         Scenario("two-structures", structures=(wrong, short), counts=lambda _: {}, exit=1,
                  findings=frozenset({"type11-length"}), fixture=NEWEST),
         Scenario("two-structures-right", structures=(build_structure(11, 0x0E80, [text("ONE", b"1")]), short),
                  counts=_all("imported", 2), exit=0),
+        Scenario("sandbox", five, files={"hostile.py": HOSTILE.read_bytes()}, commands=(ATTEMPTS,),
+                 counts=_all("imported", 5), exit=0, core=True, verify=verify_sandbox),
         Scenario("hidden-entries", five, cmdline="vm.hide-entries", counts=_all("missing dmi-sysfs-absent", 5),
                  exit=1, core=True, fixture=NEWEST, rescue=Rescue(delivered=True, rescued=5, status=0)),
     ]  # fmt: skip
