@@ -12,9 +12,12 @@ from hypothesis import strategies as st
 from guestcred.systemd.rules import (
     CMDLINE_BINARY_SINCE,
     CONFIDENTIAL_VM_SINCE,
+    EXTRA_SYSTEM_SINCE,
     IMPORTS_SMBIOS_SINCE,
+    INITRD_SINCE,
     PAGE,
     READ_CUT,
+    READ_WHOLE_SINCE,
     SIZE_MAX,
     STORE_PAGES,
     SYSTEM,
@@ -61,7 +64,8 @@ def test_who_takes_what_since_when() -> None:
         254,
         262,
     )
-    assert base64_decode(b"-_-_", 253) is None and base64_decode(b"-_-_", 254) == b"\xfb\xff\xbf"
+    assert (READ_WHOLE_SINCE, INITRD_SINCE, EXTRA_SYSTEM_SINCE) == (257, 254, 262)
+    assert base64_decode(b"-_-_", 254) is None and base64_decode(b"-_-_", 255) == b"\xfb\xff\xbf"
 
 
 # one for each prefix, by the manual pages of systemd.system-credentials(7) and of the programs that read them
