@@ -15,7 +15,7 @@ from guestcred.smbios.walk import parse
 from guestcred.systemd.offered import Accepted, judge
 
 SECRETS: dict[str, bytes] = {
-    "COMMA": b"first,second",
+    "COMMA": b"before,behind it",
     "NEWLINE": b"-----BEGIN KEY-----\nMC4CAQ\n-----END KEY-----",
     "TRAILING_NEWLINE": b"ends in a newline\n",
     "LEADING_SPACE": b"  two spaces",

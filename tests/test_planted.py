@@ -43,7 +43,7 @@ NAMINGS = "{0}", "KEY_{1}={0}", "{0}="
 WORDS = ["tangerine", "hunter2hunter2", "lighthouse", "Wonderland", "umbrella", "sparrow", "quicksilver", "gondola"]
 # what the options and arguments of commands are given, by the name of the parameter; None leaves out one that may be
 NEVER = {"reveal"}
-HOST = {"encode", "launch"}  # have no guest to look at, and print what they are told to encode
+HOST = {"encode", "launch", "stop"}  # have no guest to look at, and print what they are told to encode
 
 
 def encoded(encode: str, chance: random.Random, length: int) -> str:
@@ -165,7 +165,13 @@ def invocations(group: click.Group, root: Path, names: list[str]) -> Iterator[li
         "require": list(names),
         "unit": [None, "demo"],
         "path": [None],
-        "kind": ["11", "1"],
+        "kinds": ["11", "1", "memory", "all"],
+        "handle": ["0x1000"],
+        "keyword": ["system-product-name"],
+        "target": [f"{root.parent}/saved"],
+        "saved": [None],
+        "dev_mem": ["/dev/mem"],
+        "oem_string": ["1"],
         "form": ["text", "json"],
     }
     for name, command in group.commands.items():
