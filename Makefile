@@ -8,7 +8,7 @@ RELEASE := debian13
 # all from Debian, so that nothing is compiled (systemd-python has no wheel) and nothing is downloaded twice
 RUN_PACKAGES := python3 python3-construct python3-click python3-jeepney python3-systemd
 TEST_PACKAGES := $(RUN_PACKAGES) python3-pip python3-setuptools python3-wheel build-essential dmidecode debhelper dh-python pybuild-plugin-pyproject python3-all lintian \
-  shellcheck age strace systemd
+  shellcheck age strace systemd nix-bin
 VM_PACKAGES := qemu-system-x86 ovmf debootstrap e2fsprogs debian-archive-keyring systemd-container
 FIXTURE_PACKAGES := qemu-system-arm qemu-efi-aarch64 cpio
 
@@ -18,13 +18,14 @@ DEMO_NAME := APIKEY
 
 VM := PYTHONPATH=tests $(BIN)/python -m
 TESTS := $(BIN)/pytest -n auto
+MUTANTS := $(BIN)/python tests/mutants.py
 GUESTS := $(BIN)/pytest -m vm -n 2 --dist worksteal -vv
 
 # what the tests run of the package in their own process; commands that they start are not counted
 COVERAGE := --cov --cov-report=term:skip-covered
 
 .NOTPARALLEL:
-.PHONY: demo test test-fast coverage test-fresh test-vm test-vm-full test-flow fixtures bench damage lint deb clean
+.PHONY: demo test test-fast coverage mutants test-fresh test-vm test-vm-full test-flow fixtures bench boot-cost damage lint deb clean
 .PHONY: run-packages test-packages vm-packages all-packages
 
 # exit status 1 means findings, and this guest has some
@@ -37,10 +38,11 @@ demo: .venv/runtime
 
 # everything; the real guests are Debian 12, 13 and 14 under QEMU's software emulation, the host is Debian 13
 test: all-packages lint deb
-	$(TESTS) -m "not vm" --exhaustive $(COVERAGE)
+	$(TESTS) -m "not vm" $(COVERAGE)
+	$(TESTS) --exhaustive tests/test_faults.py tests/test_launch.py
 	$(GUESTS)
-	@if [ "$$(id -u)" = 0 ]; then $(MAKE) --no-print-directory test-fresh; \
-	else echo "skipped: fresh machines need root: sudo make test-fresh"; fi
+	@if [ "$$(id -u)" = 0 ]; then $(MUTANTS) --core 60 && $(MAKE) --no-print-directory test-fresh; \
+	else echo "skipped: mutants and fresh machines need root: sudo make mutants test-fresh"; fi
 
 # the same without QEMU
 test-fast: test-packages lint deb
@@ -49,6 +51,10 @@ test-fast: test-packages lint deb
 # the same tests, and the lines and branches that they did not reach
 coverage: test-packages deb .venv/dev
 	$(TESTS) -m "not vm and not qemu" $(COVERAGE) --cov-report=term-missing:skip-covered
+
+# changes to the code, one at a time, that no test sees; MODULES="apply/dirfd.py ..." for some of the modules
+mutants: test-packages .venv/dev
+	$(MUTANTS) $(MODULES)
 
 # `make demo` and `make test-fast` in a minimal Debian of that release, as root and as an ordinary user
 test-fresh: vm-packages
@@ -76,7 +82,7 @@ lint: .venv/dev
 # in its own folder, with Debian's own Python whatever else is in PATH
 deb: test-packages
 	@rm -rf build/deb && mkdir -p build/deb/guestcred dist
-	@tar -c --exclude=__pycache__ guestcred pyproject.toml README.md LICENSE packaging | tar -x -C build/deb/guestcred
+	@tar -c --exclude=__pycache__ guestcred pyproject.toml README.md SECURITY.md LICENSE docs packaging | tar -x -C build/deb/guestcred
 	@mv build/deb/guestcred/packaging/debian build/deb/guestcred/debian
 	@cd build/deb/guestcred && PATH=/usr/sbin:/usr/bin:/sbin:/bin dpkg-buildpackage --build=binary --no-sign >../build.log 2>&1 || { tail -n 30 ../build.log >&2; exit 1; }
 	@rm -f dist/guestcred_*.deb
@@ -85,6 +91,10 @@ deb: test-packages
 
 bench: .venv/dev
 	$(BIN)/python tests/bench.py
+
+# what the package costs a boot, against the same guest without it; BOOT_COST_ARGUMENTS="--icount --boots 1"
+boot-cost: all-packages .venv/dev deb
+	$(VM) vm.boot_cost $(BOOT_COST_ARGUMENTS)
 
 # which secrets arrive whole under QEMU, passed by the shell and by guestcred
 damage: all-packages .venv/dev

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import NoReturn
+
     from guestcred.cli.commands import View
 
+SIGINT = 2  # signal(7)
+COULD_NOT_LOOK = 3  # as in errors.py, which a lack of memory may keep away
+NO_MEMORY = "guestcred: error: there is not enough memory\n"
 PR_SET_DUMPABLE = 4  # prctl(2)
 
 
@@ -28,8 +34,74 @@ def plain_form(arguments: list[str]) -> tuple[str, View] | None:
     return None
 
 
+def plain_dump(arguments: list[str]) -> tuple[View, str | None] | None:
+    """The view and the FILE of a plain `[--root DIR] dump [FILE]`, or None: click parses it."""
+    from guestcred.cli.commands import View
+
+    match arguments:
+        case ["--root", root, "dump"]:
+            return View(root=root), None
+        case ["--root", root, "dump", path] if path == "-" or not path.startswith("-"):
+            return View(root=root), path
+        case ["dump"]:
+            return View(), None
+        case ["dump", path] if path == "-" or not path.startswith("-"):
+            return View(), path
+    return None
+
+
 def main() -> int:
-    """Run the command line. The exit status: 0 agrees, 1 findings, 2 usage, 3 could not look, 130 interrupted."""
+    """Run the command line. The exit status: 0 agrees, 1 findings, 2 usage, 3 could not look; SIGINT ends it by itself.
+
+    What nobody foresaw is one line and status 3, never a traceback, which could show a value.
+    """
+    try:
+        from guestcred.c_modules import end_by_sigint
+
+        end_by_sigint()
+        return _foreseen()
+    except MemoryError:
+        told = NO_MEMORY  # by the time it is told, what the failure held is free again
+    except KeyboardInterrupt:  # it came before SIGINT was told to end the program
+        end_by_sigint()
+        os.kill(os.getpid(), SIGINT)
+    return _stop(told)
+
+
+def _foreseen() -> int:
+    try:
+        return _run()
+    except MemoryError:
+        raise
+    except Exception as error:  # noqa: BLE001  # this is the last line
+        # no words of the error, in which a value may stand; those of a missing package say which
+        words = f": {error}" if isinstance(error, ImportError) else ""
+        told = f"guestcred: error: unforeseen: {type(error).__name__} in {_place(error)}{words}"
+    return _stop(f"{told}; please report it\n")
+
+
+def _place(error: Exception) -> str:
+    """The last line of ours that an error came through."""
+    trace, place = error.__traceback__, "an unknown place"
+    folder = os.path.dirname(os.path.dirname(__file__)) + "/"
+    while trace is not None:
+        path = trace.tb_frame.f_code.co_filename
+        if path.startswith(folder):
+            place = f"{path[len(folder) :]}, line {trace.tb_lineno}"
+        trace = trace.tb_next
+    return place
+
+
+def _stop(told: str) -> NoReturn:
+    """Say one line and end at once: what else an end does may need memory, or print what was left in a buffer."""
+    try:
+        sys.stderr.write(told)
+        sys.stderr.flush()
+    finally:
+        os._exit(COULD_NOT_LOOK)
+
+
+def _run() -> int:
     from guestcred.errors import GuestcredError, reason
 
     _open_streams()
@@ -42,6 +114,10 @@ def main() -> int:
 
                 command, view = plain
                 status = check(view) if command == "check" else apply(view)
+            elif (plain_of_dump := plain_dump(sys.argv[1:])) is not None:
+                from guestcred.cli.dump import dump
+
+                status = dump(*plain_of_dump)
             else:
                 from guestcred.cli.command_line import run
 
@@ -57,6 +133,8 @@ def main() -> int:
         _give_up(1)
         return 1
     except OSError as error:
+        if error.errno == errno.ENOMEM:  # an import's
+            raise MemoryError from None
         # every other OSError became a GuestcredError where it happened
         _give_up(1)
         try:
@@ -64,9 +142,7 @@ def main() -> int:
             sys.stderr.flush()
         except OSError:
             _give_up(2)
-        return 3
-    except KeyboardInterrupt:
-        return 130
+        return COULD_NOT_LOOK
 
 
 def _open_streams() -> None:

@@ -1,4 +1,4 @@
-"""The private C modules behind five public ones, for the boot path.
+"""The private C modules behind a few public ones, for the boot path.
 
 Each public module imports several others, and costs from a quarter to all of a bare interpreter's start. The private
 ones may change with Python or python-systemd, so nothing else of the package imports them, and a test holds each
@@ -8,6 +8,7 @@ function here to its public twin.
 from __future__ import annotations
 
 import _operator
+import sys
 
 compare_digest = _operator._compare_digest
 """`hmac.compare_digest`: whether two byte strings are equal, in constant time. `hmac` imports OpenSSL."""
@@ -18,6 +19,24 @@ def quoted(text: str) -> str:
     from _json import encode_basestring_ascii
 
     return encode_basestring_ascii(text)
+
+
+def json_text(value: object) -> str:
+    """JSON on one line, of dictionaries, lists, tuples, strings, integers, booleans and None."""
+    match value:
+        case dict():
+            return "{" + ", ".join(f"{quoted(key)}: {json_text(below)}" for key, below in value.items()) + "}"
+        case list() | tuple():
+            return "[" + ", ".join(map(json_text, value)) + "]"
+        case str():
+            return quoted(value)
+        case None:
+            return "null"
+        case bool():
+            return "true" if value else "false"
+        case int():
+            return str(value)
+    raise TypeError(f"no JSON of a {type(value).__name__}")
 
 
 def parse_json(text: str) -> object:
@@ -49,13 +68,71 @@ class _Decoder:
         return float(name.replace("Infinity", "inf"))
 
 
-def prctl(option: int, argument: int) -> int:
-    """prctl(2), -1 for a failure; `ctypes.CDLL(None).prctl` also needs memory that is writable and executable."""
+def hmac_sha256(key: bytes, message: bytes) -> bytes:
+    """`hmac.digest(key, message, "sha256")` for keys of up to 64 bytes (RFC 2104); `hmac` and `hashlib` import OpenSSL."""
+    if sys.version_info >= (3, 12):
+        from _sha2 import sha256
+    else:
+        from _sha256 import sha256  # type: ignore[import-not-found]  # typeshed does not have it
+    assert len(key) <= 64
+    block = key.ljust(64, b"\0")
+    inner = sha256(block.translate(_INNER) + message).digest()
+    return bytes(sha256(block.translate(_OUTER) + inner).digest())
+
+
+_INNER, _OUTER = bytes(byte ^ 0x36 for byte in range(256)), bytes(byte ^ 0x5C for byte in range(256))
+
+
+def prctl(option: int, *arguments: int | bytes) -> int:
+    """prctl(2), -1 for a failure; bytes are passed by address."""
+    return _call("prctl", option, *arguments, *(0,) * (4 - len(arguments)))
+
+
+def drop_capabilities() -> int:
+    """capset(2) of none, -1 for a failure: `os` has none, and libcap is not everywhere."""
+    # struct __user_cap_header_struct of version 3 for this process, and two of struct __user_cap_data_struct
+    return _call("capset", (0x20080522).to_bytes(4, "little") + bytes(4), bytes(2 * 12))
+
+
+def filter_system_calls(program: bytes) -> int:
+    """Lay a seccomp filter of classic BPF on this process for good, -1 for a failure: seccomp(2)."""
+    import _ctypes
+
+    class Byte(_ctypes._SimpleCData):  # type: ignore[type-arg]
+        _type_ = "B"
+
+    class Program(_ctypes.Array):  # type: ignore[type-arg]
+        _type_, _length_ = Byte, len(program)
+
+    held = Program.from_buffer(bytearray(program))
+    # struct sock_fprog: how many instructions of 8 bytes, and where
+    word = (sys.maxsize.bit_length() + 1) // 8
+    count, address = (len(program) // 8, _ctypes.addressof(held))
+    both = count.to_bytes(word, sys.byteorder) + address.to_bytes(word, sys.byteorder)
+    return prctl(_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, both)
+
+
+_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER = 22, 2  # prctl(2)
+
+
+def _call(name: str, *arguments: int | bytes) -> int:
+    """A function of the C library; `ctypes.CDLL(None)` also needs memory that is writable and executable."""
     import _ctypes
 
     # None is this program itself, as in ctypes.CDLL(None)
     program = _ctypes.dlopen(None, 0)  # type: ignore[arg-type]
-    return int(_ctypes.call_function(_ctypes.dlsym(program, "prctl"), (option, argument, 0, 0, 0)))
+    return int(_ctypes.call_function(_ctypes.dlsym(program, name), arguments))
+
+
+def end_by_sigint() -> None:
+    """Let SIGINT end this process as SIGTERM does, and not by an exception; where it is ignored, it stays so.
+
+    `signal.signal` and `signal.SIG_DFL`: its `enum` alone costs a quarter of a start.
+    """
+    import _signal  # type: ignore[import-not-found]  # typeshed has only the public one
+
+    if _signal.getsignal(_signal.SIGINT) is _signal.default_int_handler:
+        _signal.signal(_signal.SIGINT, _signal.SIG_DFL)
 
 
 def journal_send(*fields: str) -> None:

@@ -1,8 +1,9 @@
-"""Reads an open file, up to a limit and until a deadline, and says whether it is in memory."""
+"""Reads an open file, up to a limit and until a deadline; says whether it is in memory, and who may change it."""
 
 from __future__ import annotations
 
 import os
+import stat
 import time
 
 MEMORY = (b"tmpfs", b"ramfs")
@@ -16,7 +17,7 @@ def read_to_end(fd: int, limit: int, deadline: float | None = None) -> bytes | N
     """
     parts, size = [], 0
     while size <= limit:
-        if deadline is not None and not _is_ready(fd, deadline):
+        if deadline is not None and not is_ready(fd, deadline):
             return None
         part = os.read(fd, _PART)
         if not part:
@@ -26,10 +27,20 @@ def read_to_end(fd: int, limit: int, deadline: float | None = None) -> bytes | N
     return b"".join(parts)
 
 
-def _is_ready(fd: int, deadline: float) -> bool:
+def is_ready(fd: int, deadline: float) -> bool:
+    """Whether `fd` can be read, or has ended, before `deadline` (seconds of the monotonic clock)."""
     import select
 
     return bool(select.select([fd], [], [], max(0, deadline - time.monotonic()))[0])
+
+
+def distrusted(status: os.stat_result, owner: int) -> tuple[str, str] | None:
+    """(what is wrong, the command to type) where anybody but root and `owner` may change a file or folder."""
+    if status.st_uid not in (0, owner):
+        return "not owned by root", "chown root"
+    if status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        return "may be written by others than its owner", "chmod go-w"
+    return None
 
 
 def is_in_memory(fd: int) -> bool:
@@ -40,6 +51,6 @@ def is_in_memory(fd: int) -> bool:
     with open("/proc/self/mountinfo", "rb", buffering=0) as file:
         for line in file.readall().splitlines():
             mount, _, kind = line.partition(b" - ")
-            if mount.split(b" ", 3)[2] == wanted and kind.split(b" ", 1)[0] in MEMORY:
+            if mount.split(b" ")[2] == wanted and kind.split(b" ")[0] in MEMORY:
                 return True
     return False

@@ -100,6 +100,7 @@ _TYPES: dict[str, tuple[type, ...]] = {
     "bool": (bool,),
     "int": (int,),
     "int | None": (int, type(None)),
+    "str | None": (str, type(None)),
     "bool | None": (bool, type(None)),
 }
 
@@ -118,12 +119,16 @@ def to_json(record: Record) -> dict[str, object]:
 def from_json(kind: type[_R], data: object, **inner: type[Record]) -> _R:
     """The record that `to_json` made; `inner` names the kind of record in a field or in its tuple.
 
-    Raises ValueError for anything else, and for text that could steer a terminal.
+    A field with a default may be absent: an older guestcred did not know it. Raises ValueError for anything else, and
+    for text that could steer a terminal.
     """
-    if not isinstance(data, dict) or set(data) != set(kind.__match_args__):
+    fields = set(kind.__match_args__)
+    if not isinstance(data, dict) or not fields - set(kind._defaults) <= set(data) <= fields:
         raise ValueError(f"not a {kind.__name__}")
     values = {}
     for field, annotation in kind.__annotations__.items():
+        if field not in data:
+            continue
         value = data[field]
         if field in inner and isinstance(value, list):
             value = tuple(from_json(inner[field], item) for item in value)

@@ -1,4 +1,4 @@
-"""Counts, sizes and names in sentences, and foreign text made safe for a terminal."""
+"""Counts, sizes and names in sentences, and foreign text made safe for a terminal or a shell."""
 
 from __future__ import annotations
 
@@ -25,6 +25,13 @@ def listed(names: list[str]) -> str:
 def visible(text: str) -> str:
     """Text as one line that cannot steer a terminal: unprintable characters become escapes."""
     return text if text.isprintable() else "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
+
+
+def typed(path: str) -> str:
+    """A path as one word of a command that a person may type."""
+    from shlex import quote  # only for failures, which the boot path has not
+
+    return quote(path)
 
 
 def printable(text: bytes) -> str:

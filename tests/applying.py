@@ -11,6 +11,7 @@ from pathlib import Path
 
 from conftest import table_of
 from needs import PATH, PYTHON, sites
+from running import run_program
 
 from guestcred.smbios.layout import build_structure
 
@@ -48,8 +49,8 @@ def put(root: Path, path: str, data: bytes | str) -> Path:
 
 def apply(root: Path, *options: str) -> subprocess.CompletedProcess[str]:
     """Run `guestcred --root ROOT apply`."""
-    command = [*PROGRAM, "--root", str(root), "apply", *options]
-    return subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, check=False)
+    done = run_program(PROGRAM, ["--root", str(root), "apply", *options], environment=ENVIRONMENT)
+    return subprocess.CompletedProcess(done.args, done.returncode, done.stdout.decode(), done.stderr.decode())
 
 
 def standing(root: Path) -> dict[str, tuple[object, ...]]:

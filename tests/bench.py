@@ -14,8 +14,10 @@ from pathlib import Path
 
 from needs import PYTHON, memory, sites
 
+from guestcred import smbios
 from guestcred.smbios.entry_point import DUMP_TABLE
 from guestcred.smbios.layout import build_entry_point, build_structure
+from guestcred.smbios.types import TYPES
 from guestcred.smbios.walk import parse
 from guestcred.systemd.offered import judge
 
@@ -93,6 +95,25 @@ def applying(folder: Path, command: Callable[..., list[str]]) -> dict[str, list[
     return commands
 
 
+def beside_dmidecode(folder: Path, dmidecode: str) -> None:
+    """The parser in process, beside dmidecode's whole run on the same tables."""
+    every = b"".join(build_structure(number, number, [b"one", b"two"]) for number in TYPES if number != 127)
+    tables = {"10,000 structures, nothing asked": build_structure(1, 7, [b"QEMU", b"pc"]) * 10_000}
+    tables |= {"all fields of 192 structures, every type": every * 4, "the same, described": every * 4}
+    print(f"\n{'in process, beside dmidecode':<44} {'ms':>7} {'ratio':>6}")
+    for name, table in tables.items():
+        path = folder / "beside.bin"
+        path.write_bytes(smbios.Table(table, "2.8").dump_bin())
+        taken = statistics.median(wall_and_peak([dmidecode, "--from-dump", str(path)])[0] for _ in range(ROUNDS))
+        asked = {
+            "10,000 structures, nothing asked": lambda table=table: smbios.parse(table),
+            "all fields of 192 structures, every type": lambda table=table: [one.fields for one in smbios.parse(table)],
+            "the same, described": lambda table=table: [one.describe() for one in smbios.parse(table)],
+        }[name]
+        ours = in_process(asked)
+        print(f"{name:<44} {ours * 1e3:7.2f} {ours / taken:6.2f}")
+
+
 def main() -> None:
     with memory() as folder:
         dump_bin = folder / "reference.bin"
@@ -115,12 +136,16 @@ def main() -> None:
             ],
             "guestcred --root debian13 why API_KEY": start(run.format(["--root", str(CAPTURE), "why", "API_KEY"])),
             "guestcred dump FILE": start(run.format(["dump", str(dump_bin)])),
+            "guestcred dump --type 17 FILE": start(run.format(["dump", "--type", "17", str(dump_bin)])),
+            "guestcred dump --type all FILE": start(run.format(["dump", "--type", "all", str(dump_bin)])),
         }
         commands |= applying(folder, lambda *words: start(run.format(list(words))))
         dmidecode = shutil.which("dmidecode", path=os.environ.get("PATH", "") + ":/usr/sbin")
         if dmidecode:
             commands["dmidecode --from-dump FILE -t 11"] = [dmidecode, "--from-dump", str(dump_bin), "-t", "11"]
         processes(commands)
+        if dmidecode:
+            beside_dmidecode(folder, dmidecode)
 
     print(f"\n{'in process':<44} {'ms':>7} {'ratio':>6}")
     strings = [b"io.systemd.credential:N%04d=" % number + b"v" * 232 for number in range(4000)]

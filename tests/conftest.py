@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
 from needs import may_mount, memory
 
 from guestcred.guest.deliveries import UNITS, Consumer, Look, consumers_json
+from guestcred.guest.sources import Observed
+from guestcred.outcome import ENDING
 from guestcred.smbios.layout import build_entry_point, build_structure
 
 pytest_plugins = ["vm.plugin"]
@@ -57,6 +61,9 @@ def tree(tmp_path: Path) -> Build:
         cmdline: bytes = b"quiet\n",
         units: Sequence[Consumer] | None = None,
         outside: dict[str, int | None] | None = None,
+        odd: dict[str, Any] | None = None,
+        sealed: dict[str, Any] | None = None,
+        look: dict[str, Any] | None = None,
         files: dict[str, bytes] | None = None,
         root: str = "guest",
         **facts: object,
@@ -87,7 +94,19 @@ def tree(tmp_path: Path) -> Build:
                 put(f"{below}/{name}{suffix}", content)
         put("proc/cmdline", cmdline)
         if units is not None:
-            put(UNITS, json.dumps(consumers_json(Look(tuple(units), ("other.service",), outside or {}))).encode())
+            put(
+                UNITS,
+                json.dumps(
+                    consumers_json(
+                        Look(
+                            tuple(units),
+                            ("other.service",),
+                            Observed(outside or {}, odd or {}, sealed or {}),
+                            **look or {},
+                        )
+                    )
+                ).encode(),
+            )
         for path, content in (files or {}).items():
             put(path, content)
         put("capture.json", json.dumps({"systemd": "systemd 257 (257.13-1)", **facts}).encode())
@@ -112,6 +131,26 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         pytest.skip("needs root: sudo make test-fast")
     if "mounts" in wanted and not may_mount():
         pytest.skip("needs the right to mount, which this container does not give: run make test-fast outside it")
+
+
+@pytest.fixture(autouse=True)
+def keep_connections() -> Iterator[None]:
+    """`apply` gives them up for good, and may not do so to pytest's own process."""
+    with pytest.MonkeyPatch.context() as patch:  # of its own, since a test's ends after what the test set up
+        patch.setattr("guestcred.apply.wanted.give_up_connections", lambda: None)
+        yield
+
+
+@pytest.fixture(autouse=True)
+def signals() -> Iterator[None]:
+    """Signals as before: `done_or_undone` holds them back to the end of the program, and here that goes on."""
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, [])
+    handlers = {number: signal.getsignal(number) for number in ENDING}
+    yield
+    for number, handler in handlers.items():
+        if signal.getsignal(number) is not handler:
+            signal.signal(number, handler)
+    signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
 
 @pytest.fixture

@@ -10,11 +10,12 @@ from pathlib import Path
 from needs import memory
 from qemu import Machine, machine
 
+from guestcred.manifest import FRAME
 from guestcred.smbios.walk import parse
 from guestcred.systemd.offered import Accepted, judge
 
 SECRETS: dict[str, bytes] = {
-    "COMMA": b"first,second",
+    "COMMA": b"before,behind it",
     "NEWLINE": b"-----BEGIN KEY-----\nMC4CAQ\n-----END KEY-----",
     "TRAILING_NEWLINE": b"ends in a newline\n",
     "LEADING_SPACE": b"  two spaces",
@@ -37,9 +38,9 @@ def write(folder: Path) -> dict[str, Path]:
 
 
 def arrived(table: bytes | None) -> dict[str, bytes]:
-    """What PID 1 would import from a table, by name."""
-    verdicts = judge(parse(table).structures, None) if table is not None else ()
-    return {verdict.name: verdict.value for verdict in verdicts if isinstance(verdict, Accepted)}
+    """What PID 1 would import from a table, by name, without the manifest around it."""
+    accepted = [verdict for verdict in judge(parse(table or b"").structures, None) if isinstance(verdict, Accepted)]
+    return {verdict.name: verdict.value for verdict in accepted if verdict.name not in FRAME}
 
 
 def by_guestcred(files: dict[str, Path], folder: Path) -> list[str]:

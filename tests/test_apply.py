@@ -16,11 +16,15 @@ from applying import ENVIRONMENT, PROGRAM, SECRET, apply, delivered, offer, put,
 from conftest import table_of
 from needs import mounted_tmpfs, need
 
-from guestcred.apply import install, notify
+from guestcred.apply import heard, install, notify, wanted
+from guestcred.apply.dirfd import Folder
+from guestcred.apply.writing import Writing
 from guestcred.cli import commands
 from guestcred.cli.commands import View
 from guestcred.errors import GuestcredError
 from guestcred.guest.credstores import rescue_mark
+from guestcred.guest.facts import Facts, read_facts
+from guestcred.smbios.layout import build_structure
 
 DEMO = '[services.demo]\nuser = "demo-svc-user"\nload = ["key:KEY"]\n'
 
@@ -249,6 +253,24 @@ def test_the_string_at_which_the_table_stops_is_not_rescued(root: Path) -> None:
     assert [path.name for path in (root / "run/credstore").iterdir()] == ["KEY"]
 
 
+@pytest.mark.parametrize("before", [[b"io.systemd.credential:KEY=" + SECRET.encode()], [b"other"]])
+def test_a_handle_that_firmware_gave_twice_keeps_nothing_back(root: Path, before: list[bytes]) -> None:
+    raws = [build_structure(11, 0x0E00, [string]) for string in (*before, b"io.systemd.credential:CUT=" + SECRET.encode())]  # fmt: skip
+    put(root, "sys/firmware/dmi/tables/DMI", b"".join(raws)[: -len(SECRET)])
+    done = apply(root)
+    assert done.returncode == 1 and "CUT was offered but not imported" in done.stdout
+    assert "the table stops inside it" in done.stdout and "KEY was" not in done.stdout
+    store = root / "run/credstore"
+    assert [path.name for path in store.glob("*")] == (["KEY"] if b"KEY" in before[0] else [])
+
+
+def test_a_table_that_stops_in_another_structure_keeps_nothing_back(root: Path) -> None:
+    string = b"io.systemd.credential:KEY=" + SECRET.encode()
+    table = build_structure(11, 0x0E00, [string]) + build_structure(1, 0x0E00, [b"a serial number"])
+    put(root, "sys/firmware/dmi/tables/DMI", table[:-4])
+    assert apply(root).returncode == 0 and (root / "run/credstore/KEY").read_text() == SECRET
+
+
 def test_what_lies_behind_systemd_252s_cut_is_whole_in_the_table(root: Path) -> None:
     long = "y" * 5000
     offer(root, {"FIRST": "1", "LONG": long, "LAST": SECRET}, ["FIRST"])
@@ -393,6 +415,7 @@ def test_a_disk_is_refused(tmp_path: Path) -> None:
     done = apply(tmp_path)
     assert done.returncode == 1 and f"refusing to write {tmp_path}/run" in done.stderr and "memory" in done.stderr
     assert not (tmp_path / "run/credstore").exists()
+    assert f"{tmp_path}/run".startswith(type_what_the_hint_says(done.stderr).splitlines()[1].split()[0])
 
 
 def untouched(path: Path) -> tuple[int, ...]:
@@ -476,8 +499,58 @@ def test_what_others_planted_in_the_credstore_is_a_finding(root: Path, plant: Ca
 def test_a_parent_that_others_may_write_is_refused(root: Path, parent: str) -> None:
     (root / parent).chmod(0o777)
     done = apply(root)
-    assert done.returncode == 1 and "users other than root may write to the folder" in done.stderr
+    assert done.returncode == 1 and "may be written by others than its owner" in done.stderr
     assert standing(root) == {}
+    type_what_the_hint_says(done.stderr)
+    assert apply(root).returncode == 0
+
+
+def type_what_the_hint_says(told: str) -> str:
+    """Do what the one hint of a failing run says to type, in a shell; returns what that prints."""
+    (hint,) = [line for line in told.splitlines() if line.startswith("guestcred: hint: ")]
+    assert "move it away" not in hint
+    commands = hint.rpartition("type: " if "type: " in hint else ": ")[2]
+    return subprocess.run(["sh", "-ec", commands], capture_output=True, text=True, check=True).stdout
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("place", ["run", "run/guestcred", "run/credstore"])
+@pytest.mark.parametrize("mode", [0o1777, 0o700], ids=["of-all", "of-another"])
+def test_what_to_type_about_a_folder_that_others_may_change(folder: Path, place: str, mode: int) -> None:
+    root = folder / "it's a guest"
+    offer(root, {"KEY": SECRET})
+    (root / place).mkdir(exist_ok=True)
+    (root / place).chmod(mode)
+    os.chown(root / place, 901 if mode == 0o700 else 0, 0)
+    done = apply(root)
+    assert done.returncode == 1 and f"refusing to write {root}/{place}: " in done.stderr
+    type_what_the_hint_says(done.stderr)
+    assert apply(root).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("place", "fix"),
+    [
+        ("run", "make it a folder in memory; links are not followed here"),
+        ("run/guestcred", "look at it, and move it away by hand"),
+        ("run/credstore", "look at it, and put a folder there: systemd looks for credentials in it"),
+    ],
+)
+def test_what_to_do_about_a_link_in_a_folder_s_place(root: Path, place: str, fix: str) -> None:
+    subprocess.run(["rm", "-rf", root / place], check=True)
+    (root / place).symlink_to("elsewhere")
+    assert apply(root).stderr == (
+        f"guestcred: error: refusing to write {root}/{place}: it is not a folder\nguestcred: hint: {fix}\n"
+    )
+
+
+def test_a_credential_that_comes_while_apply_runs_stays(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    put(root, "run/credstore/KEY", "by hand")
+    monkeypatch.setattr(wanted, "find_other", lambda *_: None)
+    with pytest.raises(GuestcredError, match="guestcred did not put it there") as caught:
+        commands.apply(View(root=str(root)))
+    assert caught.value.hints == ("run it again: it came while apply ran",)
+    assert (root / "run/credstore/KEY").read_text() == "by hand"
 
 
 @pytest.mark.root
@@ -501,6 +574,105 @@ def test_whatever_a_service_s_user_put_into_its_folder_goes(root: Path) -> None:
     done = apply(root)
     assert done.returncode == 0 and delivered(root, "demo") == {"key": SECRET}, done
     assert outside.read_text() == "stays" and "nothing to change" in apply(root).stdout
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("wanted_now", [True, False], ids=["that-replaces", "with-nothing-to-rescue"])
+def test_what_a_killed_run_left_goes(root: Path, wanted_now: bool) -> None:
+    put(root, "etc/guestcred/demo.toml", DEMO)
+    apply(root)
+    put(root, "run/guestcred/.generation-b/demo.service/key", "half")
+    (root / "run/guestcred/.next").symlink_to(".generation-b")
+    for number in range(2):
+        half = put(root, f"run/credstore/.guestcred-next-{number}", "half")
+        os.utime(half, ns=(rescue_mark("KEY"),) * 2)
+    offer(root, {"KEY": "new"}, [] if wanted_now else ["KEY"])
+    assert apply(root).returncode == 0 and delivered(root, "demo") == {"key": "new"}
+    assert not [path for path in standing(root) if "next" in path or "generation-a" in path]
+    assert "nothing to change" in apply(root).stdout
+
+
+@pytest.mark.root
+def test_a_link_to_a_generation_that_is_gone_is_replaced(root: Path) -> None:
+    put(root, "etc/guestcred/demo.toml", DEMO)
+    apply(root)
+    subprocess.run(["rm", "-r", root / "run/guestcred/.generation-a"], check=True)
+    assert apply(root).returncode == 0 and delivered(root, "demo") == {"key": SECRET}
+
+
+@pytest.mark.root
+def test_a_run_that_fails_removes_nothing_of_ours_up_to_the_last_byte(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(root, "etc/guestcred/other.toml", f'[services.other]\nuser = "other"\nset = ["a:{"b" * (1 << 20)}"]\n')
+    apply(root)
+    offer(root, {"KEY": "new"})
+    put(root, "etc/guestcred/demo.toml", DEMO)
+
+    def fail(_: object) -> None:
+        raise GuestcredError("no")
+
+    monkeypatch.setattr(Writing, "_write", fail)
+    with pytest.raises(GuestcredError, match=r"^no$"):
+        commands.apply(View(root=str(root)))
+    assert delivered(root, "other") == {"a": "b" * (1 << 20)}
+
+
+@pytest.mark.root
+@pytest.mark.parametrize(
+    ("call", "entry"),
+    [("link", "guestcred/demo.service"), ("link", "guestcred/.next"), ("publish", "credstore/KEY")],
+)
+def test_what_came_in_the_way_meanwhile_stays(
+    root: Path, call: str, entry: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(root, "etc/guestcred/demo.toml", DEMO)
+    real = getattr(Folder, call)
+
+    def somebody_was_there_first(folder: Folder, name: str, *others: object) -> None:
+        if name == Path(entry).name:
+            Path(folder.path, name).write_text("by hand")
+            raise GuestcredError("file exists")
+        real(folder, name, *others)
+
+    monkeypatch.setattr(Folder, call, somebody_was_there_first)
+    with pytest.raises(GuestcredError, match=r"^file exists$"):
+        commands.apply(View(root=str(root)))
+    assert (root / "run" / entry).read_text() == "by hand"
+
+
+@pytest.mark.root
+@pytest.mark.parametrize(("call", "entry"), [("link", ".next"), ("rename", ".guestcred-next-0")])
+def test_a_run_that_fails_takes_back_what_it_made(
+    root: Path, call: str, entry: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    apply(root)
+    before = standing(root)
+    offer(root, {"KEY": "new"})
+    put(root, "etc/guestcred/demo.toml", DEMO)
+    real = getattr(Folder, call)
+
+    def fail(folder: Folder, name: str, *others: object) -> None:
+        if name == entry:
+            raise GuestcredError("no")
+        real(folder, name, *others)
+
+    monkeypatch.setattr(Folder, call, fail)
+    with pytest.raises(GuestcredError, match=r"^no$"):
+        commands.apply(View(root=str(root)))
+    assert standing(root) == before
+
+
+@pytest.mark.root
+def test_the_group_is_root_s_whatever_the_program_has(root: Path) -> None:
+    put(root, "etc/guestcred/demo.toml", DEMO)
+    os.setegid(902)
+    try:
+        assert commands.apply(View(root=str(root))) == 0
+    finally:
+        os.setegid(0)
+    at = "run/guestcred/.generation-a/demo.service"
+    assert {standing(root)[path][2] for path in (at, f"{at}/key")} == {0}
 
 
 @pytest.mark.root
@@ -537,12 +709,19 @@ def test_a_run_that_does_not_end_is_not_waited_for(root: Path, monkeypatch: pyte
     assert caught.value.status == 1
 
 
-def test_a_user_that_vanishes_between_plan_and_write(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_users_are_looked_up_after_whoever_may_keep_it_waiting(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     put(root, "etc/guestcred/demo.toml", DEMO)
-    monkeypatch.setattr(install, "find_user", lambda *_: None)
-    with pytest.raises(GuestcredError, match=r"the user demo-svc-user .* was removed or changed") as caught:
+    events: list[str] = []
+
+    def asked(path: str) -> Facts:
+        events.append("asked")
+        return read_facts(path)
+
+    monkeypatch.setattr(heard, "read_facts", asked)
+    monkeypatch.setattr(wanted, "find_user", lambda *_: events.append("looked up"))
+    with pytest.raises(GuestcredError, match="there is no user 'demo-svc-user'") as caught:
         commands.apply(View(root=str(root)))
-    assert caught.value.status == 1 and standing(root) == {}
+    assert caught.value.status == 1 and standing(root) == {} and events == ["asked", "looked up"]
 
 
 @pytest.mark.mounts
@@ -555,10 +734,8 @@ def test_a_full_tmpfs(root: Path) -> None:
         before = standing(root)
         put(root, "etc/guestcred/demo.toml", DEMO + f'set = ["big:{"x" * 100_000}"]\n')
         done = apply(root)
-        assert (
-            done.returncode == 1
-            and "/big: no space left on device\nguestcred: hint: see what fills it: df -h " in done.stderr
-        )
+        assert done.returncode == 1 and "/big: no space left on device\n" in done.stderr
+        assert done.stderr.endswith(f"guestcred: hint: see what fills it: df -h {home}; df -i {home}\n")
         assert standing(root) == before
         put(root, "etc/guestcred/demo.toml", DEMO + 'set = ["big:no"]\n')
         assert apply(root).returncode == 0 and delivered(root, "demo") == {"key": SECRET, "big": "no"}
@@ -651,7 +828,7 @@ def test_a_secret_whose_name_was_forgotten_is_told_nowhere(root: Path, imported:
     assert {done.returncode for done in told} == ({0} if imported else {1})
     assert not [done for done in told if BARE[5:] in done.stdout + done.stderr]
     assert not [path for path, (*_, content) in standing(root).items() if BARE[5:] in f"{path} {content!r}"]
-    assert ("aHVu... was offered but not imported" in told[2].stdout) is not imported
+    assert ("[31 characters hidden] was offered but not imported" in told[2].stdout) is not imported
     assert (root / "run/credstore/KEY").read_text() == SECRET
 
 
@@ -660,7 +837,7 @@ def test_a_secret_whose_name_was_forgotten_is_not_told_the_journal(root: Path, m
     monkeypatch.setattr(notify, "tell", lambda plan, _: told.extend(notify.entries(plan)))
     offer(root, {BARE: ""})
     assert commands.apply(View(root=str(root))) == 1
-    assert "GUESTCRED_NAME=aHVu..." in told[0] and BARE[5:] not in str(told)
+    assert "GUESTCRED_NAME=[31 characters hidden]" in told[0] and BARE[5:] not in str(told)
 
 
 def test_the_journal_is_told_names_and_causes(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:

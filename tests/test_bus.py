@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import random
 import socket
+import struct
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import suppress
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
 import pytest
+from conftest import Count
 from jeepney import HeaderFields, Message, Parser, new_error, new_method_return
 
 from guestcred.errors import GuestcredError
@@ -19,7 +25,7 @@ from guestcred.systemd.bus import Manager
 SECRET = b"hunter2hunter2"
 SILENT = "no answer within"
 LOADED = {"a.service": "/u/a", "b.socket": "/u/b", "c.target": "/u/c"}
-EXTRA = {"t@x.service": "/u/t"}
+EXTRA = {"t@x.service": "/u/t", "alias.service": "/u/t", "masked.service": "/u/masked"}
 PROPERTIES: dict[str, dict[str, tuple[str, Any]]] = {
     "/u/a": {
         "LoadCredential": ("a(ss)", [("key", "KEY")]),
@@ -40,12 +46,20 @@ PROPERTIES: dict[str, dict[str, tuple[str, Any]]] = {
         "Id": ("s", "t@x.service"),
         "LoadState": ("s", "loaded"),
         "ActiveState": ("s", "inactive"),
+        "SubState": ("s", "dead"),
+        "Names": ("as", ["t@x.service", "alias.service"]),
+        "SetCredentialEncrypted": ("a(say)", [("sealed", SECRET)]),
+    },
+    "/u/masked": {
+        "Id": ("s", "masked.service"),
+        "LoadState": ("s", "masked"),
+        "ActiveState": ("s", "inactive"),
     },
 }
-Answer = Callable[[Message], Message | bytes | None]
+Answer = Callable[[Message], Message | bytes | Iterator[bytes] | None]
 
 
-def manager(message: Message) -> Message | bytes | None:
+def manager(message: Message) -> Message:
     """What PID 1 answers, as far as it is asked here; ListUnits lists a unit that is gone when asked for."""
     fields = message.header.fields
     path = fields[HeaderFields.path]
@@ -65,11 +79,16 @@ def manager(message: Message) -> Message | bytes | None:
 
 
 class Peer(threading.Thread):
-    """A D-Bus server for one connection after the other, without a bus behind it."""
+    """A D-Bus server for one connection after the other, without a bus behind it.
 
-    def __init__(self, path: Path, answer: Answer, welcome: bytes) -> None:
+    An answer in pieces is sent as long as the other side listens; `sent` counts the pieces.
+    """
+
+    def __init__(self, path: Path, answer: Answer, welcome: bytes, pause: float) -> None:
         super().__init__(daemon=True)
         self._welcome = welcome
+        self._pause = pause
+        self.sent = 0
         self.asked: list[str] = []
         self._answer = answer
         self._listener = socket.socket(socket.AF_UNIX)
@@ -82,7 +101,7 @@ class Peer(threading.Thread):
                 connection, _ = self._listener.accept()
             except OSError:
                 return
-            with connection:
+            with connection, suppress(BrokenPipeError, ConnectionResetError):
                 self._serve(connection)
 
     def _serve(self, connection: socket.socket) -> None:
@@ -94,7 +113,7 @@ class Peer(threading.Thread):
             lines += data
             if b"AUTH EXTERNAL" in data:
                 connection.sendall(self._welcome)
-                time.sleep(0.05)  # so that a message sent right behind BEGIN comes together with it
+                time.sleep(self._pause)  # so that a message sent right behind BEGIN comes together with it
         parser = Parser()
         serial = 0
         # as systemd 252 does, look at what came with BEGIN only when there is more to read
@@ -105,6 +124,11 @@ class Peer(threading.Thread):
                 serial += 1
                 answer = self._answer(message)
                 if answer == b"":
+                    return
+                if isinstance(answer, Iterator):
+                    for piece in answer:
+                        connection.sendall(piece)
+                        self.sent += 1
                     return
                 if answer is not None:
                     connection.sendall(answer if isinstance(answer, bytes) else answer.serialise(serial))
@@ -117,6 +141,13 @@ class Peer(threading.Thread):
 
 
 Listen = Callable[..., Peer]
+WELCOME = b"OK 0123456789abcdef0123456789abcdef\r\n"
+
+
+def within(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
+    """Give every conversation so many seconds."""
+    for name in ("TIMEOUT", "UNITS_TIMEOUT"):
+        monkeypatch.setattr(bus, name, seconds)
 
 
 @pytest.fixture
@@ -125,10 +156,10 @@ def listen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Listen]:
     peers = []
     for name in ("PRIVATE", "SYSTEM_BUS"):
         monkeypatch.setattr(bus, name, str(tmp_path / name))
-    monkeypatch.setattr(bus, "TIMEOUT", 30.0)
+    within(monkeypatch, 30.0)
 
-    def start(name: str, answer: Answer, welcome: bytes = b"OK 0123456789abcdef0123456789abcdef\r\n") -> Peer:
-        peer = Peer(tmp_path / name, answer, welcome)
+    def start(name: str, answer: Answer, welcome: bytes = WELCOME, pause: float = 0.05) -> Peer:
+        peer = Peer(tmp_path / name, answer, welcome, pause)
         peer.start()
         peers.append(peer)
         return peer
@@ -140,14 +171,15 @@ def listen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Listen]:
 
 def test_units_over_the_private_socket(listen: Listen) -> None:
     peer = listen("PRIVATE", manager)
-    first, second = bus.read_units()
+    first, second = bus.read_units().units
     assert (first.name, first.state, first.user, first.uid, first.running) == ("a.service", "active", "svc", 901, True)
     assert [(request.setting, request.id, request.size) for request in first.requests] == [
         ("LoadCredential", "key", None),
         ("SetCredential", "region", 14),
     ]
     assert second.name == "b.socket" and not second.requests
-    assert peer.asked == ["ListUnits", "GetAll", "GetAll", "GetAll"]
+    # a unit that requests something is asked for its other names too
+    assert peer.asked == ["ListUnits", "GetAll", "GetAll", "GetAll", "GetAll"]
 
 
 def test_what_pid_1_says_of_itself(listen: Listen) -> None:
@@ -171,26 +203,41 @@ def test_systemd_before_254_does_not_say_whether_the_vm_is_confidential(listen: 
 
 def test_the_bus_is_greeted_first(listen: Listen) -> None:
     peer = listen("SYSTEM_BUS", manager)
-    assert [unit.name for unit in bus.read_units()] == ["a.service", "b.socket"]
+    assert [unit.name for unit in bus.read_units().units] == ["a.service", "b.socket"]
     assert peer.asked[:2] == ["Hello", "ListUnits"]
 
 
 def test_a_unit_that_is_not_loaded_is_loaded(listen: Listen) -> None:
     listen("PRIVATE", manager)
-    assert [unit.name for unit in bus.read_units("t@x.service")] == ["a.service", "b.socket", "t@x.service"]
-    assert [unit.name for unit in bus.read_units("no.service")] == ["a.service", "b.socket"]
+    assert [unit.name for unit in bus.read_units("t@x.service").units] == ["a.service", "b.socket", "t@x.service"]
+    assert [unit.name for unit in bus.read_units("no.service").units] == ["a.service", "b.socket"]
+
+
+def test_aliases_and_what_is_no_unit(listen: Listen) -> None:
+    listen("PRIVATE", manager)
+    loaded = bus.read_units("alias.service")
+    assert [unit.name for unit in loaded.units] == ["a.service", "b.socket", "t@x.service"]
+    assert loaded.aliases == {"alias.service": "t@x.service"}
+    assert loaded.values["t@x.service"] == {"sealed": SECRET} and SECRET.decode() not in repr(loaded)
+    masked = bus.read_units("masked.service")
+    assert masked.unusable == {"absent.service": "not-found", "masked.service": "masked"}
+    assert len(masked.units) == 2 and not masked.managers
+
+
+def test_user_managers_that_run(listen: Listen, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(LOADED, "user@1000.service", "/u/b")
+    listen("PRIVATE", manager)
+    assert bus.read_units().managers == ("user@1000.service",)
 
 
 def test_other_messages_are_passed_over(listen: Listen) -> None:
-    def chatty(message: Message) -> Message | bytes | None:
+    def chatty(message: Message) -> bytes:
         other = new_method_return(message, "s", ("not for you",))
         other.header.fields[HeaderFields.reply_serial] = 77
-        answer = manager(message)
-        assert isinstance(answer, Message)
-        return other.serialise(98) + answer.serialise(99)
+        return bytes(other.serialise(98) + manager(message).serialise(99))
 
     listen("PRIVATE", chatty)
-    assert len(bus.read_units()) == 2
+    assert len(bus.read_units().units) == 2
 
 
 def wrong_types(message: Message) -> Message:
@@ -202,17 +249,17 @@ def wrong_types(message: Message) -> Message:
     [
         (lambda _: None, SILENT),
         (lambda _: b"l\2\0\1" + bytes([0, 0, 0, 0, 1, 0, 0, 0, 8, 0, 0, 0]) + b"\xff" * 8, "no D-Bus"),
-        (lambda _: b"l\2\0\1" + b"\xff" * 60, SILENT),
+        (lambda _: b"l\2\0\1" + b"\xff" * 60, "no D-Bus"),
         (lambda _: b"HTTP/1.1 400 Bad Request\r\n\r\n" * 9, "no D-Bus"),
         (lambda _: b"", "closed the connection"),
         (lambda message: new_error(message, "org.x.AccessDenied", "s", (SECRET.decode(),)), "org.x.AccessDenied"),
         (wrong_types, "no D-Bus or not systemd's"),
     ],
-    ids=["silent", "garbage", "endless", "another-protocol", "hangs-up", "refuses", "wrong-types"],
+    ids=["silent", "garbage", "too-large", "another-protocol", "hangs-up", "refuses", "wrong-types"],
 )
 def test_a_peer_that_is_no_help(listen: Listen, monkeypatch: pytest.MonkeyPatch, answer: Answer, reason: str) -> None:
     if reason == SILENT:
-        monkeypatch.setattr(bus, "TIMEOUT", 0.3)
+        within(monkeypatch, 0.3)
     listen("PRIVATE", answer)
     with pytest.raises(GuestcredError) as caught:
         bus.read_units()
@@ -224,7 +271,7 @@ def test_a_peer_that_is_no_help(listen: Listen, monkeypatch: pytest.MonkeyPatch,
 def test_the_bus_stands_in_for_a_private_socket_that_is_no_help(listen: Listen) -> None:
     listen("PRIVATE", lambda _: b"")
     listen("SYSTEM_BUS", manager)
-    assert len(bus.read_units()) == 2
+    assert len(bus.read_units().units) == 2
 
 
 @pytest.mark.parametrize(
@@ -235,7 +282,222 @@ def test_a_peer_that_lets_nobody_in(
     listen: Listen, monkeypatch: pytest.MonkeyPatch, welcome: bytes, reason: str
 ) -> None:
     if reason == SILENT:
-        monkeypatch.setattr(bus, "TIMEOUT", 0.3)
+        within(monkeypatch, 0.3)
     listen("PRIVATE", manager, welcome)
     with pytest.raises(GuestcredError, match=reason):
         bus.read_units()
+
+
+def reply(message: Message, signature: str, body: bytes, *, serial: int | None = None) -> bytes:
+    """A reply to `message` with any bytes for its body."""
+    header = new_method_return(message).header
+    header.fields[HeaderFields.signature] = signature
+    if serial is not None:
+        header.fields[HeaderFields.reply_serial] = serial
+    header.body_length = len(body)
+    data = bytes(header.serialise(serial=1))
+    return data + bytes(-len(data) % 8) + body
+
+
+def nested(depth: int) -> bytes:
+    """An a{sv} whose one property is a variant in a variant, and so on."""
+    value = b"\1v\0" * depth + b"\1y\0\7"
+    pair = struct.pack("<I", 1) + b"X\0" + value
+    return struct.pack("<I", len(pair)) + bytes(4) + pair
+
+
+@pytest.mark.parametrize("depth", [63, 64, 1000, 100_000])
+def test_nested_variants(listen: Listen, depth: int) -> None:
+    listen("PRIVATE", lambda message: reply(message, "a{sv}", nested(depth)))
+    with pytest.raises(GuestcredError, match="no D-Bus or not systemd's"):
+        bus.read_manager()
+
+
+@pytest.mark.parametrize("signature", ["a()", "a(())", "a{sv", "aaaa", "a" * 255, "(" * 255, "v" * 300, "", "z"])
+def test_a_signature_that_is_none(listen: Listen, signature: str) -> None:
+    # jeepney never came back from the first two
+    variant = bytes([len(signature) % 256]) + signature.encode() + b"\0"
+    pair = struct.pack("<I", 1) + b"X\0" + variant + struct.pack("<I", 64) + bytes(64)
+    listen("PRIVATE", lambda message: reply(message, "a{sv}", struct.pack("<I", len(pair)) + bytes(4) + pair))
+    with pytest.raises(GuestcredError, match="no D-Bus or not systemd's"):
+        bus.read_manager()
+
+
+def test_the_deadline_is_kept_while_data_keeps_coming(listen: Listen, monkeypatch: pytest.MonkeyPatch) -> None:
+    def dripping(message: Message) -> Iterator[bytes]:
+        for byte in manager(message).serialise(1) * 20:
+            time.sleep(0.005)
+            yield bytes([byte])
+
+    within(monkeypatch, 0.3)
+    peer = listen("PRIVATE", dripping)
+    peers = listen("SYSTEM_BUS", dripping)
+    with pytest.raises(GuestcredError, match=f"(?s){SILENT}.*{SILENT}"):
+        bus.read_manager()
+    # a byte each 5 ms, for 0.3 s
+    assert 0 < peer.sent <= 62 and 0 < peers.sent <= 62
+
+
+def test_the_deadline_is_kept_while_messages_keep_coming(listen: Listen, monkeypatch: pytest.MonkeyPatch) -> None:
+    def chatting(message: Message) -> Iterator[bytes]:
+        return repeat(reply(message, "s", struct.pack("<I", 1) + b"x\0", serial=77))
+
+    within(monkeypatch, 0.3)
+    listen("PRIVATE", chatting)
+    with pytest.raises(GuestcredError, match=SILENT):
+        bus.read_manager()
+
+
+def test_one_deadline_for_all_questions(listen: Listen, monkeypatch: pytest.MonkeyPatch) -> None:
+    def slow(message: Message) -> Message:
+        time.sleep(0.4)
+        return manager(message)
+
+    within(monkeypatch, 1.0)
+    peer = listen("PRIVATE", slow)
+    with pytest.raises(GuestcredError, match="no answer within 1 seconds"):
+        bus.read_units()
+    assert len(peer.asked) <= 3
+
+
+def test_a_welcome_without_an_end(listen: Listen) -> None:
+    listen("PRIVATE", manager, b"OK " + b"x" * (1 << 20))
+    with pytest.raises(GuestcredError, match="no D-Bus or not systemd's"):
+        bus.read_units()
+
+
+def test_an_answer_without_an_end(listen: Listen) -> None:
+    def endless(message: Message) -> Iterator[bytes]:
+        head = bytearray(reply(message, "a{sv}", b""))
+        head[4:8] = b"\xff\xff\xff\x7f"
+        yield bytes(head)
+        yield from repeat(bytes(1 << 16))
+
+    peer = listen("PRIVATE", endless)
+    with pytest.raises(GuestcredError, match="no D-Bus or not systemd's"):
+        bus.read_units()
+    assert peer.sent < 64
+
+
+@pytest.mark.parametrize(
+    ("member", "signature", "value"),
+    [
+        ("ListUnits", "a(ssss)", [("a.service", "", "loaded", "active")]),
+        ("ListUnits", "s", "a.service"),
+        ("LoadUnit", "s", "/u/t"),
+        ("GetAll", "a{ss}", {"User": "svc"}),
+        *(
+            ("GetAll", "a{sv}", {name: (signature, value)})
+            for name, signature, value in (
+                ("LoadCredential", "as", ["key"]),
+                ("LoadCredential", "s", "key"),
+                ("ImportCredential", "a(ss)", [("a", "b")]),
+                ("ImportCredentialEx", "as", ["ab"]),
+                ("SetCredential", "a(ss)", [("a", "b")]),
+                ("SetCredentialEncrypted", "u", 1),
+                ("User", "u", 5),
+                ("UID", "s", "root"),
+                ("MainPID", "s", "1"),
+                ("Id", "u", 1),
+                ("LoadState", "b", True),
+                ("ActiveState", "as", []),
+            )
+        ),
+    ],
+)
+def test_values_of_other_types(listen: Listen, member: str, signature: str, value: object) -> None:
+    def lying(message: Message) -> Message:
+        if message.header.fields[HeaderFields.member] != member:
+            return manager(message)
+        return new_method_return(message, signature, (value,))
+
+    listen("PRIVATE", lying)
+    with pytest.raises(GuestcredError, match="no D-Bus or not systemd's"):
+        bus.read_units("t@x.service")
+
+
+def test_a_unit_that_does_not_say_what_it_is(listen: Listen) -> None:
+    def silent(message: Message) -> Message:
+        loaded = message.header.fields[HeaderFields.path] == "/u/t"
+        return new_method_return(message, "a{sv}", ({},)) if loaded else manager(message)
+
+    listen("PRIVATE", silent)
+    with pytest.raises(GuestcredError, match="no D-Bus or not systemd's"):
+        bus.read_units("t@x.service")
+
+
+def test_the_connection_closed_behind_every_byte(listen: Listen) -> None:
+    size = 0
+    numbers = iter(range(10_000))
+
+    def closing(message: Message) -> Iterator[bytes]:
+        nonlocal size
+        whole = manager(message).serialise(1)
+        size = len(whole)
+        yield whole[: next(numbers)]
+
+    listen("PRIVATE", closing, pause=0)
+    ends = []
+    for _ in range(10_000):
+        try:
+            ends.append(bus.read_manager().version)
+            break
+        except GuestcredError as error:
+            assert "closed the connection" in error.problem
+            ends.append("")
+    assert len(ends) == size + 1 and ends[-1] == "257.13-1"
+
+
+def random_answer(message: Message, chance: random.Random) -> bytes:
+    """A reply that is right at first and then changed, or nothing but bytes."""
+    kind = chance.randrange(4)
+    if kind == 0:
+        return chance.randbytes(chance.randrange(200))
+    if kind == 1:
+        letters = "".join(chance.choices("a(){}ybsovgua", k=chance.randrange(1, 20)))
+        body = bytes(chance.choices(b"\0\1\2\4\x10a(){}ysvg\xff", k=chance.randrange(200)))
+        with suppress(Exception):  # jeepney builds no signature that is none
+            return reply(message, chance.choice(["a{sv}", letters]), body)
+    data = bytearray(manager(message).serialise(1))
+    for _ in range(chance.randrange(1, 5)):
+        at = chance.randrange(len(data))
+        change = chance.randrange(4)
+        if change == 0:
+            data[at] = chance.choice(b"\0\1\4asv(){}\x7f\xff")
+        elif change == 1:
+            del data[at : at + chance.randrange(1, 9)]
+        elif change == 2:
+            data[at:at] = chance.randbytes(chance.randrange(9))
+        else:
+            data[at] ^= 1 << chance.randrange(8)
+        if not data:
+            break
+    return bytes(data)
+
+
+REPLIES = 4000
+
+
+def test_random_answers(listen: Listen, record_count: Count) -> None:
+    chance = random.Random(12)
+    last = b""
+
+    def answer(message: Message) -> Iterator[bytes]:
+        nonlocal last
+        last = random_answer(message, chance)
+        yield last
+
+    listen("PRIVATE", answer, pause=0)
+    outcomes: Counter[str] = Counter()
+    for _ in range(REPLIES):
+        try:
+            assert isinstance(bus.read_manager(), Manager)
+            outcomes["understood"] += 1
+        except GuestcredError as error:
+            assert "PRIVATE: " in error.problem and SECRET.decode() not in error.problem
+            outcomes["refused"] += 1
+        except BaseException:
+            print(last)
+            raise
+    assert outcomes["understood"] and outcomes["refused"] > REPLIES / 2
+    record_count("random D-Bus answers", outcomes)

@@ -24,6 +24,11 @@ def test_comparison(a: bytes, b: bytes) -> None:
     assert c_modules.compare_digest(a, a) and hmac.compare_digest(a, a)
 
 
+@given(st.binary(max_size=64), st.binary())
+def test_keyed_digests(key: bytes, message: bytes) -> None:
+    assert c_modules.hmac_sha256(key, message) == hmac.digest(key, message, "sha256")
+
+
 @given(st.text())
 def test_json_strings(text: str) -> None:
     assert c_modules.quoted(text) == json.dumps(text)
@@ -74,6 +79,26 @@ def test_prctl() -> None:
     assert c_modules.prctl(get_dumpable, 0) == ctypes.CDLL(None).prctl(get_dumpable, 0, 0, 0, 0)
 
 
+def test_capabilities_and_system_calls_are_given_up() -> None:
+    code = (
+        "from guestcred import c_modules\n"
+        "told = [c_modules.drop_capabilities(), c_modules.prctl(38, 1)]\n"
+        # SECCOMP_RET_ALLOW of everything
+        "told.append(c_modules.filter_system_calls(bytes([6, 0, 0, 0, 0, 0, 0xFF, 0x7F])))\n"
+        "words = ('CapInh', 'CapPrm', 'CapEff', 'NoNewPrivs', 'Seccomp')\n"
+        "state = dict(line.split(':') for line in open('/proc/self/status'))\n"
+        "print(*told, *[int(state[word], 16) for word in words])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "0 0 0 0 0 0 1 2\n"
+
+
+def test_a_filter_that_is_none() -> None:
+    code = "from guestcred import c_modules; c_modules.prctl(38, 1); print(c_modules.filter_system_calls(bytes(8)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "-1\n"
+
+
 def test_messages_to_the_service_manager(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from systemd import daemon
 
@@ -91,3 +116,13 @@ def test_journal_entries_are_sent_by_what_the_public_module_has() -> None:
     from systemd import _journal, journal
 
     assert journal.sendv is _journal.sendv
+
+
+@pytest.mark.parametrize("before", ["default_int_handler", "SIG_IGN", "SIG_DFL"])
+def test_sigint(before: str) -> None:
+    code = (
+        "import signal\nfrom guestcred.c_modules import end_by_sigint\n"
+        f"signal.signal(signal.SIGINT, signal.{before})\nend_by_sigint()\nprint(signal.getsignal(signal.SIGINT).name)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == ("SIG_IGN" if before == "SIG_IGN" else "SIG_DFL")

@@ -6,6 +6,8 @@ import base64
 import json
 import os
 import random
+import string
+import sys
 from pathlib import Path
 
 import pytest
@@ -14,12 +16,19 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from test_cli import run
 
-from guestcred.capture.noise import Disguise, hide_table
-from guestcred.capture.tree import write_tree
+from guestcred.capture.noise import Disguise
+from guestcred.capture.table import hide_table
+from guestcred.capture.tree import disguised
+from guestcred.capture.writing import write_tree
 from guestcred.diagnose.findings import suspicions
+from guestcred.diagnose.survey import survey
 from guestcred.errors import GuestcredError
-from guestcred.guest.snapshot import read_guest
-from guestcred.smbios.layout import build_structure
+from guestcred.guest.facts import Facts
+from guestcred.guest.snapshot import Entry, Guest, Parameters, read_guest
+from guestcred.manifest import END, MANIFEST, digest, end_value, manifest_value
+from guestcred.show.report import check_json
+from guestcred.smbios.layout import build_entry_point, build_structure, fields_of, fixed_places
+from guestcred.smbios.values import StringNumber
 from guestcred.smbios.walk import parse
 from guestcred.systemd.offered import Accepted, Rejected, Unrelated, judge
 
@@ -32,10 +41,24 @@ def hidden(*tables: bytes) -> list[bytes]:
     return [hide_table(table, disguise.replace) for table in tables]
 
 
-prefixes = st.sampled_from(
-    [b"io.systemd.credential:", b"io.systemd.credential.binary:", b"io.systemd.credentials:", b" io.systemd.credential:", b""]
-)  # fmt: skip
-names = st.sampled_from([b"A", b"B", b"a/b", b"a:b", b"", b".", b"x" * 256, b"\xc3\xa9"])
+PREFIXES = [
+    *(b"io.systemd.credential:", b"io.systemd.credential.binary:", b"io.systemd.credentials:"),
+    *(b"IO.systemd.Credential.Binary:", b"systemd.cred:", b"credential", b"io.systemd:"),
+]
+
+
+@st.composite
+def misspelt(draw: st.DrawFn) -> bytes:
+    """A prefix with some letters too many, missing or wrong."""
+    text = bytearray(draw(st.sampled_from(PREFIXES)))
+    for _ in range(draw(st.integers(0, 3))):
+        at = draw(st.integers(0, len(text)))
+        text[at : at + draw(st.integers(0, 1))] = draw(st.sampled_from([b"", b"e", b"X", b"-", b".", b":", b" ", b"="]))
+    return draw(st.sampled_from([b"", b" ", b"'", b"cred "])) + bytes(text)
+
+
+prefixes = st.sampled_from([*PREFIXES, b""]) | misspelt()
+names = st.sampled_from([b"A", b"B", b"a/b", b"a:b", b"", b".", b"x" * 256, b"\xc3\xa9", b"7", b"!", b"Zq7x9wK"])
 values = st.sampled_from(
     [
         b"QQ",
@@ -52,6 +75,11 @@ values = st.sampled_from(
         b"",
         b"a=b",
         b"x,y",
+        b"=",
+        b"\x0f",
+        b"_w==",
+        b"YWI-",
+        b"c2VjcmV0LXNlY3JldA==",
     ]
 )
 any_value = st.binary(max_size=12).map(lambda data: data.replace(b"\0", b"!"))
@@ -75,7 +103,7 @@ def test_every_string_keeps_its_verdict(strings: list[bytes]) -> None:
         ):
             match real, fake:
                 case (Accepted(), Accepted()):
-                    assert (real.name, real.encoding, len(real.value)) == (fake.name, fake.encoding, len(fake.value))
+                    assert (real.shown, real.encoding, len(real.value)) == (fake.shown, fake.encoding, len(fake.value))
                     assert suspicions(real, None) == suspicions(fake, None)
                 case (Rejected(), Rejected()):
                     assert (real.name, real.reason, real.hint) == (fake.name, fake.reason, fake.hint)
@@ -83,6 +111,97 @@ def test_every_string_keeps_its_verdict(strings: list[bytes]) -> None:
                     assert real.hint == fake.hint
                 case _:
                     pytest.fail(f"{real} became {fake}")
+
+
+short_values = st.sampled_from([b"", b"a", b"ab", b"abc", b"b", b"\n", b"a\n", b"\x01", b"\xff\xff", b"=", b"QQ=="])
+
+
+@settings(max_examples=300)
+@given(
+    strings=st.lists(oem_string.filter(bool), max_size=6),
+    more=st.lists(st.tuples(st.sampled_from([b"A=", b"B=", b"7=", b"Zq7x9wK="]), short_values), max_size=4),
+    held=st.lists(st.dictionaries(st.sampled_from(["A", "B", "7", "Zq7x9wK", "x\xe9"]), short_values), min_size=3, max_size=3),
+    systemd=st.sampled_from([252, 257, None]),
+    entries=st.booleans(),
+)  # fmt: skip
+def test_check_says_the_same_of_a_capture(
+    strings: list[bytes],
+    more: list[tuple[bytes, bytes]],
+    held: list[dict[str, bytes]],
+    systemd: int | None,
+    entries: bool,
+) -> None:
+    oem = [*strings, *(b"io.systemd.credential:" + name + value for name, value in more)]
+    guest = Guest(
+        root="/",
+        table=table_of(*oem),
+        entry_point=None,
+        entries=(Entry("entries/11-0/raw", 0, build_structure(11, 0x0E00, oem)),) if entries else None,
+        system=held[0],
+        initrd=held[1] or None,
+        fw_cfg=held[2] or None,
+        parameters=Parameters({}, False),
+        systemd=systemd,
+        unreadable={"run/credentials/@system/8": "permission denied"},
+    )
+    safe = disguised(guest, {}, None)[0]
+    assert check_json(survey(guest, Facts()).comparison) == check_json(survey(safe, Facts()).comparison)
+
+
+@pytest.mark.parametrize("encoding", ["", ".binary"])
+@pytest.mark.parametrize("change", ["none", "lost", "altered", "cut", "malformed", "no end"])
+def test_a_manifest_says_of_the_noise_what_it_said_of_the_secrets(change: str, encoding: str) -> None:
+    sent = [(b"KEY", b"S3CRETvalue"), (b"DB", b"S3CRET\x01\xff"), (b"c2VjcmV0IHNlY3JldA", b""), (b"LAST", b"S3CRET")]
+    salt = b"S3CRETsaltS3CRET"
+    told = manifest_value(salt, sent)
+    framed = [(MANIFEST.encode(), told[:-20] if change == "malformed" else told), *sent, (END.encode(), end_value(4))]
+    if change == "no end":
+        framed.pop()
+    if change == "lost":
+        del framed[2]
+    if change == "altered":
+        framed[1] = (b"KEY", b"S3CRETothers")
+    prefix = b"io.systemd.credential%b:" % encoding.encode()
+    oem = [prefix + name + b"=" + (base64.b64encode(value) if encoding else value) for name, value in framed]
+    table = table_of(*oem)
+    guest = Guest(
+        root="/",
+        table=table[:-60] if change == "cut" else table,
+        entry_point=build_entry_point(len(table), long=False, major=3),
+        entries=(Entry("entries/11-0/raw", 0, build_structure(11, 0x0E00, oem)),),
+        system={name.decode(): value for name, value in framed},
+        initrd=None,
+        fw_cfg=None,
+        parameters=Parameters({}, False),
+        systemd=257,
+        unreadable={},
+    )
+    safe = disguised(guest, {}, None)[0]
+    real, noise = (check_json(survey(one, Facts()).comparison) for one in (guest, safe))
+    assert real == noise
+    assert isinstance(real["findings"], list) and bool(real["findings"]) == (change != "none")
+    held = safe.table + b"".join((safe.system or {}).values())
+    assert salt.hex().encode() not in held and not any(digest(salt, name, value) in held for name, value in sent), (
+        "digests of real values"
+    )
+
+
+def test_values_that_leave_no_noise_are_hidden_all_the_same() -> None:
+    every = [bytes([byte]) for byte in string.printable.encode() if byte not in b"\x0b\x0c"]
+    table = table_of(*(b"io.systemd.credential:N%d=%s" % (number, value) for number, value in enumerate(every)))
+    (noise,) = hidden(table)
+    found = [verdict.value for verdict in judge(parse(noise).structures, 257) if isinstance(verdict, Accepted)]
+    assert len({*found}) == len(every) == len(found)
+
+
+@pytest.mark.parametrize("word", [b"credential", b"systemdcred", b"iosystemd", b"io.systemd.credential:K=", b"binary"])
+def test_no_chance_makes_noise_look_like_a_prefix(word: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    letters = (string.ascii_letters + string.digits).encode()
+    monkeypatch.setattr(os, "urandom", lambda size: (bytes(letters.find(byte) % 62 for byte in word) * size)[:size])
+    text = b"0123456789.7:56=" + b"89:0" * 20
+    (noise,) = hidden(table_of(text))
+    (verdict,) = judge(parse(noise).structures, 257)
+    assert isinstance(verdict, Unrelated) and verdict.hint is None
 
 
 @given(st.binary(max_size=300))
@@ -120,6 +239,138 @@ def test_equal_stays_equal_and_a_front_stays_a_front() -> None:
     assert found["D"].startswith(found["E"]) and found["F"] != b"other"
     assert noise.startswith(cut)
     base64.b64decode(found["D"], validate=True)
+
+
+SHOWN = {
+    0: {"vendor", "bios_version", "bios_release_date"},
+    1: {"manufacturer", "product_name", "version"},
+    2: {"manufacturer", "product"},
+    3: {"manufacturer"},
+    4: {"processor_manufacturer", "processor_version"},
+    17: {"manufacturer"},
+}
+FEW = 40  # noises of one secret: a byte that is drawn is the real one in none of them, or in a few
+
+
+def leftovers(real: bytes, noises: list[bytes], kept: bytes = b"") -> set[int]:
+    """The offsets at which a byte of `real` always stays."""
+    assert all(len(noise) == len(real) for noise in noises)
+    places = {place for place, byte in enumerate(real) if byte not in kept}
+    return {place for place in places if all(noise[place] == real[place] for noise in noises)}
+
+
+def areas(structure: bytes) -> tuple[bytes, tuple[bytes, ...]]:
+    (found,) = parse(structure).structures
+    return found.formatted, found.strings
+
+
+@pytest.mark.parametrize("number", range(256))
+def test_of_other_structures_only_what_is_listed_stays(number: int) -> None:
+    if number in (11, 127):
+        return
+    strings = [b"S3CRET-%03d" % place for place in range(30)]
+    fields: dict[str, int] = {}
+    for name in fixed_places(number):
+        real = fields_of(parse(build_structure(number, 1, strings)).structures[0])[name]
+        if isinstance(real, StringNumber):
+            fields[name] = len(fields) + 1
+    table = build_structure(number, 1, strings, fields)
+    made = [areas(hidden(table)[0])[1] for _ in range(FEW)]
+    named = {place: name for name, place in fields.items()}
+    for place, text in enumerate(strings, 1):
+        noises = [strings[place - 1] for strings in made]
+        if named.get(place) in SHOWN.get(number, set()):
+            assert {*noises} == {text}, named[place]
+        else:
+            assert not leftovers(text, noises), (place, named.get(place))
+
+
+@pytest.mark.parametrize("field", ["serial_number", "asset_tag_number"])
+def test_a_string_of_two_fields_is_hidden_for_either(field: str) -> None:
+    table = build_structure(3, 1, [b"S3CRET"], {"manufacturer": 1, field: 1})
+    assert not leftovers(b"S3CRET", [areas(hidden(table)[0])[1][0] for _ in range(FEW)])
+
+
+@pytest.mark.parametrize(
+    ("number", "place"),
+    [
+        (1, slice(8, 24)),  # the UUID
+        (4, slice(8, 16)),  # the processor's identifier
+        (3, slice(13, 17)),  # what only the maker knows
+        (22, slice(4, 26)),  # a battery's serial number, in one of its numbers
+        (38, slice(4, 18)),
+        (42, slice(4, 60)),  # an address of the network, and a UUID
+        (43, slice(4, 31)),
+        (200, slice(4, 40)),
+        (11, slice(5, 40)),  # behind what PID 1 reads
+        (127, slice(4, 20)),
+    ],
+)
+def test_of_numbers_only_those_of_listed_types_stay(number: int, place: slice) -> None:
+    area = bytes([number, place.stop]) + bytes(range(0x41, 0x41 + place.stop - 2))
+    table = area + b"\0\0"
+    made = [areas(hidden(table)[0])[0] for _ in range(FEW)]
+    assert not leftovers(area[place], [noise[place] for noise in made])
+    assert {noise[:4] for noise in made} == {area[:4]}
+
+
+def test_numbers_that_say_how_a_guest_is_made_stay() -> None:
+    table = build_structure(
+        17, 1, [b"QEMU", b"S3CRET"], {"manufacturer": 1, "serial_number": 2, "size": 2048, "speed": 7}
+    )
+    fields = fields_of(parse(hidden(table)[0]).structures[0])
+    assert (fields["size"], fields["speed"], fields["manufacturer"], fields["serial_number"]) == (2048, 7, 1, 2)
+    assert hidden(build_structure(1, 1))[0] == build_structure(1, 1)  # a UUID of zeros says that there is none
+
+
+@pytest.mark.parametrize(
+    ("front", "secret", "kept"),
+    [
+        (b"io.systemd.credential:KEY=", b"S3CRETvalue-of-one.and:two/three", b""),
+        (b"io.systemd.credential:KEY=", b"S3CRET\x01\xff\nvalue\n\n", b""),
+        (b"io.systemd.credential:KEY=", b"-----BEGIN KEY-----\nMIIEpAIBAAKCAQEA\n-----END KEY-----\n\n", b""),
+        (b"io.systemd.credential:KEY=", b"correct horse battery staple = S3CRET\n", b"\n"),
+        (b"io.systemd.credential:KEY=", b"c2VjcmV0IHNlY3JldCBzZWNyZXQK\nc2VjcmV0IHM=", b"\n="),
+        (b"io.systemd.credential:", b"S3CRETvalue-of-one", b""),
+        (b"io.systemd.credential:a/b=", b"S3CRETvalueOfOne", b""),
+        (b"io.systemd.credential:", b"c2VjcmV0IHNlY3JldCBzZWNyZXQK==", b"="),
+        (b"io.systemd.credential.binary:KEY=", base64.b64encode(b"S3CRETvalue-of-one"), b""),
+        (b"io.systemd.credential.binary:KEY=", b"S3CRETvalue*of*one", b""),
+        (b"io.systemd.credentials:KEY=", b"S3CRETvalue-of-one", b""),
+        (b"io.systemd.stub.kernel-cmdline-extra=", b"S3CRETvalue-of-one", b""),
+        (b"", b"S3CRETvalue-of-one", b""),
+    ],
+)
+def test_no_character_of_an_oem_string_stays(front: bytes, secret: bytes, kept: bytes) -> None:
+    table = table_of(front + secret)
+    made = [parse(hidden(table)[0]).structures[0].strings[0][len(front) :] for _ in range(4 * FEW)]
+    assert not leftovers(secret, made, kept)
+
+
+def test_no_byte_behind_the_table_stays() -> None:
+    table, behind = build_structure(127, 1), bytes(range(1, 256))
+    assert not leftovers(behind, [hidden(table + behind)[0][len(table) :] for _ in range(FEW)])
+
+
+def test_the_work_grows_with_the_table_and_no_faster() -> None:
+    def calls(table: bytes) -> int:
+        found = 0
+
+        def count(*_: object) -> None:
+            nonlocal found
+            found += 1
+
+        sys.setprofile(count)
+        try:
+            hidden(table)
+        finally:
+            sys.setprofile(None)
+        return found
+
+    for number in (1, 11, 200):
+        small, large = (build_structure(number, 1, [b"%08d" % each for each in range(many)]) for many in (700, 7000))
+        assert 60_000 < len(large) < 65_000
+        assert calls(large) < 12 * calls(small)
 
 
 def survivors(folder: Path, secrets: list[bytes]) -> list[tuple[Path, bytes]]:
@@ -208,19 +459,18 @@ def test_noise_for_a_value_in_both_forms_fits_both() -> None:
 
 
 @pytest.mark.parametrize(
-    ("line", "status"),
+    "line",
     [
-        (b"'systemd.set_credential=a\"b c:v'", 0),
-        (b'"systemd.set_credential=a\'b":v', 0),
-        (b"\"systemd.set_credential=a'b\"'\"':v", 3),
+        b"'systemd.set_credential=a\"b c:v'",
+        b'"systemd.set_credential=a\'b":v',
+        b"\"systemd.set_credential=a'b\"'\"':v",
     ],
 )
-def test_quotes_in_a_name_of_the_command_line(tree: Build, tmp_path: Path, line: bytes, status: int) -> None:
+def test_quotes_in_a_name_of_the_command_line(tree: Build, tmp_path: Path, line: bytes) -> None:
     root = tree([], {}, cmdline=line + b"\n")
-    run("--root", root, "capture", tmp_path / "out", status=status)
-    if not status:
-        names = [read_guest(str(where)).parameters.credentials.keys() for where in (root, tmp_path / "out")]
-        assert names[0] == names[1] != set()
+    run("--root", root, "capture", tmp_path / "out")
+    names = [read_guest(str(where)).parameters.credentials.keys() for where in (root, tmp_path / "out")]
+    assert names[0] == names[1] != set()
 
 
 def test_nothing_is_written_over_or_left_half(tree: Build, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -229,7 +479,7 @@ def test_nothing_is_written_over_or_left_half(tree: Build, tmp_path: Path, monke
     assert "already exists" in run("--root", root, "capture", tmp_path / "there", status=2)
     assert "no such file" in run("--root", root, "capture", tmp_path / "no/where", status=1)
 
-    def full(*_: object) -> None:
+    def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "rename", full)

@@ -12,10 +12,12 @@ from pathlib import Path
 
 import pytest
 from conftest import CAPTURES, REFERENCE, Build, table_of
+from running import run_program
 from vm.fixtures import expected
 
-from guestcred.__main__ import plain_form
+from guestcred.__main__ import plain_dump, plain_form
 from guestcred.cli import commands
+from guestcred.cli import dump as dumping
 from guestcred.cli.command_line import run as run_click
 from guestcred.cli.commands import View
 from guestcred.smbios.entry_point import DUMP_TABLE, SIZE_32
@@ -30,7 +32,7 @@ def run(*arguments: object, status: int | None = 0) -> str:
 
     A `status` of None is 0 or 1: it agrees, or has findings.
     """
-    done = subprocess.run([sys.executable, "-m", "guestcred", *map(str, arguments)], capture_output=True, check=False)
+    done = run_program([sys.executable, "-m", "guestcred"], [*map(str, arguments)])
     assert done.returncode in ((0, 1) if status is None else (status,)), done
     if "--reveal" not in arguments:
         assert SECRET not in done.stdout + done.stderr
@@ -123,11 +125,12 @@ def test_shadowed_by_fw_cfg(tree: Build) -> None:
     assert cause(tree([KEY], {"KEY": b"other"}, fw_cfg={"KEY": b"other"})) == ("differs", "shadowed-by-fw-cfg")
 
 
-def test_cut_at_4096(tree: Build) -> None:
+@pytest.mark.parametrize("systemd", ["252 (252.39)", "254 (254.26-1~bpo12+1)", "256"])
+def test_cut_at_4096(tree: Build, systemd: str) -> None:
     long = b"io.systemd.credential:LONG=" + b"y" * 5000
     behind = b"io.systemd.credential:BEHIND=z"
     shortened = b"y" * (4096 - 5 - len(b"io.systemd.credential:LONG="))
-    root = tree([long, behind], {"LONG": shortened}, systemd="systemd 252 (252.39)")
+    root = tree([long, behind], {"LONG": shortened}, systemd=f"systemd {systemd}")
     document = json.loads(run("--root", root, "check", "--format", "json", status=1))
     assert [(credential["status"], credential["cause"]) for credential in document["credentials"]] == [
         ("truncated", "cut-read"),
@@ -264,6 +267,7 @@ def test_why_stops_where_it_was_lost(tree: Build) -> None:
 
 
 BARE = b"c2VjcmV0LWh1bnRlcjItaHVudGVyMg=="
+SHOWN = "[30 characters hidden]"
 
 
 def test_a_forgotten_name_is_no_name(tree: Build, tmp_path: Path) -> None:
@@ -274,12 +278,12 @@ def test_a_forgotten_name_is_no_name(tree: Build, tmp_path: Path) -> None:
         ["dump"],
         ["dump", "--all"],
         ["why", name],
-        ["why", "c2Vj..."],
+        ["why", SHOWN],
         ["check", "--require", name],
     ):
         for form in ("text", "json"):
             printed = run("--root", root, *command, "--format", form, status=None)
-            assert name not in printed and "c2Vj..." in printed
+            assert name not in printed and SHOWN in printed
             assert ("NAME= is missing" in printed) == (command[0] != "dump")
     assert name in run("--root", root, "dump", "--reveal")
     assert found(root, "--require", name) == ["duplicate"]
@@ -533,11 +537,14 @@ def test_dump_all(tree: Build) -> None:
     )
     root = tree(table=table, system={})
     printed = run("--root", root, "dump", "--all")
-    assert "  uuid: 00112233-4455-6677-8899-aabbccddeeff\n" in printed
-    assert "  manufacturer: maker\n" in printed and "    2  nobody's\n" in printed and "  1  maker" not in printed
-    assert "  contained_object_handles: 0x0400\n" in printed
-    assert SECRET.hex() not in printed + run("--root", root, "dump", "--all", "--format", "json")
-    assert (prefix + SECRET).hex() in run("--root", root, "dump", "--all", "--reveal")
+    assert "\nHandle 0x0001, DMI type 1, 27 bytes\nSystem Information\n" in printed
+    assert "\tUUID: 00112233-4455-6677-8899-aabbccddeeff\n" in printed
+    assert "\tManufacturer: maker\n" in printed and "\tFurther Strings:\n\t\t2: nobody's\n" in printed
+    assert "\tContained Object Handles: 1\n\t\t0x0400\n" in printed
+    document = run("--root", root, "dump", "--all", "--format", "json")
+    assert SECRET.hex() not in (printed + document).replace(" ", "").lower()
+    revealed = run("--root", root, "dump", "--all", "--reveal")
+    assert (prefix + SECRET).hex() in revealed.replace("\n\t\t", "").replace(" ", "").lower()
 
 
 def test_structures_may_share_a_handle(tree: Build) -> None:
@@ -577,6 +584,30 @@ def test_the_plain_form_is_what_click_makes_of_it(monkeypatch: pytest.MonkeyPatc
     assert plain == 2 * (1 + len(WORDS)) * 3  # no root or one of any name, and no form, text or JSON
 
 
+def test_the_plain_form_of_dump_is_what_click_makes_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    called: list[tuple[View, str | None]] = []
+
+    def record(view: View, path: str | None, **rest: object) -> int:
+        assert rest == {"reveal": False}
+        called.append((view, path))
+        return 0
+
+    monkeypatch.setattr(dumping, "dump", record)
+    words = ["--root", "x", "-", "", "--format", "json", "--all", "--", "-q"]
+    sides = [side for length in range(3) for side in itertools.product(words, repeat=length)]
+    plain = 0
+    for before, after in itertools.product(sides, sides):
+        found = plain_dump([*before, "dump", *after])
+        if found is None:
+            continue
+        called.clear()
+        assert run_click([*before, "dump", *after]) == 0
+        assert called == [found]
+        plain += 1
+    # no root or one of any name; no FILE, or one of any name that is no option
+    assert plain == (1 + len(words)) * (1 + len([word for word in words if word == "-" or not word.startswith("-")]))
+
+
 @pytest.mark.parametrize(
     ("command", "status", "error"),
     [
@@ -612,3 +643,63 @@ def test_no_core_file_and_no_look_into_memory() -> None:
 def test_without_a_command_comes_the_help() -> None:
     printed = run(status=2)
     assert printed.startswith("Usage: guestcred") and "error" not in printed
+
+
+def machine(tmp_path: Path) -> Path:
+    """A table with a system, a board that points to its chassis, memory, a maker's type and a credential."""
+    table = (
+        build_structure(1, 1, [b"Maker", b"S1"], {"manufacturer": 1, "serial_number": 2, "uuid": bytes(range(16))})
+        + build_structure(2, 2, [b"Board"], {"product": 1, "chassis_handle": 3})
+        + build_structure(3, 3, [], {"type": 0x11})
+        + build_structure(17, 0x11, [], {"size": 16384, "speed": 3200, "memory_type": 0xEE})
+        + build_structure(11, 0x12, [KEY])
+        + build_structure(200, 0x13, [b"theirs"], {"rest": b"\x01\x02"})
+        + build_structure(127, 0x14)
+    )
+    path = tmp_path / "table"
+    path.write_bytes(table)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("options", "there", "not_there"),
+    [
+        (["--type", "all"], ["System Information", "OEM-specific Type", "End Of Table"], []),
+        (["-t", "17"], ["\tSize: 16 GB\n", "\tSpeed: 3200 MT/s\n", "\tType: <OUT OF SPEC> (0xee)\n"], ["System Info"]),
+        (["-t", "baseboard"], ["Base Board Information", "\tChassis Handle: 0x0003\n\t\tChassis\n"], ["Memory Device"]),
+        (["-t", "memory device"], ["Memory Device"], ["System Info"]),
+        (["-t", "0x11,3"], ["Memory Device", "Chassis Information"], ["System Info"]),
+        (["-H", "0x0011"], ["Handle 0x0011, DMI type 17, 100 bytes\nMemory Device\n"], ["System Info"]),
+        (["-H", "9"], ["no structure with the handle 0x0009 in this table"], []),
+        (["--all", "-q"], ["Base Board Information"], ["Handle", "OEM-specific", "End Of Table"]),
+        (["--all", "--json"], ['"points_to": {', '"label": "Size"', '"size": 16384'], ["hunter2"]),
+        (["-s", "system-manufacturer"], ["Maker\n"], ["System Information"]),
+        (["-s", "system-uuid"], ["03020100-0504-0706-0809-0a0b0c0d0e0f\n"], []),
+        (["-s", "chassis-type", "--json"], ['"Main Server Chassis"'], []),
+        (["--list-types"], ["memory\n"], []),
+        (["--list-strings"], ["system-uuid\n"], []),
+    ],
+)
+def test_dump_has_dmidecodes_switches(
+    tmp_path: Path, options: list[str], there: list[str], not_there: list[str]
+) -> None:
+    printed = run("dump", machine(tmp_path), *options)
+    assert [text for text in there if text not in printed] == [], printed
+    assert [text for text in not_there if text in printed] == []
+
+
+@pytest.mark.parametrize("option", [["-u"], ["--oem-string", "1"], ["--no-quirks"], ["--no-sysfs"], ["-d", "/dev/mem"]])
+def test_dump_says_what_to_type_instead(option: list[str]) -> None:
+    assert run("dump", *option, status=2).startswith("guestcred: error: dump has no --")
+
+
+def test_dump_saves_a_table_for_dmidecode(tmp_path: Path) -> None:
+    table, saved = machine(tmp_path), tmp_path / "saved"
+    refused = run("dump", table, "--dump-bin", saved, status=2)
+    assert "writes the values of credentials too" in refused and not saved.exists()
+    assert run("dump", table, "--dump-bin", saved, "--reveal") == ""
+    assert saved.stat().st_mode & 0o777 == 0o600
+    assert saved.read_bytes()[DUMP_TABLE:] == table.read_bytes()
+    assert run("dump", "--from-dump", saved, "-s", "system-serial-number") == "S1\n"
+    assert "file exists" in run("dump", table, "--dump-bin", saved, "--reveal", status=3)
+    assert "nothing in this table says bios-vendor" in run("dump", table, "-s", "bios-vendor", status=3)

@@ -28,6 +28,21 @@ def refused(root: Path) -> str:
     return caught.value.problem.replace(str(root), "")
 
 
+def hint(root: Path) -> str:
+    with pytest.raises(GuestcredError) as caught:
+        read_services(Tree(str(root)))
+    (told,) = caught.value.hints
+    return told
+
+
+def test_a_hint_s_heading_is_toml(tmp_path: Path) -> None:
+    for name, written in (("demo-2", "[services.demo-2]"), ("a@b.c", "[services.'a@b.c']")):
+        put(tmp_path, "etc/guestcred/a.toml", f"[services]\n'{name}' = 1\n")
+        assert hint(tmp_path) == f"write {written} and its keys below it"
+        put(tmp_path, "etc/guestcred/a.toml", f'{written}\nuser = "svc"\n')
+        assert [service.unit for service in read_services(Tree(str(tmp_path)))] == [f"{name}.service"]
+
+
 def test_the_whole_form(tmp_path: Path) -> None:
     put(tmp_path, "etc/guestcred/a.toml", DEMO + 'load = ["key:KEY", "B", "file:/run/x:y"]\nimport = ["TLS_*"]\nset = ["region:eu:west", "b:"]\nrequired = ["key", "TLS_KEY"]\n')  # fmt: skip
     assert read_services(Tree(str(tmp_path))) == (
@@ -127,12 +142,21 @@ def test_a_file_that_others_may_write(tmp_path: Path, mode: int) -> None:
 def test_a_folder_that_others_may_write(tmp_path: Path) -> None:
     put(tmp_path, "etc/guestcred/a.toml", DEMO).parent.chmod(0o777)
     assert refused(tmp_path) == "/etc/guestcred: may be written by others than its owner"
+    assert hint(tmp_path) == f"look at what is in it, then type: chmod go-w {tmp_path}/etc/guestcred"
+
+
+def test_a_folder_that_is_a_link(tmp_path: Path) -> None:
+    put(tmp_path, "elsewhere/a.toml", DEMO)
+    (tmp_path / "usr/lib").mkdir(parents=True)
+    (tmp_path / "usr/lib/guestcred").symlink_to("../../elsewhere")
+    assert refused(tmp_path).startswith("cannot read /usr/lib/guestcred: ")
 
 
 @pytest.mark.root
 def test_a_file_of_another_user(tmp_path: Path) -> None:
     os.chown(put(tmp_path, "etc/guestcred/a.toml", DEMO), 901, 0)
     assert refused(tmp_path) == "/etc/guestcred/a.toml: not owned by root"
+    assert hint(tmp_path) == f"look at what is in it, then type: chown root {tmp_path}/etc/guestcred/a.toml"
 
 
 @pytest.mark.parametrize("kind", ["link", "fifo", "folder"])

@@ -27,7 +27,7 @@ def live(root: Path, monkeypatch: pytest.MonkeyPatch, *units: Unit) -> Look:
     """A look at `root` as if it were the live system and PID 1 had these units."""
     tree = Tree(str(root))
     tree.live = True
-    monkeypatch.setattr(bus, "read_units", lambda _: units)
+    monkeypatch.setattr(bus, "read_units", lambda _: bus.Loaded(units))
     return read_consumers(tree)
 
 
@@ -91,7 +91,7 @@ def test_absolute_paths_through_links(tmp_path: Path, monkeypatch: pytest.Monkey
     (tmp_path / "loop").symlink_to("loop")
     os.mkfifo(tmp_path / "run/fifo")
     look = live(tmp_path, monkeypatch, unit("/run/secrets/key", "/run/fifo", "/gone", "/loop", "/run/secrets"))
-    assert look.outside == {
+    assert look.observed.outside == {
         "/run/secrets/key": 4,
         "/run/fifo": None,
         "/run/secrets/": None,

@@ -66,7 +66,7 @@ class Scene:
         counts: Counter[str] = Counter()
         found = []
         for line in trace.read_text(errors="replace").splitlines():
-            match = re.match(r"\d+ +(\w+)\(", line)
+            match = re.match(r"(\w+)\(", line)
             if match:
                 counts[match[1]] += 1
                 found.append((match[1], counts[match[1]], line))
@@ -107,7 +107,7 @@ def scene() -> Iterator[Scene]:
 
 
 def traced(root: Path, *options: str) -> subprocess.CompletedProcess[str]:
-    command = [need("strace"), "-f", "-qq", *options, *PROGRAM, "--root", str(root), "apply"]
+    command = [need("strace"), "-qq", *options, *PROGRAM, "--root", str(root), "apply"]
     return subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, check=False)
 
 

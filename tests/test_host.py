@@ -16,12 +16,15 @@ from typing import Any
 
 import pytest
 from qemu import Machine, machine
+from running import run_program
 
 from guestcred import descriptor
-from guestcred.cli.host import run_encode, run_launch
+from guestcred.cli.host import run_encode
+from guestcred.cli.launch import Launch, run_launch
 from guestcred.errors import GuestcredError
 from guestcred.host import encode, hypervisors, prepare, secret
 from guestcred.host.tmpfs import fill_private_folder
+from guestcred.manifest import END, MANIFEST
 from guestcred.record import Record
 from guestcred.smbios.walk import parse
 from guestcred.systemd.offered import judge
@@ -54,8 +57,7 @@ def run(
     environment = {name: value for name, value in os.environ.items() if name != "CREDENTIALS_DIRECTORY"}
     if credentials is not None:
         environment["CREDENTIALS_DIRECTORY"] = str(credentials)
-    command = [sys.executable, "-m", "guestcred", *map(str, arguments)]
-    done = subprocess.run(command, input=given, env=environment, capture_output=True, check=False, timeout=60)
+    done = run_program([sys.executable, "-m", "guestcred"], [*map(str, arguments)], given, environment)
     assert done.returncode == status, done
     assert b"Traceback" not in done.stderr
     for value in (SECRET, *REFERENCE.values()):
@@ -72,7 +74,15 @@ def error(*arguments: object, credentials: Path | None = None, status: int, give
 
 def test_json(credentials: Path) -> None:
     done = run(
-        "encode", "--for", "json", *PAIRS, "HARD=host-hard", "--set", "ENVIRONMENT=test", credentials=credentials
+        "encode",
+        "--for",
+        "json",
+        "--no-manifest",
+        *PAIRS,
+        "HARD=host-hard",
+        "--set",
+        "ENVIRONMENT=test",
+        credentials=credentials,
     )
     assert json.loads(done.stdout) == [
         *(f"io.systemd.credential:{name}={value.decode()}" for name, value in REFERENCE.items()),
@@ -84,7 +94,7 @@ def test_json(credentials: Path) -> None:
 def test_cloud_hypervisor_by_standard_input_and_by_file(credentials: Path, tmp_path: Path) -> None:
     config = json.dumps({"platform": {"oem_strings": ["mine"]}, "payload": {"kernel": "/boot/vmlinux"}}).encode()
     (tmp_path / "vm.json").write_bytes(config)
-    arguments = ["encode", "--for", "cloud-hypervisor", "HARD=host-hard"]
+    arguments = ["encode", "--for", "cloud-hypervisor", "--no-manifest", "HARD=host-hard"]
     by_pipe = json.loads(run(*arguments, credentials=credentials, given=config).stdout)
     by_file = json.loads(run(*arguments, "--config", tmp_path / "vm.json", credentials=credentials).stdout)
     assert by_pipe == by_file == {
@@ -94,7 +104,7 @@ def test_cloud_hypervisor_by_standard_input_and_by_file(credentials: Path, tmp_p
 
 
 def test_crosvm_is_a_piece_of_config(credentials: Path) -> None:
-    done = run("encode", "--for", "crosvm", "API_KEY=host-api-key", credentials=credentials)
+    done = run("encode", "--for", "crosvm", "--no-manifest", "API_KEY=host-api-key", credentials=credentials)
     strings = [f"io.systemd.credential:API_KEY={REFERENCE['API_KEY'].decode()}"]
     assert json.loads(done.stdout) == {"smbios": {"oem-strings": strings}}
 
@@ -118,7 +128,7 @@ def test_qemus_arguments_work_as_they_are_printed(credentials: Path, folder: Pat
     with Machine([*machine(folder), *shlex.split(done.stdout.decode())], folder) as qemu:
         table = qemu.table()
     assert table is not None
-    assert [getattr(verdict, "value", None) for verdict in judge(parse(table).structures, None)] == [
+    assert [getattr(verdict, "value", None) for verdict in judge(parse(table).structures, None)][1:-1] == [
         *REFERENCE.values(),
         SECRET,
     ]
@@ -128,6 +138,7 @@ def test_qemus_arguments_work_as_they_are_printed(credentials: Path, folder: Pat
         "qemu",
         "--folder",
         folder / "b",
+        "--no-manifest",
         "HARD=host-hard",
         "--format",
         "json",
@@ -142,7 +153,7 @@ def test_a_private_folder_is_new_and_in_memory(
     arguments = ["encode", "--for", "qemu", "HARD=host-hard"]
     assert "file exists" in error(*arguments, "--folder", folder, credentials=credentials, status=1)
     assert "no folder for them" in error(*arguments, credentials=credentials, status=2)
-    assert "--folder is for qemu" in error("encode", "--for", "json", "--folder", folder, status=2)
+    assert "--folder is for qemu" in error("encode", "--for", "json", "--folder", folder, "--set", "A=b", status=2)
     monkeypatch.setattr(descriptor, "MEMORY", ())
     with pytest.raises(GuestcredError, match="is on a disk, where secrets would remain"):
         fill_private_folder(str(tmp_path / "new"), {"000": SECRET}, lambda _: pytest.fail())
@@ -212,7 +223,7 @@ def test_no_folder_is_left_where_the_printing_is_ended(credentials: Path, folder
 
 def test_a_folder_whose_name_is_no_utf_8(credentials: Path, folder: Path) -> None:
     private = os.fsencode(folder) + b"/a\xff b"
-    arguments = ["encode", "--for", "qemu", "--folder", os.fsdecode(private), "HARD=host-hard"]
+    arguments = ["encode", "--for", "qemu", "--no-manifest", "--folder", os.fsdecode(private), "HARD=host-hard"]
     refused = error(*arguments, "--format", "json", credentials=credentials, status=2)
     assert "--folder is not UTF-8" in refused and list(folder.iterdir()) == []
     done = run(*arguments, credentials=credentials)
@@ -246,21 +257,23 @@ def test_the_capacity_report(credentials: Path) -> None:
     arguments = ["encode", "--for", "cloud-hypervisor", *PAIRS, "HARD=host-hard", "--set", "ENVIRONMENT=test"]
     done = run(*arguments, "--dry-run", credentials=credentials)
     assert done.stdout.decode() == (
-        "fits: 5 credentials for cloud-hypervisor\n"
-        "  API_KEY      text       44 bytes,    74 as a string\n"
-        "  DB_PASSWORD  text       44 bytes,    78 as a string\n"
-        "  JWT_SECRET   text       88 bytes,   121 as a string\n"
-        "  HARD         binary     15 bytes,    54 as a string\n"
-        "  ENVIRONMENT  text        4 bytes,    38 as a string\n"
-        "  ok    strings         5 of     255 strings  a Type 11 structure counts its strings in one byte\n"
-        "  ok    table        2424 of   65512 bytes    cloud-hypervisor has 64 KiB at 0xF0000 for its entry point and table; 2048 are for other structures\n"
-        "  ok    store           5 of     256 pages    systemd 257 and later keep credentials in 256 pages of 4 KiB\n"
-        "  ok    total         195 of 1048576 bytes    systemd takes 1 MiB in all\n"
-        "  ok    request       416 of  131072 bytes    assumes cloud-hypervisor 54 or later; earlier ones take only 51200\n"
+        "fits: 5 credentials and a manifest for cloud-hypervisor\n"
+        "  guestcred.manifest  text      181 bytes,   222 as a string\n"
+        "  API_KEY             text       44 bytes,    74 as a string\n"
+        "  DB_PASSWORD         text       44 bytes,    78 as a string\n"
+        "  JWT_SECRET          text       88 bytes,   121 as a string\n"
+        "  HARD                binary     15 bytes,    54 as a string\n"
+        "  ENVIRONMENT         text        4 bytes,    38 as a string\n"
+        "  guestcred.end       text        3 bytes,    39 as a string\n"
+        "  ok    strings         7 of     255 strings  a Type 11 structure counts its strings in one byte\n"
+        "  ok    table        2687 of   65512 bytes    cloud-hypervisor has 64 KiB at 0xF0000 for its entry point and table; 2048 are for other structures\n"
+        "  ok    store           7 of     256 pages    systemd 257 and later keep credentials in 256 pages of 4 KiB\n"
+        "  ok    total         379 of 1048576 bytes    systemd takes 1 MiB in all\n"
+        "  ok    request       685 of  131072 bytes    assumes cloud-hypervisor 54 or later; earlier ones take only 51200\n"
     )
     document = json.loads(run(*arguments, "--dry-run", "--format", "json", credentials=credentials).stdout)
     assert document["schema"] == "guestcred.encode/1" and document["fits"] is True
-    assert document["credentials"][3] == {"name": "HARD", "encoding": "binary", "size": 15, "string_size": 54}
+    assert document["credentials"][4] == {"name": "HARD", "encoding": "binary", "size": 15, "string_size": 54}
 
 
 def test_a_dry_run_counts_the_config(credentials: Path) -> None:
@@ -273,7 +286,7 @@ def test_a_dry_run_counts_the_config(credentials: Path) -> None:
     assert used[0]["table"] - used[1]["table"] == 1001 and used[0]["request"] - used[1]["request"] == 1004
     # the secret takes standard input, so the config counts as empty
     taken = json.loads(run(*arguments, "KEY=-", credentials=credentials, given=b"v").stdout)
-    assert [credential["name"] for credential in taken["credentials"]] == ["API_KEY", "KEY"]
+    assert [credential["name"] for credential in taken["credentials"]] == [MANIFEST, "API_KEY", "KEY", END]
     large = b'{"platform": {"serial_number": "%s"}}' % (b"x" * 82_000)
     arguments += ["LARGE=host-large"]
     assert json.loads(run(*arguments, credentials=credentials, given=large, status=1).stdout)["fits"] is False
@@ -287,13 +300,13 @@ def test_a_config_that_nobody_writes(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 
 def asked(**changes: Any) -> prepare.Request:
-    fields = {"hypervisor": "cloud-hypervisor", "files": (), "literals": (), "keep_newline": False, "reserve": 0}
+    fields = {"hypervisor": "cloud-hypervisor", "files": (), "literals": ("A=b",), "keep_newline": False, "reserve": 0}
     return prepare.Request(**{**fields, "allow_empty": False, "guest_systemd": None, **changes})
 
 
 def test_a_file_whose_name_ends_in_a_dash_is_not_standard_input(tmp_path: Path) -> None:
     (tmp_path / "x=-").write_bytes(b"v")
-    done = run("encode", "--for", "cloud-hypervisor", f"KEY={tmp_path}/x=-", given=b"{}")
+    done = run("encode", "--for", "cloud-hypervisor", "--no-manifest", f"KEY={tmp_path}/x=-", given=b"{}")
     assert json.loads(done.stdout) == {"platform": {"oem_strings": ["io.systemd.credential:KEY=v"]}}
 
 
@@ -312,11 +325,19 @@ def test_no_record_prints_a_value(tmp_path: Path) -> None:
 
 def test_what_does_not_fit(credentials: Path) -> None:
     (credentials / "host-large").write_bytes(b"y" * 50_000)
-    arguments = ["encode", "--for", "json", "LARGE=host-large", "API_KEY=host-api-key", "--guest-systemd"]
+    arguments = [
+        "encode",
+        "--for",
+        "json",
+        "--no-manifest",
+        "LARGE=host-large",
+        "API_KEY=host-api-key",
+        "--guest-systemd",
+    ]
     done = run(*arguments, "252", "--dry-run", credentials=credentials, status=1)
     assert done.stdout.startswith(b"does not fit: 2 credentials for json\n") and b"OVER  structure" in done.stdout
     refused = error(*arguments, "252", credentials=credentials, status=1)
-    assert "50110 bytes, only 4096 fit: systemd 252 reads the first 4096 bytes" in refused
+    assert "50110 bytes, only 4096 fit: systemd before 257 reads the first 4096 bytes" in refused
     assert "leave out LARGE (50029 bytes)" in refused
     run(*arguments, "257", credentials=credentials)
     assert "imports nothing" in error(*arguments, "249", credentials=credentials, status=1)
@@ -325,7 +346,9 @@ def test_what_does_not_fit(credentials: Path) -> None:
 @pytest.mark.parametrize(("size", "warns"), [(51_000, False), (51_200, True)])
 def test_a_config_that_an_older_cloud_hypervisor_would_not_take(credentials: Path, size: int, warns: bool) -> None:
     (credentials / "host-large").write_bytes(b"y" * size)
-    done = run("encode", "--for", "cloud-hypervisor", "LARGE=host-large", credentials=credentials, given=b"{}")
+    done = run(
+        "encode", "--for", "cloud-hypervisor", "--no-manifest", "LARGE=host-large", credentials=credentials, given=b"{}"
+    )
     warning = (
         b"guestcred: warning: cloud-hypervisor before 54 takes no request above 51200 bytes, and this one has %d\n"
     )
@@ -345,14 +368,14 @@ def test_no_hypervisor_is_taken_for_another(folder: Path, hypervisor: str) -> No
     """Each has a form of its own, and only what `launch` can start is started."""
     if hypervisors.HYPERVISORS[hypervisor].launched_by is None:
         with pytest.raises(GuestcredError, match=f"launch starts no VM of {hypervisor}"):
-            run_launch(asked(hypervisor=hypervisor), "x", command=(), api_socket=f"{folder}/api.sock", timeout=1)
+            run_launch(asked(hypervisor=hypervisor), Launch(None, "x", f"{folder}/api.sock"))
     unknown = hypervisors.Hypervisor("new", place=hypervisors.HYPERVISORS[hypervisor].place)
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(hypervisors.HYPERVISORS, "new", unknown)
         with pytest.raises(GuestcredError, match="encode has no form for new"):
             run_encode(asked(hypervisor="new"), None, dry_run=False, form="text", folder=None, allow_arguments=False)
         with pytest.raises(GuestcredError, match="launch starts no VM of new"):
-            run_launch(asked(hypervisor="new"), "x", command=(), api_socket=f"{folder}/api.sock", timeout=1)
+            run_launch(asked(hypervisor="new"), Launch(None, "x", f"{folder}/api.sock"))
 
 
 @pytest.mark.parametrize(
@@ -363,16 +386,58 @@ def test_no_hypervisor_is_taken_for_another(folder: Path, hypervisor: str) -> No
         (["encode", "--for", "json", "--config", "x", "A=host-hard"], "json takes no VM config"),
         (["encode", "--for", "cloud-hypervisor", "A=-"], "cannot both come from standard input"),
         (["encode", "--for", "cloud-hypervisor", "A=host-hard"], "it is not JSON (line 1, column 1)"),
-        (["launch", "--for", "qemu", "A=host-hard"], "QEMU is started by its own command line"),
+        (["encode", "--for", "json"], "no credential is named; guestcred encode --for json API_KEY=FILE ..."),
+        (["launch", "--for", "qemu", "A=host-hard"], "command line is missing; it stands behind '--'"),
+        (["launch", "--for", "qemu", "A=host-hard", "--"], "nothing stands behind '--'"),
+        (["launch", "A=host-hard", "--", "my-vmm"], "my-vmm does not say which hypervisor it is; name it with --for"),
+        (["launch", "--for", "qemu", "--config", "c", "--", "true"], "--config does not go with a command line"),
+        (["launch", "--for", "qemu", "--timeout", "3", "--", "true"], "--timeout is for cloud-hypervisor"),
+        (["launch", "--for", "qemu", "--api-socket", "/a", "--", "true"], "--api-socket is for cloud-hypervisor"),
+        (["launch", "--for", "qemu", "--allow-log", "--", "true"], "--allow-log is for cloud-hypervisor"),
+        (["launch", "--for", "qemu", "--notify", "guest", "--", "true"], "add -device vhost-vsock-pci,guest-cid=3"),
+        (
+            ["launch", "--for", "qemu", "A=host-hard", "qemu-system-x86_64", "-m", "1"],
+            "no '--' before qemu-system-x86_64",
+        ),
+        (["launch", "--for", "qemu", "A=host-hard", "/usr/bin/qemu-kvm"], "no '--' before /usr/bin/qemu-kvm"),
         (
             ["launch", "--for", "cloud-hypervisor", "A=host-hard"],
-            "takes no command line: it needs --api-socket and --config",
+            "neither a command line nor a running cloud-hypervisor",
+        ),
+        (
+            ["launch", "--for", "cloud-hypervisor", "A=host-hard", "cloud-hypervisor", "--kernel", "k"],
+            "there is no '--'",
+        ),
+        (
+            ["launch", "--for", "cloud-hypervisor", "--api-socket", "/a", "A=host-hard"],
+            "--config is missing: the VM in JSON",
+        ),
+        (["launch", "--for", "cloud-hypervisor", "--config", "c", "A=host-hard"], "--api-socket is missing"),
+        (["launch", "--for", "cloud-hypervisor", "--api-socket", "/a", "--", "foo"], "--api-socket stands before '--'"),
+        (
+            ["launch", "--for", "cloud-hypervisor", "--api-socket", "/a", "--config", "c", "--notify", "vm"],
+            "--notify is for",
+        ),
+        (["launch", "--for", "cloud-hypervisor", "--", "foo"], "the command line starts no VM"),
+        (
+            ["launch", "--for", "cloud-hypervisor", "--notify", "guest", "--", "true", "--kernel", "k"],
+            "add --vsock cid=3,socket=PATH to the command line",
         ),
         (["launch", "--for", "crosvm", "A=host-hard"], "'crosvm' is not one of"),
     ],
 )
 def test_usage(credentials: Path, arguments: list[str], problem: str) -> None:
-    assert problem in error(*arguments, credentials=credentials, status=2)
+    said = error(*arguments, credentials=credentials, status=2)
+    assert problem in said.replace("\nguestcred: hint: ", "; ")
+
+
+def test_a_path_with_a_slash_is_a_file(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "key").write_bytes(b"v")
+    for path in ("./folder/key", "folder/key", "../" + tmp_path.name + "/folder/key", str(tmp_path / "folder/key")):
+        command = [sys.executable, "-m", "guestcred", "encode", "--for", "json", "--no-manifest", f"KEY={path}"]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stdout) == (0, '["io.systemd.credential:KEY=v"]\n'), path
 
 
 def test_one_secret_by_standard_input() -> None:

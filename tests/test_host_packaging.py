@@ -5,17 +5,22 @@ from __future__ import annotations
 import base64
 import json
 import os
+import shutil
 import signal
+import socket
 import stat
 import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from difficult import arrived
 from needs import analyze, need
 from qemu import Machine, machine
+
+from guestcred.manifest import FRAME
 
 HOST = Path(__file__).parent.parent / "packaging" / "host"
 # since systemd 256 systemd-creds hands an ordinary user's wish on to a running systemd, and never reads its own key
@@ -25,7 +30,7 @@ SIZES = {"host-api-key": 44, "host-db-password": 44, "host-jwt-secret": 88}
 
 def test_scripts_are_clean() -> None:
     scripts = [path for path in HOST.iterdir() if path.is_file() and path.read_bytes().startswith(b"#!")]
-    assert {path.name for path in scripts} == {"microvm-run", "host-secrets"}
+    assert {path.name for path in scripts} == {"stand-in", "host-secrets"}
     command = [need("shellcheck"), *map(str, scripts)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
@@ -35,7 +40,9 @@ def test_systemd_takes_the_units(tmp_path: Path) -> None:
     for path in [*HOST.glob("*.service"), *HOST.glob("*.service.d/*.conf")]:
         copy = tmp_path / path.relative_to(HOST)
         copy.parent.mkdir(exist_ok=True)
-        copy.write_text(path.read_text().replace("/usr/libexec/guestcred", str(HOST)))
+        copy.write_text(
+            path.read_text().replace("/usr/libexec/guestcred", str(HOST)).replace("/usr/bin/guestcred", "/bin/true")
+        )
     units = [tmp_path / "host-secrets.service", tmp_path / "microvm@test-vm.service"]
     assert analyze("verify", "--man=no", *units) == ""
 
@@ -173,25 +180,23 @@ def test_nothing_half_made_is_left_where_it_is_ended(
 
 @pytest.fixture
 def unit(secrets: dict[str, str], tmp_path: Path, folder: Path) -> dict[str, str]:
-    """What microvm@test-vm.service gives to `microvm-run`, with opened secrets as its credentials."""
+    """What microvm@test-vm.service has: opened secrets as its credentials, and files in /etc/microvm/test-vm."""
     secrets["HOST_SECRETS_BY"] = "age"
     host_secrets("make", secrets)
     host_secrets("open", secrets)
-    config = tmp_path / "microvm" / "test-vm"
-    config.mkdir(parents=True)
-    (config / "credentials").write_text(
+    (tmp_path / "credentials").write_text(
         "# comment\nAPI_KEY=host-api-key\nDB_PASSWORD=host-db-password\n\nJWT_SECRET=host-jwt-secret\n"
+        "--set=ENVIRONMENT=test\n--set=CLUSTER=britton-desktop"
     )
-    (config / "literals").write_text("ENVIRONMENT=test\nCLUSTER=britton-desktop")
-    program = tmp_path / "guestcred"
+    program = tmp_path / "bin" / "guestcred"
+    program.parent.mkdir(exist_ok=True)
     program.write_text(f'#!/bin/sh\nexec {sys.executable} -m guestcred "$@"\n')
     program.chmod(0o755)
     return {
         **os.environ,
+        "PATH": f"{program.parent}:{os.environ['PATH']}",
         "CREDENTIALS_DIRECTORY": secrets["HOST_SECRETS_RUN"],
         "RUNTIME_DIRECTORY": str(folder),
-        "MICROVM_CONFIG": str(config.parent),
-        "GUESTCRED": str(program),
     }
 
 
@@ -201,51 +206,168 @@ def expected(unit: dict[str, str]) -> dict[str, bytes]:
     return found | {"ENVIRONMENT": b"test", "CLUSTER": b"britton-desktop"}
 
 
+def starts(tmp_path: Path, command: list[str]) -> list[str]:
+    """ExecStart= of the unit, for a VM with that command line."""
+    (tmp_path / "command").write_text("# the VM\n" + "\n".join(command) + "\n")
+    (line,) = [
+        line.partition("=")[2] for line in (HOST / "microvm@.service").read_text().splitlines() if "ExecStart=" in line
+    ]
+    return line.replace("/etc/microvm/%i", str(tmp_path)).replace("/usr/bin/", f"{tmp_path}/bin/").split()
+
+
 @pytest.mark.qemu
-def test_microvm_run_becomes_qemu(unit: dict[str, str], folder: Path) -> None:
+def test_the_unit_becomes_qemu(unit: dict[str, str], tmp_path: Path, folder: Path) -> None:
     command = [*machine(folder), "-name", "a name with spaces"]
-    (Path(unit["MICROVM_CONFIG"]) / "test-vm" / "qemu").write_text("# QEMU\n" + "\n".join(command) + "\n")
-    with Machine([str(HOST / "microvm-run"), "test-vm"], folder, unit) as qemu:
+    with Machine(starts(tmp_path, command), folder, unit) as qemu:
         table = qemu.table()
         assert os.readlink(f"/proc/{qemu.process.pid}/exe") == os.path.realpath(command[0])
     assert arrived(table) == expected(unit)
 
 
-def test_microvm_run_becomes_cloud_hypervisor(unit: dict[str, str], tmp_path: Path, folder: Path) -> None:
-    (Path(unit["MICROVM_CONFIG"]) / "test-vm" / "vm.json").write_text('{"payload": {"kernel": "/boot/vmlinux"}}')
-    done = _run_cloud_hypervisor(unit, tmp_path, folder / "booted")
-    vm = json.loads(done)
-    assert vm["payload"] == {"kernel": "/boot/vmlinux"}
-    values = {
-        string.removeprefix("io.systemd.credential:").partition("=")[0]: string
-        for string in vm["platform"]["oem_strings"]
-    }
-    assert {name: text.partition("=")[2].encode() for name, text in values.items()} == expected(unit)
+def values(vm: dict[str, Any]) -> dict[str, bytes]:
+    pairs = (text.removeprefix("io.systemd.credential:").partition("=") for text in vm["platform"]["oem_strings"])
+    return {name: value.encode() for name, _, value in pairs if name not in FRAME}
 
 
-def test_without_a_vm_cloud_hypervisor_ends(unit: dict[str, str], tmp_path: Path) -> None:
-    (Path(unit["MICROVM_CONFIG"]) / "test-vm" / "vm.json").write_text("{")
-    # and not well, so that its unit fails: a clean end would be none to Restart=on-failure
-    assert _run_cloud_hypervisor(unit, tmp_path, None, status=-signal.SIGKILL) == ""
+def pretended(tmp_path: Path) -> str:
+    made = tmp_path / "real" / "cloud-hypervisor"
+    made.parent.mkdir(exist_ok=True)
+    made.write_text(f'#!/bin/sh\nexec {sys.executable} {Path(__file__).parent}/cloud_hypervisor.py "$@"\n')
+    made.chmod(0o755)
+    return str(made)
 
 
-def _run_cloud_hypervisor(unit: dict[str, str], tmp_path: Path, booted: Path | None, status: int = 0) -> str:
-    """What the stand-in prints at its end, which comes by our SIGTERM once `booted` is there, or by microvm-run."""
-    stand_in = tmp_path / "cloud-hypervisor"
-    stand_in.write_text(f'#!/bin/sh\nexec {sys.executable} {Path(__file__).parent}/cloud_hypervisor.py "$@"\n')
-    stand_in.chmod(0o755)
-    environment = {**unit, "CLOUD_HYPERVISOR": str(stand_in)}
-    if booted is not None:
-        # the launch has succeeded where this is made
-        wrapper = Path(unit["GUESTCRED"])
-        wrapper.write_text(f'#!/bin/sh\n{sys.executable} -m guestcred "$@" && touch {booted}\n')
-    process = subprocess.Popen([HOST / "microvm-run", "test-vm"], env=environment, stdout=subprocess.PIPE)
-    deadline = time.monotonic() + 60
-    while booted is not None and not booted.exists():
-        assert time.monotonic() < deadline and process.poll() is None
-        time.sleep(0.05)
-    if booted is not None:
+def run_to_the_end(command: list[str], unit: dict[str, str], folder: Path) -> dict[str, Any]:
+    """Start a pretended cloud-hypervisor, end it when its VM runs as the service manager is told, and give what it had."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(f"{folder}/notify")
+        manager.settimeout(60)
+        process = subprocess.Popen(command, env={**unit, "NOTIFY_SOCKET": f"{folder}/notify"}, stdout=subprocess.PIPE)
+        while manager.recv(4096) != b"READY=1\nSTATUS=the VM is booted":
+            pass
         process.send_signal(signal.SIGTERM)
-    printed, _ = process.communicate(timeout=60)
-    assert process.returncode == status
-    return printed.decode()
+        printed, _ = process.communicate(timeout=60)
+    assert process.returncode == 0
+    found: dict[str, Any] = json.loads(printed)
+    return found
+
+
+def test_the_unit_becomes_cloud_hypervisor(unit: dict[str, str], tmp_path: Path, folder: Path) -> None:
+    command = [pretended(tmp_path), "--kernel", "/boot/vmlinux", "--cmdline", "console=hvc0 quiet"]
+    had = run_to_the_end(starts(tmp_path, command), unit, folder)
+    assert had["vm"]["payload"] == {"kernel": "/boot/vmlinux", "cmdline": "console=hvc0 quiet"}
+    assert values(had["vm"]) == expected(unit)
+
+
+def installed(tmp_path: Path, name: str) -> Path:
+    """The program of ours, by another's name."""
+    made = tmp_path / "ours" / name
+    made.parent.mkdir(exist_ok=True)
+    made.symlink_to(HOST / "stand-in")
+    return made
+
+
+def echo(tmp_path: Path, name: str) -> Path:
+    """A program that prints its arguments, byte for byte."""
+    made = tmp_path / "real" / name
+    made.parent.mkdir(exist_ok=True)
+    made.write_text(f"#!{sys.executable}\nimport os, sys\nos.write(1, b'|'.join(map(os.fsencode, sys.argv[1:])))\n")
+    made.chmod(0o755)
+    return made
+
+
+@pytest.mark.parametrize("name", ["cloud-hypervisor", "qemu-system-x86_64"])
+def test_without_secrets_a_stand_in_is_the_real_one(tmp_path: Path, name: str) -> None:
+    ours, real = installed(tmp_path, name), echo(tmp_path, name)
+    arguments = [b"--platform", b"oem_strings=[a, b]", b"", b"a  b", b"$x", b"-v", b"--", b"\xff"]
+    variable = "GUESTCRED_QEMU" if "qemu" in name else "GUESTCRED_CLOUD_HYPERVISOR"
+    for environment in (
+        {"PATH": f"{ours.parent}:{real.parent}"},
+        {"PATH": f"{real.parent}:{ours.parent}", "CREDENTIALS_DIRECTORY": str(tmp_path)},
+        {"PATH": f"{ours.parent}", variable: str(real)},
+    ):
+        done = subprocess.run([ours, *arguments], env=environment, capture_output=True, check=True)
+        assert done.stdout == b"|".join(arguments)
+    done = subprocess.run([ours], env={"PATH": str(ours.parent)}, capture_output=True, check=False)
+    assert done.returncode == 127 and b"there is no other" in done.stderr
+
+
+@pytest.mark.parametrize("by", ["unit", "environment"])
+def test_a_stand_in_for_cloud_hypervisor_offers_the_secrets(
+    unit: dict[str, str], tmp_path: Path, folder: Path, by: str
+) -> None:
+    pretended(tmp_path)
+    unit["PATH"] = f"{tmp_path}/ours:{tmp_path}/real:{unit['PATH']}"
+    if by == "unit":
+        shutil.move(tmp_path / "credentials", Path(unit["CREDENTIALS_DIRECTORY"]) / "guestcred.launch")
+    else:
+        unit["GUESTCRED_LAUNCH"] = str(tmp_path / "credentials")
+    command = [str(installed(tmp_path, "cloud-hypervisor")), "--kernel", "k", "--disk", "path=a", "path=b"]
+    had = run_to_the_end(command, unit, folder)
+    assert had["vm"]["disks"] == [{"path": "a"}, {"path": "b"}] and values(had["vm"]) == expected(unit)
+    done = subprocess.run([command[0], "--bogus"], env=unit, capture_output=True, text=True, check=False)
+    assert done.returncode == 2 and "has no option --bogus" in done.stderr
+
+
+@pytest.mark.qemu
+def test_a_stand_in_for_qemu_offers_the_secrets(unit: dict[str, str], tmp_path: Path, folder: Path) -> None:
+    program, *rest = machine(folder)
+    ours = installed(tmp_path, os.path.basename(program))
+    unit |= {"GUESTCRED_QEMU": need(program), "GUESTCRED_LAUNCH": str(tmp_path / "credentials")}
+    with Machine([str(ours), *rest], folder, unit) as qemu:
+        assert arrived(qemu.table()) == expected(unit)
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("--command=x", "has a line that is neither NAME=FILE nor an option"),
+        ("--", "has a line that is neither"),
+        ("hunter2hunter2", "an argument without '='"),
+    ],
+)
+def test_a_file_of_secrets_with_something_else(unit: dict[str, str], tmp_path: Path, line: str, said: str) -> None:
+    (tmp_path / "credentials").write_text(line)
+    command = starts(tmp_path, [pretended(tmp_path), "--kernel", "k"])
+    done = subprocess.run(command, env=unit, capture_output=True, text=True, check=False)
+    assert done.returncode == 2 and said in done.stderr and "hunter2" not in done.stderr
+
+
+def test_a_file_that_is_not_there(unit: dict[str, str], tmp_path: Path) -> None:
+    (tmp_path / "credentials").unlink()
+    done = subprocess.run(starts(tmp_path, ["true"]), env=unit, capture_output=True, text=True, check=False)
+    assert done.returncode == 3 and f"cannot read {tmp_path}/credentials: no such file" in done.stderr
+
+
+def stop(socket_path: Path, seconds: float) -> tuple[int, str]:
+    command = [sys.executable, "-m", "guestcred", "stop", "--timeout", str(seconds), str(socket_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    return done.returncode, done.stderr
+
+
+def test_the_power_button_of_cloud_hypervisor(tmp_path: Path, folder: Path) -> None:
+    environment = {**os.environ, "PRETEND": json.dumps({"off": True})}
+    with subprocess.Popen([pretended(tmp_path), "--api-socket", f"{folder}/api"], env=environment) as process:
+        while not (folder / "api").exists():
+            time.sleep(0.02)
+        assert stop(folder / "api", 30) == (0, "")
+        assert process.wait(60) == 0
+    status, said = stop(folder / "api", 1)
+    assert status == 1 and "cannot press the power button at" in said
+    with subprocess.Popen([pretended(tmp_path), "--api-socket", f"{folder}/api"], stdout=subprocess.DEVNULL) as process:
+        while not (folder / "api").exists():
+            time.sleep(0.02)
+        assert "is not off after 0.5 seconds" in stop(folder / "api", 0.5)[1]
+        process.terminate()
+
+
+@pytest.mark.qemu
+def test_the_power_button_of_qemu(folder: Path) -> None:
+    command = [*machine(folder), "-qmp", f"unix:{folder}/qmp,server=on,wait=off"]
+    with Machine(command, folder) as qemu:
+        while not (folder / "qmp").exists():
+            time.sleep(0.02)
+        # nothing runs in it that could see the button
+        assert "is not off after 0.5 seconds" in stop(folder / "qmp", 0.5)[1]
+        qemu.process.terminate()
+        qemu.process.wait(60)

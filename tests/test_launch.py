@@ -24,10 +24,11 @@ import pytest
 from cloud_hypervisor import Api
 from qemu import Machine, machine
 
-from guestcred.cli import host
+from guestcred import outcome
+from guestcred.cli import launch as host
+from guestcred.cli.launch import Launch
 from guestcred.errors import GuestcredError
 from guestcred.host import launch as launching_vms
-from guestcred.host import outcome
 from guestcred.host.prepare import Request
 from guestcred.smbios.walk import parse
 
@@ -114,7 +115,20 @@ def test_a_program_that_is_not_there(tmp_path: Path) -> None:
 def test_what_stands_behind_the_dashes_is_not_ours(tmp_path: Path) -> None:
     (tmp_path / "key").write_bytes(SECRET)
     code = "import sys; print(*sys.argv[1:]); print(open(sys.argv[-1].rpartition('=')[2], 'rb').read().decode())"
-    command = ["--for", "qemu", f"KEY={tmp_path}/key", "--", sys.executable, "-c", code, "--for", "x", "--", "A=b"]
+    command = [
+        "--for",
+        "qemu",
+        "--no-manifest",
+        f"KEY={tmp_path}/key",
+        "--",
+        sys.executable,
+        "-c",
+        code,
+        "--for",
+        "x",
+        "--",
+        "A=b",
+    ]
     done = subprocess.run([sys.executable, "-m", "guestcred", "launch", *command], capture_output=True, check=True)
     shown, string = done.stdout.decode().splitlines()
     assert re.fullmatch(r"--for x -- A=b -smbios type=11,path=/dev/fd/\d+", shown)
@@ -166,7 +180,7 @@ def test_too_many_strings_for_the_files_that_may_be_open() -> None:
     limited = ["sh", "-c", 'ulimit -n 40; exec "$@"', "sh", *command]
     done = subprocess.run(limited, capture_output=True, text=True, check=False)
     assert done.returncode == 1
-    assert "cannot make 100 memory files for the strings: too many open files" in done.stderr
+    assert "cannot make 102 memory files for the strings: too many open files" in done.stderr
 
 
 @pytest.fixture
@@ -190,7 +204,10 @@ def boot(folder: Path, *, status: int, timeout: float = 30) -> str:
 def test_cloud_hypervisor_creates_and_boots(api: Api, folder: Path) -> None:
     assert boot(folder, status=0) == ""
     assert api.asked == ["vm.info", "vmm.ping", "vm.create", "vm.boot"]
-    assert api.vm == {"payload": {"kernel": "/boot/vmlinux"}, "platform": {"oem_strings": ["mine", OURS]}}
+    assert isinstance(api.vm, dict)
+    mine, manifest, ours, end = api.vm["platform"].pop("oem_strings")
+    assert api.vm == {"payload": {"kernel": "/boot/vmlinux"}, "platform": {}} and (mine, ours) == ("mine", OURS)
+    assert ":guestcred.manifest=" in manifest and ":guestcred.end=" in end
 
 
 def test_a_vm_that_was_there_is_left_alone(api: Api, folder: Path) -> None:
@@ -399,7 +416,8 @@ def _launch_and_end_at(number: int, folder: Path) -> NoReturn:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         asked = Request("cloud-hypervisor", (f"KEY={folder}/key",), (), False, False, None, 0)
         sys.settrace(trace)
-        code = host.run_launch(asked, f"{folder}/vm.json", command=(), api_socket=f"{folder}/api.sock", timeout=30)
+        how = Launch(None, f"{folder}/vm.json", f"{folder}/api.sock")
+        code = host.run_launch(asked, how)
     except GuestcredError as error:
         code = error.status
     except SystemExit as error:
@@ -434,7 +452,8 @@ def test_where_the_vmm_died_no_vm_remains(folder: Path, step: str) -> None:
         "--api-socket",
         f"path={folder}/api.sock",
     ]
-    with subprocess.Popen([*program, step], stdout=subprocess.DEVNULL) as vmm:
+    dies = {**os.environ, "PRETEND": json.dumps({"die": step})}
+    with subprocess.Popen(program, stdout=subprocess.DEVNULL, env=dies) as vmm:
         _wait_for(folder / "api.sock")
         said = boot(folder, status=1)
         assert vmm.wait(60) == -signal.SIGSYS

@@ -20,21 +20,31 @@ PACKAGE = Path(guestcred.__file__).parent
 # each module may import from those before it only
 # each room may import only the rooms before it: docs/architecture.md has the picture
 ROOMS = ["smbios", "systemd", "guest", "diagnose", "apply", "capture", "host", "show", "cli"]
-TOP = {"guestcred", *(f"guestcred.{name}" for name in ("errors", "record", "text", "descriptor", "c_modules"))}
+TOP = {
+    "guestcred",
+    *(
+        f"guestcred.{name}"
+        for name in ("errors", "record", "text", "descriptor", "outcome", "c_modules", "apart", "manifest")
+    ),
+}
 ONLY = {
-    "construct": {"smbios.fields", "smbios.types", "smbios.layout"},
-    "click": {"cli.options", "cli.command_line", "cli.host_command_line"},
-    "subprocess": set(),
+    "construct": {
+        *("smbios.fields", "smbios.groups", "smbios.layout"),
+        *(f"smbios.types.{theme}" for theme in ("system", "processor", "memory", "ports", "management", "other")),
+        "smbios.types.host_interface",
+    },
+    "click": {"cli.options", "cli.dump_options", "cli.command_line", "cli.host_command_line"},
+    "subprocess": {"guest.sealed"},  # it asks systemd-creds
     "json": {
         *("guest.facts", "guest.deliveries", "capture.tree"),
-        *("host.hypervisors", "host.launch", "host.answer", "cli.commands", "cli.host"),
+        *("host.hypervisors", "host.launch", "host.answer", "host.power", "cli.commands", "cli.host", "cli.launch"),
     },
     "ctypes": set(),
-    **{name: {"c_modules"} for name in ("_ctypes", "_operator", "_json")},
+    **{name: {"c_modules"} for name in ("_ctypes", "_operator", "_json", "_signal")},
     "http.client": {"host.vmm_api"},
     "jeepney": {"systemd.bus"},
-    "socket": {"systemd.bus", "host.vmm_api"},
-    "systemd": {"c_modules"},
+    "socket": {"systemd.bus", "host.vmm_api", "host.channel", "host.service_manager", "host.guest_ready", "host.power"},
+    "systemd": {"c_modules", "guest.journal"},
     "tomllib": {"guest.config"},
 }
 
@@ -123,7 +133,7 @@ def test_only_typed_views_need_construct(arguments: list[str], needs: bool) -> N
     assert all(("construct" in loaded(*arguments, cut=cut)) == needs for cut in (0, 1))
 
 
-# all that makes, changes or removes a file, and where that may stand
+# all that makes, changes or removes a file, and where that may stand; `apart` writes to its pipe
 WRITING = {
     *("write", "writev", "mkdir", "makedirs", "rename", "replace", "link", "symlink", "mkfifo", "memfd_create"),
     *(
@@ -140,7 +150,18 @@ WRITING = {
         "utime",
     ),
 }
-WRITERS = {"apply.dirfd", "apply.install", "capture.tree", "host.tmpfs", "host.qemu", "cli.host"}
+WRITERS = {
+    "apart",
+    "apply.dirfd",
+    "apply.install",
+    "host.tmpfs",
+    "host.qemu",
+    "host.channel",
+    "host.guest_ready",
+    "host.vmm_process",
+    "cli.host",
+    "cli.dump",
+}
 
 
 def writes(path: Path) -> list[str]:

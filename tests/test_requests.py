@@ -86,3 +86,36 @@ def test_anything_else_is_refused(damage: dict[str, object]) -> None:
         from_json(Unit, to_json(parse_unit("x.service", "active", PROPERTIES)) | damage, requests=Request)
     with pytest.raises(ValueError, match="Unit"):
         from_json(Unit, [])
+
+
+@pytest.mark.parametrize(
+    ("name", "state", "properties", "expected"),
+    [
+        ("x.service", "running", {"MainPID": 0}, True),  # Type=forking without a main process
+        ("x.service", "exited", {"MainPID": 0}, False),
+        ("x.service", "start", {"MainPID": 7}, True),
+        ("x.socket", "running", {}, False),  # its service runs
+    ],
+)
+def test_whether_a_unit_runs(name: str, state: str, properties: dict[str, object], expected: bool) -> None:
+    assert parse_unit(name, "active", properties, state).running is expected
+
+
+def ended(code: int, status: int) -> list[tuple[object, ...]]:
+    return [("/bin/x", ["/bin/x"], False, 1, 1, 2, 2, 7, code, status)]
+
+
+@pytest.mark.parametrize(
+    ("properties", "expected"),
+    [
+        ({"Result": "exit-code", "ExecMainCode": 1, "ExecMainStatus": 243}, ""),
+        ({"Result": "exit-code", "ExecMainCode": 1, "ExecMainStatus": 1}, None),
+        ({"Result": "signal", "ExecMainCode": 2, "ExecMainStatus": 243}, None),
+        ({"Result": "success", "ExecMainCode": 1, "ExecMainStatus": 243}, None),  # SuccessExitStatus=243
+        ({"Result": "exit-code", "ExecMainCode": 0, "ExecMainStatus": 0, "ExecStartPre": ended(1, 243)}, ""),
+        ({"Result": "exit-code", "ExecStartPre": ended(1, 0), "ExecMount": ended(1, 32)}, None),
+        ({}, None),
+    ],
+)
+def test_whether_it_failed_at_its_credentials(properties: dict[str, object], expected: str | None) -> None:
+    assert parse_unit("x.service", "failed", properties).failure == expected

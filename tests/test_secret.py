@@ -105,6 +105,8 @@ def test_a_missing_file(tmp_path: Path) -> None:
         f"/{VALUE.decode()}/x",
         f"//{VALUE.decode()}",
         f"../{VALUE.decode()}",
+        f"./{VALUE.decode()}",
+        f"{VALUE.decode()}/{VALUE.decode()}",
         f"{VALUE.decode()}\n",
         VALUE.decode() * 50,
         f"/tmp/{VALUE.decode()}" * 2,
@@ -136,8 +138,19 @@ def test_a_folder_and_a_device(tmp_path: Path) -> None:
 def test_a_plain_name_needs_the_units_folder(tmp_path: Path) -> None:
     error = refusal("KEY=host-key")
     assert "$CREDENTIALS_DIRECTORY is not set" in str(error) and "LoadCredential=" in error.hints[1]
-    for path in ("../key", "a/b", ".", ".."):
-        assert "neither an absolute path nor a plain name" in str(refusal(f"KEY={path}", folder=tmp_path))
+    for path in (".", ".."):
+        assert "it is a folder" in str(refusal(f"KEY={path}", folder=tmp_path))
+
+
+def test_a_path_is_one_in_a_unit_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What leads out of the unit's folder is no host credential: it is the path that it looks like."""
+    (tmp_path / "key").write_bytes(VALUE)
+    (tmp_path / "unit").mkdir()
+    monkeypatch.chdir(tmp_path)
+    for path in ("./key", "unit/../key"):
+        (secret,) = read_secrets([f"KEY={path}"], folder=str(tmp_path / "unit"))
+        assert secret.value == VALUE
+    assert "unit/absent: no such file" in str(refusal("KEY=unit/absent", folder=tmp_path))
 
 
 def test_a_link_leads_nowhere_from_the_units_folder(tmp_path: Path) -> None:

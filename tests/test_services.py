@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -104,6 +105,8 @@ def test_nothing_has_it_and_systemd_says_nothing(tree: Build) -> None:
             "state": "active",
             "running": True,
             "user": "svc",
+            "failure": None,
+            "refused": None,
             "credentials": [
                 {
                     "id": "key",
@@ -118,15 +121,35 @@ def test_nothing_has_it_and_systemd_says_nothing(tree: Build) -> None:
                     "mode": None,
                     "owner": None,
                     "readable": None,
+                    "reason": None,
                 }
             ],
         }
     ]
 
 
-def test_a_socket_is_made_to_fail_by_an_absolute_path(tree: Build) -> None:
-    root = tree(units=[consumer(load("key", "KEY"), name="demo.socket", running=False)])
-    assert "[Socket] LoadCredential=key:/run/credentials/@system/KEY." in run("--root", root, "services", status=1)
+@pytest.mark.parametrize(
+    ("name", "systemd", "code"),
+    [
+        ("demo.socket", "262", "not-given"),
+        ("demo.swap", "262", "not-given"),
+        ("demo.mount", "257", "not-given"),
+        ("demo.mount", "258", "required"),
+    ],
+)
+def test_types_of_units_that_systemd_gives_none(tree: Build, name: str, systemd: str, code: str) -> None:
+    requests = [load("key", "KEY"), load("gone", "/etc/gone")]
+    root = tree([KEY], {"KEY": SECRET}, units=[consumer(*requests, name=name, running=False)])
+    document = told(root, "--systemd", systemd, status=1)
+    assert [finding["code"] for finding in document["findings"]] == [code]
+    states = ["undelivered", "skipped"] if code == "not-given" else ["fatal", "ready"]
+    assert sorted(outcome["state"] for outcome in document["services"][0]["credentials"]) == sorted(states)
+
+
+def test_a_mount_is_made_to_fail_by_an_absolute_path(tree: Build) -> None:
+    root = tree(units=[consumer(load("key", "KEY"), name="demo.mount", running=False)])
+    line = "[Mount] LoadCredential=key:/run/credentials/@system/KEY."
+    assert line in run("--root", root, "--systemd", "258", "services", status=1)
 
 
 def test_states_of_a_relative_name(tree: Build) -> None:
@@ -294,7 +317,7 @@ def test_a_secret_whose_name_was_forgotten_is_not_told(
     run("--root", root, "capture", tmp_path / "out")
     assert bare[5:] not in (tmp_path / "out/units.json").read_text()
     printed = [run("--root", root, "services", "--format", form, status=None) for form in ("text", "json")]
-    assert not [text for text in printed if bare[5:] in text] and all("aHVu..." in text for text in printed)
+    assert not [text for text in printed if bare[5:] in text] and all("characters hidden]" in text for text in printed)
     (root / "sys/firmware/dmi/tables/DMI").unlink()
     assert bare[5:] not in run("--root", root, "services", status=None)
     (root / "run/credentials/@system" / bare).unlink()
@@ -375,3 +398,195 @@ def test_a_capture_says_the_same_and_holds_no_secret(tree: Build, tmp_path: Path
         assert printed[0] == printed[1]
     assert not survivors(tmp_path / "out", [SECRET, SECRET[:8]])
     assert len((tmp_path / "out/run/credstore/RESCUED").read_bytes()) == 2 * len(SECRET)
+
+
+MIB = 1 << 20
+REFUSED = [
+    # what is requested, what is there, and the words
+    ([load("a", "/srv/x")], {"/srv/x": MIB + 1}, {}, "cannot start (status 243) with a: /srv/x is larger than 1048576 bytes"),
+    ([load("a", "/srv/x")], {"/srv/x": MIB}, {}, "cannot start (status 243): its credentials and their ids have more"),
+    ([load("a", "/d")], {"/d/": None, **{f"/d/{n:03}": 1 for n in range(257)}}, {}, "take more than 256 pages of 4096"),
+    ([load("a", "A")], {}, {"etc/credstore/A": "folder"}, "with a: /etc/credstore/A is a folder, and systemd reads files"),
+    ([imports("A*")], {}, {"etc/credstore/AB": "folder"}, "with AB: /etc/credstore/AB is a folder"),
+    ([imports("A*")], {}, {"run/credstore/AB": "dangling"}, "with AB: /run/credstore/AB is a link to nothing"),
+    ([load("a", "/l")], {}, {"/l": "loop"}, "with a: /l is a link that leads back to itself"),
+    ([load("a", "/d")], {"/d/": None, "/d/b:c": 1}, {}, "characters hidden], which systemd refuses"),
+    ([load("a", "/s")], {"/s": None}, {"/s": "deaf"}, "nobody listens on the socket /s"),
+    ([load("a", "/d")], {"/d/": None, "/d/s": None}, {"/d/s": "socket"}, "/d/s is a socket, and systemd connects to none"),
+    ([load("a", "/f/")], {"/f": 1}, {}, "/f is a file, and the setting has a slash behind it"),
+    ([load("a b", "/f")], {"/f": 1}, {}, "cannot start (status 1) with a b: systemd 255 and newer cannot read"),
+    ([load("a", "/x\\y")], {"/x\\y": 1}, {}, "cannot start (status 243) with a: systemd 255 and newer drop a backslash"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("requests", "outside", "odd", "words"), REFUSED, ids=range(len(REFUSED)))
+def test_a_unit_that_cannot_start(
+    tree: Build, requests: list[Request], outside: dict[str, int | None], odd: dict[str, str], words: str
+) -> None:
+    root = tree(units=[consumer(*requests, running=False)], outside=outside, odd=odd)
+    printed = run("--root", root, "services", status=1).replace(f"{root}/", "/")
+    assert "refused: demo.service " in printed and words in printed
+    document = told(root, status=1)
+    assert [finding["code"] for finding in document["findings"]] == ["refused"]
+    (service,) = document["services"]
+    reasons = [outcome["reason"] for outcome in service["credentials"] if outcome["reason"]]
+    assert len(reasons) + (service["refused"] is not None) == 1
+    assert all(outcome["state"] == "fatal" for outcome in service["credentials"] if outcome["reason"])
+
+
+def test_a_running_unit_that_will_not_start_again(tree: Build) -> None:
+    root = tree(units=[consumer(load("a", "/x"), delivered=(given("a"),))], outside={"/x": MIB + 1})
+    assert outcomes(root)["a"][0] == "delivered"
+    assert "demo.service will not start again (status 243) with a: " in run("--root", root, "services", status=1)
+
+
+SEALED: list[tuple[Request, str, Any, str]] = [
+    (load("a", "/x", encrypted=True), "a:x", "not-encrypted", "is not encrypted, or damaged"),
+    (load("a", "/x", encrypted=True), "a:x", "other-name", "was encrypted for another name than a"),
+    (load("a", "/x", encrypted=True), "a:x", "undecryptable", "systemd cannot decrypt /x"),
+    (imports("E*"), "EE:etc/credstore.encrypted/EE", "other-name", "for another name than EE"),
+    (Request("SetCredentialEncrypted", "a", "", False, 9), "a:demo.service", "other-name", "its value of a was encrypted for"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("request_", "key", "verdict", "words"), SEALED, ids=range(len(SEALED)))
+def test_what_systemd_does_not_decrypt(tree: Build, request_: Request, key: str, verdict: Any, words: str) -> None:
+    files = {"etc/credstore.encrypted/EE": b"x"}
+    units = [consumer(request_, running=False)]
+    root = tree(units=units, files=files, outside={"/x": 5}, sealed={key: verdict})
+    printed = run("--root", root, "services", status=1).replace(f"{root}/", "/")
+    assert "refused: demo.service cannot start (status 243)" in printed and words in printed
+    assert codes(tree(units=units, files=files, outside={"/x": 5}, sealed={key: 5}, root="right")) == []
+
+
+def test_a_pattern_passes_over_what_newer_systemd_cannot_decrypt(tree: Build) -> None:
+    units = [consumer(imports("E*"), default("EF"), running=False)]
+    files = {"etc/credstore.encrypted/EE": b"x", "etc/credstore.encrypted/EF": b"x"}
+    sealed = dict.fromkeys((f"{name}:etc/credstore.encrypted/{name}" for name in ("EE", "EF")), "other-name")
+    root = tree(units=units, files=files, sealed=sealed)
+    assert {name: state for name, (state, *_) in outcomes(root, "--systemd", "258").items()} == {
+        "EE": "fatal",
+        "EF": "fatal",
+    }
+    assert {name: state for name, (state, *_) in outcomes(root, "--systemd", "259").items()} == {
+        "EE": "skipped",
+        "EF": "ready",
+    }
+    printed = run("--root", root, "--systemd", "262", "services", status=1)
+    assert "no-source: demo.service starts without EE: " in printed and "EF was" not in printed
+
+
+def test_the_size_of_what_is_decrypted_counts(tree: Build) -> None:
+    units = [consumer(load("a", "/x", encrypted=True), load("b", "/y"), running=False)]
+    outside: dict[str, int | None] = {"/x": 5, "/y": MIB - 5000}
+    assert codes(tree(units=units, outside=outside, sealed={"a:x": 10})) == []
+    assert codes(tree(units=units, outside=outside, sealed={"a:x": 5000}, root="large")) == ["refused"]
+
+
+def test_a_file_of_a_folder_and_another_id_of_one_name(tree: Build) -> None:
+    requests = [load("d", "/d"), load("d_a", "/x")]
+    root = tree(units=[consumer(*requests, running=False)], outside={"/d/": None, "/d/a": 1, "/x": 2})
+    assert told(root, "--systemd", "257", status=0)["findings"] == []
+    printed = run("--root", root, "--systemd", "262", "services", status=1)
+    assert "demo.service may fail to start (status 243) with d_a: a folder and another setting both give d_a" in printed
+
+
+def test_imports_of_254_write_over_what_is_there(tree: Build) -> None:
+    root = tree(
+        system={"A": b"1"},
+        files={"etc/credstore/A": b"22", "run/credstore/A": b"333"},
+        units=[consumer(load("A", "B"), load("C", "/c"), imports("A"), default("A"), running=False)],
+        outside={"/c": 1},
+    )
+    assert outcomes(root, "--systemd", "254")["A"] == ("ready", "run/credstore/A", 3)
+    assert outcomes(root, "--systemd", "257")["A"] == ("ready", "run/credentials/@system/A", 1)
+    loaded = tree(
+        system={"A": b"1", "B": b"22"}, units=[consumer(load("A", "B"), imports("A"), running=False)], root="l"
+    )
+    assert outcomes(loaded, "--systemd", "254")["A"] == ("ready", "run/credentials/@system/A", 1)
+    assert outcomes(loaded, "--systemd", "257")["A"] == ("ready", "run/credentials/@system/B", 2)
+
+
+def test_a_pattern_stands_in_for_no_absolute_path(tree: Build) -> None:
+    root = tree(system={"a": b"1"}, units=[consumer(load("a", "/gone"), imports("a"), running=False)])
+    assert codes(root) == ["required"] and outcomes(root)["a"] == ("fatal", None, None)
+
+
+def test_one_folder_with_and_without_a_slash(tree: Build) -> None:
+    units = [consumer(load("a", "/d/"), running=False), consumer(load("b", "/d"), running=False, name="b.service")]
+    root = tree(units=units, outside={"/d/": None, "/d/x": 1})
+    assert list(outcomes(root)) == ["a_x", "b_x"]
+
+
+def test_what_is_no_file_in_a_folder_is_passed_over(tree: Build) -> None:
+    outside: dict[str, int | None] = {"/d/": None, "/d/pipe": None, "/d/null": None, "/d/x": 1}
+    root = tree(units=[consumer(load("a", "/d"))], outside=outside, odd={"/d/pipe": "fifo", "/d/null": "device"})
+    assert outcomes(root) == {"a_x": ("undelivered", "d/x", 1)}
+
+
+@pytest.mark.parametrize("words", ["Failed at step CREDENTIALS spawning /bin/x: Protocol error", ""])
+@pytest.mark.parametrize("mended", [False, True])
+def test_a_unit_that_failed_at_its_credentials(tree: Build, words: str, mended: bool) -> None:
+    unit = consumer(load("a", "/x"), running=False).unit.replace(state="failed", failure=words)
+    root = tree(units=[Consumer(unit, None)], outside={"/x": 1 if mended else MIB + 1})
+    printed = run("--root", root, "services", status=1)
+    said = f": {words}." if words else ", and the journal does not say why."
+    assert f"failed: demo.service failed at its credentials (status 243){said}\n" in printed
+    assert ("systemctl restart demo.service" in printed) is mended
+    assert codes(root) == (["failed"] if mended else ["failed", "refused"])
+    assert told(root)["services"][0]["failure"] == words
+
+
+def test_other_names_and_units_that_are_none(tree: Build) -> None:
+    look = {
+        "aliases": {"other.service": "demo.service"},
+        "unusable": {"off.service": "masked", "bad.service": "bad-setting", "gone.service": "not-found"},
+    }
+    root = tree(system={"A": b"1"}, units=[consumer(load("a", "A"), running=False)], look=look)
+    assert run("--root", root, "services", "other") == run("--root", root, "services", "demo")
+    assert "off.service is masked" in run("--root", root, "services", "off", status=2)
+    assert "systemd could not load bad.service (bad-setting)" in run("--root", root, "services", "bad", status=2)
+    assert "there is no unit gone.service" in run("--root", root, "services", "gone", status=2)
+
+
+def test_units_of_user_managers_are_said_not_to_be_looked_at(tree: Build) -> None:
+    root = tree(units=[], look={"managers": ("user@1000.service",)})
+    assert "not looked at: the units of user@1000.service" in run("--root", root, "services")
+    assert told(root)["user_managers"] == ["user@1000.service"]
+    assert "not looked at" not in run("--root", tree(units=[], root="none"), "services")
+
+
+def test_an_older_capture_has_less_to_say(tree: Build) -> None:
+    root = tree(system={"A": b"1"}, units=[consumer(load("a", "A"), running=False)])
+    document = json.loads((root / "units.json").read_text())
+    for key in ("aliases", "unusable", "managers", "odd", "sealed"):
+        del document[key]
+    del document["units"][0]["failure"]
+    (root / "units.json").write_text(json.dumps(document))
+    assert outcomes(root) == {"a": ("ready", "run/credentials/@system/A", 1)}
+
+
+def test_a_capture_judges_what_is_no_file_the_same(tree: Build, tmp_path: Path) -> None:
+    secret = "aHVudGVyMi1odW50ZXIyLWh1bnRlcjI"
+    root = tree(
+        units=[
+            consumer(imports("*"), load("f", "FOLDER"), load("d", "/d"), running=False),
+            consumer(load("e", "/srv/Sealed-0ther", encrypted=True), running=False, name="e.service"),
+        ],
+        outside={"/d/": None, "/d/b:c": 1, "/d/\u00e4": 1, "/srv/Sealed-0ther": 5},
+        files={"etc/credstore/FOLDER/in": b"x", "etc/credstore.encrypted/E": SECRET},
+        odd={"etc/credstore/FOLDER": "folder", "etc/credstore/S": "socket", f"run/credstore/{secret}": "dangling"},
+        sealed={"E:etc/credstore.encrypted/E": "other-name", "e:srv/Sealed-0ther": "undecryptable"},
+    )
+    with socket.socket(socket.AF_UNIX) as made:
+        made.bind(str(root / "etc/credstore/S"))
+    run("--root", root, "capture", tmp_path / "out")
+    documents = [told(where, status=1) for where in (root, tmp_path / "out")]
+    # noise for a name may sort elsewhere
+    before, after = (
+        sorted(str(outcome["reason"]) for service in document["services"] for outcome in service["credentials"])
+        for document in documents
+    )
+    refused = ["dangling", "folder", "folder", "invalid-id", "invalid-id", "other-name", "socket", "undecryptable"]
+    assert before == after == refused
+    assert secret not in (tmp_path / "out/units.json").read_text() + json.dumps(documents)

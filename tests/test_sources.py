@@ -7,8 +7,8 @@ from conftest import Build
 
 from guestcred.guest.rootfs import Tree
 from guestcred.guest.sources import Sources
-from guestcred.systemd.requests import Request
-from guestcred.systemd.search_path import SEARCH_PATH, glob_matches, split_load
+from guestcred.systemd.requests import IMPORT, LOAD, LOAD_ENCRYPTED, Request
+from guestcred.systemd.search_path import SEARCH_PATH, glob_matches, search_path, split_load
 
 
 @pytest.mark.parametrize(
@@ -20,8 +20,34 @@ def test_load_settings(setting: str, expected: tuple[str, str]) -> None:
 
 def test_globs() -> None:
     assert glob_matches("TLS_*", "TLS_KEY") and glob_matches("*", "x") and glob_matches("a", "a")
-    assert glob_matches(".*", ".x") and glob_matches("a*", "a.x") and not glob_matches("*", ".x")
+    assert glob_matches(".*", ".x") and glob_matches("a*", "a.x") and not glob_matches("*", ".y")
     assert not glob_matches("TLS_*", "TLS") and not glob_matches("a?", "ab") and not glob_matches("*a", "ba")
+
+
+PLAIN = (
+    "run/credentials/@system",
+    *(f"{folder}/credstore" for folder in ("etc", "run", "usr/local/lib", "usr/lib")),
+)
+ENCRYPTED = (
+    "run/credentials/@encrypted",
+    *(f"{folder}/credstore.encrypted" for folder in ("etc", "run", "usr/local/lib", "usr/lib")),
+)
+
+
+@pytest.mark.parametrize(
+    ("request_", "systemd", "places"),
+    [
+        (Request(setting=LOAD, id="x"), 253, PLAIN),
+        (Request(setting=LOAD, id="x"), 254, ENCRYPTED + PLAIN),
+        (Request(setting=LOAD, id="x"), 262, ENCRYPTED + PLAIN),
+        (Request(setting=LOAD, id="x"), None, ENCRYPTED + PLAIN),
+        (Request(setting=LOAD_ENCRYPTED, id="x"), 252, ENCRYPTED + PLAIN),
+        (Request(setting=IMPORT, source="x"), 254, PLAIN + ENCRYPTED),
+        (Request(setting=IMPORT, source="x"), None, PLAIN + ENCRYPTED),
+    ],
+)
+def test_where_systemd_looks(request_: Request, systemd: int | None, places: tuple[str, ...]) -> None:
+    assert search_path(request_, systemd) == places
 
 
 def test_the_first_place_wins_and_the_rest_is_told(tree: Build) -> None:

@@ -16,6 +16,8 @@ from guestcred.record import Record
 GENERATIONS = (".generation-a", ".generation-b")
 CURRENT, NEXT, REPORT = ".current", ".next", "report.json"
 FOREIGN = "guestcred did not put it there"
+MOVE = "look at it, and move it away by hand"
+AGAIN = "run it again: it came while apply ran"  # what was there before is a finding, and not written over
 # only root needs to list the services, so others may enter the folder but not read it
 GENERATION_MODE, FOLDER_MODE, FILE_MODE, REPORT_MODE = 0o711, 0o500, 0o400, 0o444
 
@@ -70,9 +72,9 @@ def _rescues(store: Folder | None, wanted: Wanted) -> tuple[tuple[str, ...], tup
         status = store.status(name)
         if status is None:
             rescue.append(name)
-        elif not _holds(store, name, value, (os.geteuid(), os.getegid(), FILE_MODE)):
+        elif not _holds(store, name, value, (*store.owner, FILE_MODE)):
             if not is_rescued(name, status):
-                raise store.refused(name, FOREIGN)
+                raise store.refused(name, FOREIGN, AGAIN)
             renew.append(name)
     others = ((name, store.status(name)) for name in store.names() if name not in values)
     retract = tuple(name for name, status in others if status is not None and is_rescued(name, status))
@@ -86,7 +88,7 @@ def _links(home: Folder | None, wanted: Wanted) -> tuple[tuple[str, ...], tuple[
         return tuple(names), ()
     for name in names:
         if home.status(name) is not None and home.target(name) != f"{CURRENT}/{name}":
-            raise home.refused(name, FOREIGN)
+            raise home.refused(name, FOREIGN, MOVE)
     there = [name for name in home.names() if home.target(name) == f"{CURRENT}/{name}"]
     return tuple(name for name in names if name not in there), tuple(name for name in there if name not in names)
 
@@ -97,14 +99,14 @@ def _generation(home: Folder | None, wanted: Wanted) -> tuple[str | None, tuple[
         return GENERATIONS[0], ()
     current = home.target(CURRENT)
     if current not in GENERATIONS and home.status(CURRENT) is not None:
-        raise home.refused(CURRENT, FOREIGN)
+        raise home.refused(CURRENT, FOREIGN, MOVE)
     leftovers = []
     for name, is_kind in ((GENERATIONS[0], stat.S_ISDIR), (GENERATIONS[1], stat.S_ISDIR), (NEXT, stat.S_ISLNK)):
         status = home.status(name)
         if status is None:
             continue
-        if not is_kind(status.st_mode) or status.st_uid != os.geteuid():
-            raise home.refused(name, FOREIGN)
+        if not is_kind(status.st_mode) or status.st_uid != home.owner[0]:
+            raise home.refused(name, FOREIGN, MOVE)
         if name != current:
             leftovers.append(name)
     if current is not None and home.status(current) is not None:
@@ -115,7 +117,7 @@ def _generation(home: Folder | None, wanted: Wanted) -> tuple[str | None, tuple[
 
 
 def _is_as_wanted(generation: Folder, wanted: Wanted) -> bool:
-    directories, uid, gid = wanted.plan.directories, os.geteuid(), os.getegid()
+    directories, (uid, gid) = wanted.plan.directories, generation.owner
     if generation.names() != sorted([REPORT, *(directory.unit for directory in directories)]):
         return False
     return (

@@ -7,8 +7,9 @@ import os
 import stat
 from itertools import count
 
-from guestcred.descriptor import is_in_memory
+from guestcred.descriptor import distrusted, is_in_memory
 from guestcred.errors import FINDINGS, GuestcredError, reason
+from guestcred.text import typed
 
 _OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -28,20 +29,21 @@ class _Failing:
             if error.errno in (errno.EACCES, errno.EPERM) and os.geteuid():
                 hints = ("run it as root",)
             elif error.errno in (errno.ENOSPC, errno.EDQUOT):
-                folder = os.path.dirname(self._path)
-                hints = (f"see what fills it: df -h {folder}; df -i {folder}",)
+                at = typed(_mount_point(self._path))
+                hints = (f"see what fills it: df -h {at}; df -i {at}",)
             raise GuestcredError(f"cannot write {self._path}: {reason(error)}", *hints, status=FINDINGS) from None
 
 
 class Folder:
-    """An open directory; everything is done relative to its descriptor.
+    """An open directory; everything is done relative to its descriptor. `owner` has the uid and gid of what is ours.
 
     Every method raises GuestcredError with the path where the kernel refuses. Owners are numbers, modes are bits.
     """
 
-    def __init__(self, fd: int, path: str) -> None:
+    def __init__(self, fd: int, path: str, owner: tuple[int, int]) -> None:
         self.fd = fd
         self.path = path
+        self.owner = owner
 
     def __enter__(self) -> Folder:
         return self
@@ -57,10 +59,10 @@ class Folder:
         """The path of an entry as a person would type it."""
         return os.path.join(self.path, name)
 
-    def refused(self, name: str, why: str) -> GuestcredError:
+    def refused(self, name: str, why: str, fix: str) -> GuestcredError:
         """The error for something in the place where guestcred wants to write; "" is the folder itself."""
         return GuestcredError(
-            f"refusing to write {self.shown(name)}: {why}", "look at it, and move it away by hand", status=FINDINGS
+            f"refusing to write {self.shown(name) if name else self.path}: {why}", fix, status=FINDINGS
         )
 
     def names(self) -> list[str]:
@@ -107,12 +109,29 @@ class Folder:
     def open(self, name: str) -> Folder:
         """The folder of that name in this one; a link is an error."""
         with self._at(name):
-            return Folder(os.open(name, _OPEN, dir_fd=self.fd), self.shown(name))
+            return Folder(os.open(name, _OPEN, dir_fd=self.fd), self.shown(name), self.owner)
+
+    def find(self, name: str) -> Folder | None:
+        """As `open`, but None where there is nothing."""
+        with self._at(name):
+            try:
+                return Folder(os.open(name, _OPEN, dir_fd=self.fd), self.shown(name), self.owner)
+            except FileNotFoundError:
+                return None
 
     def make(self, name: str) -> Folder:
         """A new folder, 0700 until `own` says otherwise."""
         with self._at(name):
             os.mkdir(name, 0o700, dir_fd=self.fd)
+        return self.open(name)
+
+    def make_new(self, name: str) -> Folder | None:
+        """As `make`, but None where there is something."""
+        with self._at(name):
+            try:
+                os.mkdir(name, 0o700, dir_fd=self.fd)
+            except FileExistsError:
+                return None
         return self.open(name)
 
     def own(self, uid: int, gid: int, mode: int) -> None:
@@ -160,25 +179,32 @@ class Folder:
     def remove_folder(self, name: str) -> None:
         """Remove a folder of ours with everything that others may have put below it, however deep."""
         with self.open(name) as top:
-            top.own(os.geteuid(), os.getegid(), 0o700)
-            todo = top.names()
-            for entry in todo:  # grows: folders found further down are moved up, so no depth is a problem
-                if not _is_folder(top, entry):
-                    top.remove(entry)
-                    continue
-                with top.open(entry) as below:
-                    below.own(os.geteuid(), os.getegid(), 0o700)  # from here on nobody else can add to it
-                    for inner in below.names():
-                        if _is_folder(below, inner):
-                            up = next(free for n in count(len(todo)) if top.status(free := f".{n}") is None)
-                            below.rename(inner, up, top)
-                            todo.append(up)
-                        else:
-                            below.remove(inner)
-                with top._at(entry):
-                    os.rmdir(entry, dir_fd=top.fd)
+            top.empty()
+        self.remove_empty(name)
+
+    def remove_empty(self, name: str) -> None:
+        """Remove a folder that has nothing in it."""
         with self._at(name):
             os.rmdir(name, dir_fd=self.fd)
+
+    def empty(self) -> None:
+        """Remove everything in this folder of ours, however deep."""
+        self.own(*self.owner, 0o700)
+        todo = self.names()
+        for entry in todo:  # grows: folders found further down are moved up, so no depth is a problem
+            if not _is_folder(self, entry):
+                self.remove(entry)
+                continue
+            with self.open(entry) as below:
+                below.own(*self.owner, 0o700)  # from here on nobody else can add to it
+                for inner in below.names():
+                    if _is_folder(below, inner):
+                        up = next(free for n in count(len(todo)) if self.status(free := f".{n}") is None)
+                        below.rename(inner, up, self)
+                        todo.append(up)
+                    else:
+                        below.remove(inner)
+            self.remove_empty(entry)
 
 
 def _fill(fd: int, data: bytes, uid: int, gid: int, mode: int) -> None:
@@ -194,20 +220,23 @@ def _is_folder(folder: Folder, name: str) -> bool:
     return status is not None and stat.S_ISDIR(status.st_mode)
 
 
-def open_root(path: str) -> Folder:
-    """The folder below which everything is written; the path may be a link."""
+def open_root(path: str, live: bool) -> Folder:
+    """The folder below which everything is written; the path may be a link. Live, what is written is root's and of
+    root's group, in which the sandbox of guestcred.service is not."""
+    owner = (0, 0) if live else (os.geteuid(), os.getegid())
     with _Failing(path):
-        return Folder(os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC), path)
+        return Folder(os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC), path, owner)
 
 
 def refuse_untrusted(folder: Folder, root: Folder) -> None:
     """Refuse a folder that anybody but root, or the owner of the tree, could change while we write."""
     status, top = folder.status(), root.status()
     assert status is not None and top is not None
-    if status.st_uid not in (0, top.st_uid):
-        raise folder.refused("", "the folder is not owned by root")
-    if status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-        raise folder.refused("", "users other than root may write to the folder")
+    wrong = distrusted(status, top.st_uid)
+    if wrong is not None:
+        problem, command = wrong
+        # whoever could change it may have done so
+        raise folder.refused("", problem, f"look at what is in it, then type: {command} {typed(folder.path)}")
 
 
 def refuse_disk(folder: Folder) -> None:
@@ -215,4 +244,16 @@ def refuse_disk(folder: Folder) -> None:
     with _Failing(folder.path):
         if is_in_memory(folder.fd):
             return
-    raise folder.refused("", "it is not in memory (tmpfs or ramfs), and a disk would keep the credentials")
+    raise folder.refused(
+        "",
+        "it is not in memory (tmpfs or ramfs), and a disk would keep the credentials",
+        f"see what is mounted there: findmnt -T {typed(folder.path)}",
+    )
+
+
+def _mount_point(path: str) -> str:
+    """Where the file system is mounted that has, or had, a file; this is there even if the file's folder is not any more."""
+    path = os.path.abspath(path)
+    while not os.path.ismount(path):
+        path = os.path.dirname(path)
+    return path

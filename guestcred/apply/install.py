@@ -7,18 +7,23 @@ import os
 import stat
 import time
 
-from guestcred.apply.diff import Changes, find_changes
+from guestcred.apply.diff import MOVE, Changes, find_changes
 from guestcred.apply.dirfd import Folder, open_root, refuse_disk, refuse_untrusted
-from guestcred.apply.plan import Plan
 from guestcred.apply.wanted import Wanted
 from guestcred.apply.writing import Writing
 from guestcred.errors import FINDINGS, GuestcredError, reason
 from guestcred.guest.rootfs import Tree
-from guestcred.guest.users import find_user
 
 HOME, STORE = "guestcred", "credstore"  # below run/
 HOME_MODE, STORE_MODE = 0o711, 0o700  # others cannot read the folder, so they cannot lock it either
 LOCK_SECONDS = 10.0
+
+
+NO_FOLDER = {  # what to do about something else in its place, by the name below the root or below run/
+    "run": "make it a folder in memory; links are not followed here",
+    HOME: MOVE,
+    STORE: "look at it, and put a folder there: systemd looks for credentials in it",
+}
 
 
 class Installation:
@@ -30,54 +35,66 @@ class Installation:
 
     def __init__(self, tree: Tree) -> None:
         self._tree = tree
-        self._root = open_root(tree.root)
+        self._root = open_root(tree.root, tree.live)
         refuse_untrusted(self._root, self._root)
-        if self._root.status("run") is None:
+        run = self._existing(self._root, "run")
+        if run is None:
             raise GuestcredError(
                 f"there is no folder {self._root.shown('run')}",
                 "guestcred writes there: make one in memory",
                 status=FINDINGS,
             )
-        self._run = self._checked(self._root, "run")
-        self._home = self._existing(HOME)
-        self._store = self._existing(STORE)
-        self._is_new = False
+        self._run = run
+        self._home = self._existing(run, HOME)
+        self._store = self._existing(run, STORE)
+        self._made: list[str] = []  # below run/, for this run: to remove again if it fails
 
     def __enter__(self) -> Installation:
-        self._is_new = self._home is None
-        home = self._home = self._home or self._made(HOME, HOME_MODE)
-        _lock(home)
-        self._store = self._store or self._existing(STORE)  # made by a run that had the lock before this one
+        self._home = self._locked()
+        self._store = self._existing(self._run, STORE)  # as the run left it that had the lock before this one
         return self
 
     def __exit__(self, kind: object, *_: object) -> None:
-        if kind is not None and self._is_new:
+        if kind is not None:
             from contextlib import suppress
 
-            with suppress(OSError):  # the first failure is the one to report
-                os.rmdir(HOME, dir_fd=self._run.fd)  # nothing was written, so leave nothing behind
+            for name in reversed(self._made):
+                with suppress(OSError):  # it is not empty; and the first failure is the one to report
+                    os.rmdir(name, dir_fd=self._run.fd)
 
-    def _checked(self, parent: Folder, name: str) -> Folder:
+    def _existing(self, parent: Folder, name: str) -> Folder | None:
         status = parent.status(name)
-        if status is None or not stat.S_ISDIR(status.st_mode):
-            raise parent.refused(name, "it is not a folder")
-        folder = parent.open(name)
-        refuse_untrusted(folder, self._root)
-        refuse_disk(folder)
+        if status is None:
+            return None
+        if not stat.S_ISDIR(status.st_mode):
+            raise parent.refused(name, "it is not a folder", NO_FOLDER[name])
+        folder = parent.find(name)
+        if folder is not None:
+            refuse_untrusted(folder, self._root)
+            refuse_disk(folder)
         return folder
 
-    def _existing(self, name: str) -> Folder | None:
-        return None if self._run.status(name) is None else self._checked(self._run, name)
-
-    def _made(self, name: str, mode: int) -> Folder:
-        try:
-            folder = self._run.make(name)
-        except GuestcredError:
-            if self._run.status(name) is None:
-                raise
-            return self._checked(self._run, name)  # another run made it just now
-        folder.own(os.geteuid(), os.getegid(), mode)
+    def _make(self, name: str, mode: int) -> Folder | None:
+        folder = self._run.make_new(name)
+        if folder is not None:
+            self._made.append(name)
+            folder.own(*folder.owner, mode)
         return folder
+
+    def _locked(self) -> Folder:
+        """run/guestcred, which is made if need be, and locked.
+
+        A run that fails removes what it made, while another may wait for the lock on it. So the lock counts only if its
+        folder is still the one of that name.
+        """
+        end = time.monotonic() + LOCK_SECONDS
+        while True:
+            home = self._existing(self._run, HOME) or self._make(HOME, HOME_MODE)
+            if home is not None:
+                _lock(home, end)
+                there = self._run.status(HOME)
+                if there is not None and os.path.samestat(os.fstat(home.fd), there):
+                    return home
 
     def changes(self, wanted: Wanted) -> Changes:
         """What `install` would do; changes nothing."""
@@ -88,34 +105,21 @@ class Installation:
 
         Only to be called inside the context, which has the lock.
         """
-        self._refuse_vanished(wanted.plan)
         home = self._home
         assert home is not None
         status = home.status()
         if status is not None and stat.S_IMODE(status.st_mode) != HOME_MODE:
-            home.own(os.geteuid(), os.getegid(), HOME_MODE)
+            home.own(*home.owner, HOME_MODE)
         changes = self.changes(wanted)
         if changes.any:
             if changes.rescue and self._store is None:
-                self._store = self._made(STORE, STORE_MODE)
+                self._store = self._make(STORE, STORE_MODE) or self._existing(self._run, STORE)
             Writing(home, self._store, changes, wanted).run()
         return changes
 
-    def _refuse_vanished(self, plan: Plan) -> None:
-        """Give no file to a user id that was removed, or given to somebody else, since the plan was made."""
-        for directory in plan.directories:
-            user = find_user(self._tree, directory.user)
-            if user is None or user.uid != directory.uid:
-                raise GuestcredError(
-                    f"the user {directory.user} of {directory.unit} was removed or changed while apply ran",
-                    "run it again",
-                    status=FINDINGS,
-                )
 
-
-def _lock(home: Folder) -> None:
-    """Make a second run wait up to LOCK_SECONDS; the kernel drops the lock however this run ends."""
-    end = time.monotonic() + LOCK_SECONDS
+def _lock(home: Folder, end: float) -> None:
+    """Lock the folder, and wait until `end` (monotonic seconds) for another run; the kernel drops the lock however this one ends."""
     while True:
         try:
             fcntl.flock(home.fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -124,7 +128,7 @@ def _lock(home: Folder) -> None:
             if time.monotonic() > end:
                 raise GuestcredError(
                     f"another run has kept {home.path} locked for {LOCK_SECONDS:.0f} seconds",
-                    "see what it does: systemctl status guestcred.service",
+                    "see which process that is: lslocks -o PID,COMMAND,PATH",
                     status=FINDINGS,
                 ) from None
             time.sleep(0.05)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from guestcred.diagnose.compare import Comparison, Credential
-from guestcred.diagnose.findings import LOSSES, Finding, loss, refusals
+from guestcred.diagnose.findings import LOSSES, Finding, loss
 from guestcred.errors import FINDINGS, GuestcredError
 from guestcred.guest.config import Service
 from guestcred.guest.users import User
 from guestcred.record import Record
-from guestcred.systemd.rules import SIZE_MAX, TOTAL_SIZE_MAX
+from guestcred.systemd.rules import SIZE_MAX, STORE_PAGES, TOTAL_SIZE_MAX, pages
 from guestcred.systemd.search_path import RESCUE
 
 TYPE_CHECKING = False
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 # causes where systemd imports nothing on purpose; guestcred does not overrule that
 DECISIONS: frozenset[Cause] = frozenset({"container", "confidential-vm", "import-disabled"})
+# run/credstore is in the same memory as all of /run, and gets no more of it than systemd gives @system
+FULL = "what is rescued has 1 MiB of memory, at least 4 KiB for each, as in systemd's own store"
 
 
 class File(Record):
@@ -84,6 +86,7 @@ def plan_rescues(comparison: Comparison, others: dict[str, tuple[str, bool]], un
     present: list[File] = []
     blocked = {name: path for name, (path, same) in others.items() if not same}
     lost: dict[tuple[Loss, Cause, str], list[str]] = {}
+    room = STORE_PAGES
     for credential in comparison.credentials:
         if credential.loss is None:
             continue
@@ -91,6 +94,9 @@ def plan_rescues(comparison: Comparison, others: dict[str, tuple[str, bool]], un
         if undecided and credential.loss == "missing" and cause not in DECISIONS:
             cause = "undecided"
         why_not = _why_not(credential, cause, comparison.fronts, blocked)
+        if why_not is None and credential.name not in others:
+            room -= pages(credential.size)
+            why_not = FULL if room < 0 else None
         if why_not is not None:
             lost.setdefault((credential.loss, cause, why_not), []).append(credential.shown)
         elif credential.name in others:
@@ -98,13 +104,14 @@ def plan_rescues(comparison: Comparison, others: dict[str, tuple[str, bool]], un
         else:
             made.append(File(credential.name, credential.size, f"{RESCUE}/{credential.name}"))
     left = [loss(status, cause, names, why_not) for (status, cause, why_not), names in lost.items()]
-    left += refusals(comparison.rejected)
-    left += [finding for finding in comparison.findings if finding not in left and finding.code not in LOSSES]
+    left += [finding for finding in comparison.findings if finding.code not in LOSSES]
     return Rescues(tuple(made), tuple(present), tuple(left))
 
 
 def _why_not(credential: Credential, cause: Cause, fronts: frozenset[str], blocked: dict[str, str]) -> str | None:
     """Why a lost credential is not rescued, in words for its finding; None if it is rescued or already there."""
+    if credential.loss == "not-offered":
+        return "its bytes did not arrive"
     if credential.loss != "missing":
         return "what was imported is not overwritten"
     if cause in DECISIONS:
@@ -114,7 +121,7 @@ def _why_not(credential: Credential, cause: Cause, fronts: frozenset[str], block
     if cause == "unreadable":
         return "systemd looks there first, and would still not find it"
     if credential.shown != credential.name:
-        return "NAME= is missing in front of it, and a file with that name would show the secret"
+        return "its name may be the secret itself, and a file of that name would show it"
     if credential.name in fronts:
         return "the table stops inside it, so its value may be cut short"
     if credential.name in blocked:

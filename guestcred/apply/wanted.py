@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+from guestcred.apart import give_up_connections
+from guestcred.apply.heard import hear
 from guestcred.apply.plan import Delivery, Plan, plan_directories, plan_rescues, unknown_user
-from guestcred.diagnose.survey import survey
 from guestcred.errors import FINDINGS, GuestcredError
 from guestcred.guest.config import Service, read_services
 from guestcred.guest.credstores import find_other, rescued_names
 from guestcred.guest.rootfs import NotAFileError, Tree
-from guestcred.guest.snapshot import Guest, read_guest
+from guestcred.guest.snapshot import Unparsed, read_unparsed
 from guestcred.guest.sources import Source, Sources
-from guestcred.guest.users import find_user
+from guestcred.guest.users import User, find_user
 from guestcred.record import Record
-from guestcred.systemd.offered import Accepted, is_secret_file
-from guestcred.systemd.requests import IMPORT, Request
+from guestcred.systemd.requests import Request
 from guestcred.systemd.search_path import RESCUE, SEARCH_PATH
+from guestcred.systemd.shown import shown
 
 
 class Wanted(Record):
@@ -31,27 +32,30 @@ def want(tree: Tree, systemd: int | None) -> Wanted:
     Raises GuestcredError if the guest or its configuration cannot be read, or something required is missing.
     """
     services = read_services(tree)
-    looked = survey(_look(tree, systemd, services))
-    missing = {credential.name for credential in looked.comparison.credentials if credential.loss == "missing"}
-    accepted = {
-        verdict.name: verdict for verdict in looked.offered if isinstance(verdict, Accepted) and verdict.name in missing
-    }
-    others = {name: other for name, verdict in accepted.items() if (other := find_other(tree, name, verdict.value))}
-    rescues = plan_rescues(looked.comparison, others, looked.evidence().undecided)
-    rescued = {file.name: accepted[file.name].value for file in rescues.made}
+    look = _look(tree, systemd, services)
+    users: list[User] = []
+
+    def last_questions() -> None:
+        # a directory of users may be asked over a connection, and whoever was asked before it may have kept us waiting
+        users.extend(_user(tree, service) for service in services)
+        give_up_connections()
+
+    heard = hear(look, last_questions)
+    missing, facts = heard.values, heard.facts
+    others = {name: other for name, value in missing.items() if (other := find_other(tree, name, value))}
+    undecided = facts is not None and facts.undecided(look.guest.systemd)
+    rescues = plan_rescues(heard.comparison, others, undecided)
+    rescued = {file.name: missing[file.name] for file in rescues.made}
     sources = Sources(tree, planned=dict.fromkeys(rescued_names(tree)) | rescued)
     values = {f"{RESCUE}/{name}": value for name, value in rescued.items()}
     deliveries = []
-    for service in services:
-        user = find_user(tree, service.user)
-        if user is None:
-            raise unknown_user(service, tree.shown(service.path))
+    for service, user in zip(services, users):
         found = _find(tree, service, sources)
         values |= dict(found.values())
         sizes = {identifier: (place, len(value)) for identifier, (place, value) in found.items()}
         deliveries.append(Delivery(service, user, sizes))
     plan = Plan(
-        comparison=looked.comparison,
+        comparison=heard.comparison,
         rescues=rescues.made,
         present=rescues.present,
         directories=plan_directories(deliveries, tree.shown),
@@ -60,10 +64,17 @@ def want(tree: Tree, systemd: int | None) -> Wanted:
     return Wanted(plan, values)
 
 
-def _look(tree: Tree, systemd: int | None, services: tuple[Service, ...]) -> Guest:
+def _user(tree: Tree, service: Service) -> User:
+    user = find_user(tree, service.user)
+    if user is None:
+        raise unknown_user(service, tree.shown(service.path))
+    return user
+
+
+def _look(tree: Tree, systemd: int | None, services: tuple[Service, ...]) -> Unparsed:
     """Look at the guest; an error also names the services whose directories stay as they were."""
     try:
-        return read_guest(tree.root, systemd)
+        return read_unparsed(tree, systemd)
     except GuestcredError as error:
         units = ", ".join(service.unit for service in services)
         told = (f"the directories of {units} stay as they were",) if units else ()
@@ -81,8 +92,9 @@ def _find(tree: Tree, service: Service, sources: Sources) -> dict[str, tuple[str
             value = _value(tree, service, request, source, sources)
             if value is None and source.id in defaults and not request.source:
                 value = f"{service.path} ({service.unit}, set {source.id})", defaults[source.id]
-            # a name that may be the secret itself helps no service, and the report would show it
-            if value is None or (request.setting == IMPORT and is_secret_file(source.name, len(value[1]))):
+            # a name that may be the secret itself helps no service, and the report would show it; one that the
+            # configuration has is a name
+            if value is None or (request.is_pattern and shown(source.name, value[1]) != source.name):
                 continue
             found[source.id] = value
     return found

@@ -35,6 +35,7 @@ class Writing:
         self._store = store
         self._changes = changes
         self._wanted = wanted
+        self._places = {file.name: file.place for file in wanted.plan.rescues}
         self._made: list[tuple[Folder, str]] = []  # what to remove again if the run fails
 
     def run(self) -> None:
@@ -104,21 +105,19 @@ class Writing:
 
     def _publish(self, entry: str, name: str) -> None:
         """Write the rescued credential `name` to a file called `entry`."""
-        (place,) = [file.place for file in self._wanted.plan.rescues if file.name == name]
         self._made.append((self._rescues(), entry))
-        uid, gid = os.geteuid(), os.getegid()
-        self._rescues().publish(entry, self._wanted.values[place], uid, gid, FILE_MODE, rescue_mark(name))
+        store = self._rescues()
+        store.publish(entry, self._wanted.values[self._places[name]], *store.owner, FILE_MODE, rescue_mark(name))
 
     def _write_generation(self, name: str) -> None:
-        uid, gid = os.geteuid(), os.getegid()
         with self._home.make(name) as generation:
             for directory in self._wanted.plan.directories:
                 with generation.make(directory.unit) as below:
                     for file in directory.files:
                         below.write(file.name, self._wanted.values[file.place], directory.uid, 0, FILE_MODE)
                     below.own(directory.uid, 0, FOLDER_MODE)
-            generation.write(REPORT, self._wanted.report, uid, gid, REPORT_MODE)
-            generation.own(uid, gid, GENERATION_MODE)
+            generation.write(REPORT, self._wanted.report, *generation.owner, REPORT_MODE)
+            generation.own(*generation.owner, GENERATION_MODE)
 
     def _remove_old(self) -> None:
         """Remove what nobody reads any more; if this run is killed here, the next one removes the rest."""

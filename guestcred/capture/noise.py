@@ -4,88 +4,119 @@ from __future__ import annotations
 
 import base64
 import os
-import re
 import string
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import islice, product
 
-from guestcred.errors import GuestcredError
-from guestcred.smbios.layout import field_place, fields_of
-from guestcred.smbios.values import StringNumber
-from guestcred.smbios.walk import HEADER_SIZE, OEM_STRINGS, OEM_STRINGS_SIZE, Structure, parse
-from guestcred.systemd.offered import SHOWN_FRONT, Accepted, is_bare_secret, judge, split_prefix
-from guestcred.systemd.rules import base64_decode, name_is_valid
+from guestcred.systemd.rules import base64_decode, is_whole_base64
+from guestcred.systemd.shown import REST
 
 Replace = Callable[[str, bytes], bytes]
-"""From a kind and bytes to the bytes that replace them. Kinds: "value"; "binary", a value in base64; "text", where
-punctuation stays because it decides what is wrong with an OEM string."""
+"""From a kind and bytes to the bytes that replace them. Kinds:
+
+"value"; "binary", a value in base64; "name", one that may be a secret; "text", an OEM string or part of one, where
+punctuation stays because it decides what is wrong with it; "string", another structure's; "bytes", of a formatted area;
+"rest", bytes in which structures may stand, whose NULs stay.
+"""
 
 _WHITESPACE = b" \t\n\r"
 _ALNUM = (string.ascii_letters + string.digits).encode()
-_CLASSES = [
-    _ALNUM,
-    b"+/",
-    bytes(set(string.punctuation.encode()) - set(b"+/=:.")),
-    bytes({*range(1, 0x20), 0x7F} - set(_WHITESPACE)),
-    bytes(range(0x80, 0x100)),
-]
-_CLASS_OF = {byte: members for members in _CLASSES for byte in members}  # any other byte is kept
-# where a string is told by what it looks like, noise has no letter of what it may look like
-_PLAIN = bytes(set(_ALNUM) - set(b"io.systemd.credential.binaryIO.SYSTEMD.CREDENTIAL.BINARY"))
-_ANY = bytes(set(range(1, 0x100)) - {0x0A})  # no NUL, which would end a string; newlines stay for the warning
+# no letter of 'io.systemd.credential.binary': what is drawn from these never looks like a prefix, not even a misspelt one
+_PLAIN = bytes(set(_ALNUM) - set(b"iosystemdcredentialbinary" + b"iosystemdcredentialbinary".upper()))
+_PUNCTUATION = set(string.punctuation.encode())
+_CONTROL = bytes({*range(1, 0x20), 0x7F} - set(_WHITESPACE))
+_OTHER = bytes(range(0x80, 0x100))
+
+
+def _classes(*members: bytes) -> dict[int, bytes]:
+    """Each byte to those that may replace it; a byte that has none is kept."""
+    return {byte: others for others in members for byte in others}
+
+
+# what base64 depends on stays apart
+_MARKS = bytes(_PUNCTUATION - set(b"+/-_="))
+_OF_VALUES = _classes(_ALNUM, b"+/", b"-_", _MARKS, _CONTROL, _OTHER)
+_OF_TEXT = {
+    **dict.fromkeys(_ALNUM, _PLAIN),
+    **_classes(bytes(_PUNCTUATION - set(b"/=:.")), _CONTROL, _OTHER),
+}
+# for a value that is no text: nothing that a rule or a warning looks for, such as a newline
+_ANY = bytes(set(range(1, 0x100)) - set(REST))
+_ALL = bytes(range(0x100))
 _WHOLE_DIGITS = {0: b"", 1: b"AEIMQUYcgkosw048", 2: b"AQgw", 3: b""}  # base64 digits without spare bits, by padding
-_TRIES = 100
+# what begins with one of these never reads like a name, and so stays hidden
+_FIRST = b"0123456789!#%+,@^~"
+_TRIES = 300  # one in nine fits a value whose URL-safe base64 has a single "_"
+_SHORT = 8  # bytes up to which chance may fail: to find other noise, or to be no front of other noise
+_SEARCHED = 1 << 16  # at most, where chance finds none
 
 
 class Disguise:
     """Collects secrets in a first run over the data, and gives their noise in a second."""
 
     def __init__(self) -> None:
-        self._secrets: dict[str, set[bytes]] = {"binary": set(), "value": set(), "text": set()}
-        self._url_safe: set[bytes] = set()  # values that were in URL-safe base64, which systemd 252 refuses
+        self._secrets: dict[str, set[bytes]] = {}
+        self._url_safe: set[bytes] = set()  # values that were in URL-safe base64, which old versions of systemd refuse
         self._noise: dict[str, dict[bytes, bytes]] = {}
 
     def collect(self, kind: str, secret: bytes) -> bytes:
         """Note a secret to hide, and return it unchanged: the `Replace` of the first run."""
-        value = base64_decode(secret, None) if kind == "binary" else None
-        if value is not None:
-            self._secrets["value"].add(value)
-            if b"-" in secret or b"_" in secret:
-                self._url_safe.add(value)
-        else:
-            self._secrets[kind].add(_compact(secret) if kind == "binary" else secret)
+        held = secret
+        if kind == "binary":
+            value = base64_decode(secret, None)
+            if value is None:
+                held = _compact(secret)
+            else:
+                kind, held = "value", value
+                if b"-" in secret or b"_" in secret:
+                    self._url_safe.add(value)
+        self._secrets.setdefault(kind, set()).add(held)
         return secret
 
     def settle(self) -> None:
-        """Make the noise for everything collected. Raises GuestcredError if too many short secrets differ."""
-        self._noise = {kind: self._fill(kind) for kind in self._secrets}
+        """Make the noise for everything collected."""
+        self._noise = {kind: self._fill(kind, secrets) for kind, secrets in self._secrets.items() if kind != "kept"}
 
-    def _fill(self, kind: str) -> dict[bytes, bytes]:
-        """Noise for one kind. In reverse order, a secret that is the front of another comes right after that one."""
+    def _fill(self, kind: str, secrets: set[bytes]) -> dict[bytes, bytes]:
+        """Noise for one kind. The shortest come first, so that a front has its noise before what it is the front of."""
+        fronts = _fronts(secrets)
         made: dict[bytes, bytes] = {}
-        used: set[bytes] = set()
-        longer = b""
-        for secret in sorted(self._secrets[kind], reverse=True):
-            for attempt in range(_TRIES):
-                front = attempt == 0 and longer and longer.startswith(secret)
-                noise = made[longer][: len(secret)] if front else _noise(kind, secret)
-                if noise not in used and self._does_as_well(kind, secret, noise):
-                    break
+        used = set(self._secrets.get("kept", ())) if kind == "name" else set()
+
+        def does_as_well(secret: bytes, noise: bytes) -> bool:
+            if noise in used or not self._looks_alike(kind, secret, noise):
+                return False
+            # no front by chance: then `check` would call a credential shortened that is another one
+            ends = range(min(len(secret), _SHORT + 1)) if kind == "value" else ()
+            return all((noise[:end] in used) == (secret[:end] in made) for end in ends)
+
+        for secret in sorted(secrets, key=len):
+            front = made.get(fronts[secret], b"")
+            members = [*(bytes([byte]) for byte in front), *_members(kind, secret)[len(front) :]]
+            second_best = None
+            for noise in _drawn(members):
+                if does_as_well(secret, noise):
+                    if noise not in secrets:
+                        break
+                    second_best = noise  # what another secret is: where all others are taken
             else:
-                raise GuestcredError("cannot hide the credentials: too many very short values differ", "try again")
+                noise = second_best or noise
             made[secret] = noise
             used.add(noise)
-            longer = secret
         return made
 
-    def _does_as_well(self, kind: str, secret: bytes, noise: bytes) -> bool:
-        """Whether systemd accepts or refuses the noise just like the secret."""
-        if kind == "binary":
-            padded = ((secret + padding, noise + padding) for padding in (b"", b"=", b"=="))
-            return all((base64_decode(a, None) is None) == (base64_decode(b, None) is None) for a, b in padded)
+    def _looks_alike(self, kind: str, secret: bytes, noise: bytes) -> bool:
+        """Whether systemd and `check` say the same of both, where their bytes decide and not only their classes."""
+        if kind != "value":
+            return True
+        if bool(secret.strip(REST)) != bool(noise.strip(REST)) or is_whole_base64(secret) != is_whole_base64(noise):
+            return False
         return secret not in self._url_safe or bool({*base64.b64encode(noise)} & {*b"+/"})
 
     def replace(self, kind: str, secret: bytes) -> bytes:
         """The noise for a collected secret, in the same shape: the `Replace` of the second run."""
+        if kind == "kept":
+            return secret
         if kind != "binary":
             return self._noise[kind][secret]
         value = base64_decode(secret, None)
@@ -103,101 +134,56 @@ def _compact(text: bytes) -> bytes:
     return text.translate(None, _WHITESPACE).replace(b"-", b"+").replace(b"_", b"/")
 
 
-def _noise(kind: str, secret: bytes) -> bytes:
-    if kind == "value" and not all(byte in _WHITESPACE or 0x20 < byte < 0x7F for byte in secret):
-        classes = [_ANY if byte in _ANY else b"" for byte in secret]
-    else:
-        kept = b"+/" if kind == "text" else b""  # "/" makes a name invalid
-        classes = [b"" if byte in kept else _CLASS_OF.get(byte, b"") for byte in secret]
-    digits = secret.rstrip(b"=")
-    whole = _WHOLE_DIGITS[min(len(secret) - len(digits), 3) or -len(secret) % 4]
-    if whole and digits and classes[len(digits) - 1] is _ALNUM:
-        last = digits[-1]
-        classes[len(digits) - 1] = whole if last in whole else _ALNUM.translate(None, whole)
-    if kind == "text":
-        classes = [_PLAIN if members is _ALNUM else members for members in classes]
-    return bytes(
-        members[chance % len(members)] if members else byte
-        for byte, members, chance in zip(secret, classes, os.urandom(len(secret)))
-    )
-
-
-_OEM_SPECIFIC = 128  # structure types from here on hold what only their maker knows; DSP0134 6.1.2
-_IDENTIFYING = {"serial_number", "asset_tag", "asset_tag_number"}  # strings that name one machine
-_UUID = field_place(1, "uuid")  # in System Information; DSP0134 7.2
-_OWN_WORDS = re.compile(rb"(io\.systemd\.cred(?:entials?(?:\.binary)?)?[:=]?|credential)", re.IGNORECASE)
-
-
-def hide_table(data: bytes, replace: Replace) -> bytes:
-    """A DMI table, or one entry of it, with everything replaced that may be secret or identifies the machine.
-
-    The result has the same length and the same structures. Any bytes are accepted.
-    """
-    table = parse(data)
-    out = bytearray()
-    for structure in table.structures:
-        out += data[len(out) : structure.offset]
-        out += _hide_formatted(structure, replace)
-        out += b"\0".join(
-            _hide_string(structure, number, text, replace) for number, text in enumerate(structure.strings, 1)
-        )
-    if table.ended is None:
-        seen = table.size - table.trailing
-    elif table.structures and not table.structures[-1].complete:
-        seen = table.size
-    else:
-        seen = table.ended.offset + HEADER_SIZE  # the header of a structure that the walk could not enter
-    return bytes(out) + data[len(out) : seen] + replace("text", data[seen:])
-
-
-def secret_names(data: bytes, replace: Replace) -> dict[str, str]:
-    """The names in a table that may be secrets, each with the noise that `hide_table` replaces it with."""
-    found: dict[str, str] = {}
-    for verdict in judge(parse(data).structures, None):
-        if isinstance(verdict, Accepted) and verdict.shown != verdict.name:
-            noise = _hide_bare(verdict.name.encode("ascii") + b"=" + verdict.value, replace)
-            found[verdict.name] = noise.partition(b"=")[0].decode("ascii")
+def _fronts(secrets: set[bytes]) -> dict[bytes, bytes]:
+    """Each secret to the longest other one that it begins with, b"" if there is none."""
+    found: dict[bytes, bytes] = {}
+    open_: list[bytes] = []  # in sorted order, whatever begins with a secret comes behind it
+    for secret in sorted(secrets):
+        while open_ and not secret.startswith(open_[-1]):
+            open_.pop()
+        found[secret] = open_[-1] if open_ else b""
+        open_.append(secret)
     return found
 
 
-def _hide_bare(text: bytes, replace: Replace) -> bytes:
-    return text[:SHOWN_FRONT] + replace("text", text[SHOWN_FRONT:])
+def _members(kind: str, secret: bytes) -> list[bytes]:
+    """For each byte of a secret those that may replace it."""
+    match kind:
+        case "bytes":
+            # all zeros or all ones are what stands where nobody filled anything in: DSP0134 7.2.1
+            return [_ALL if secret.strip(b"\0") and secret.strip(b"\xff") else secret[:1]] * len(secret)
+        case "rest":
+            return [_ALL[1:] if byte else b"\0" for byte in secret]
+        case "string":
+            return [_PLAIN] * len(secret)
+        case "name":
+            return [_FIRST, *[_ALNUM] * (len(secret) - 1)] if secret else []
+        case "text":
+            return [_OF_TEXT.get(byte) or bytes([byte]) for byte in secret]
+    if kind == "value" and secret.strip(REST) and not is_whole_base64(secret):
+        is_text = all(byte in _WHITESPACE or 0x20 < byte < 0x7F for byte in secret)
+        ends = secret.find(b"\n") == len(secret) - 1  # which is worth a warning
+        free = [_OF_VALUES.get(byte, _MARKS) if is_text else _ANY for byte in secret[: len(secret) - ends]]
+        return [*free, *[b"\n"] * ends]
+    members = [_OF_VALUES.get(byte) or bytes([byte]) for byte in secret]
+    places = [place for place, byte in enumerate(secret) if byte not in _WHITESPACE]
+    while places and secret[places[-1]] == b"="[0]:
+        places.pop()
+    padding = len(_compact(secret)) - len(places)
+    whole = _WHOLE_DIGITS[min(padding, 3) or -len(places) % 4]
+    if whole and places and members[places[-1]] is _ALNUM:
+        last = secret[places[-1]]
+        members[places[-1]] = whole if last in whole else _ALNUM.translate(None, whole)
+    return members
 
 
-def _hide_formatted(structure: Structure, replace: Replace) -> bytes:
-    area = structure.formatted
-    if structure.type == 1:
-        return area[: _UUID.start] + replace("text", area[_UUID]) + area[_UUID.stop :]
-    shown = len(area)
-    if structure.type >= _OEM_SPECIFIC:
-        shown = HEADER_SIZE
-    elif structure.type == OEM_STRINGS:
-        shown = OEM_STRINGS_SIZE
-    return area[:shown] + replace("text", area[shown:])
-
-
-def _hide_string(structure: Structure, number: int, text: bytes, replace: Replace) -> bytes:
-    if structure.type == OEM_STRINGS:
-        return _hide_oem(text, replace)
-    numbers = {
-        value
-        for name, value in fields_of(structure).items()
-        if name in _IDENTIFYING and isinstance(value, StringNumber)
-    }
-    secret = structure.type >= _OEM_SPECIFIC or number in numbers or b"io.systemd.cred" in text.lower()
-    return replace("text", text) if secret else text
-
-
-def _hide_oem(text: bytes, replace: Replace) -> bytes:
-    split = split_prefix(text)
-    if split is not None:
-        encoding, rest = split
-        name, equals, value = rest.partition(b"=")
-        if is_bare_secret(name, value):
-            return text[: len(text) - len(rest)] + _hide_bare(rest, replace)
-        if equals and name_is_valid(name):
-            return text[: -len(value) or None] + replace("binary" if encoding == "binary" else "value", value)
-        return text[: len(text) - len(rest)] + replace("text", rest)
-    # the words that make it a near miss are kept; split() returns them as every second part
-    parts = _OWN_WORDS.split(text)
-    return b"".join(part if number % 2 else replace("text", part) for number, part in enumerate(parts))
+def _drawn(members: list[bytes]) -> Iterator[bytes]:
+    """Noise by chance, some times, and then, where there is not much of it, all there is."""
+    for _ in range(_TRIES):
+        yield bytes(others[chance % len(others)] for others, chance in zip(members, os.urandom(len(members))))
+    if len(members) <= _SHORT:
+        turned = [
+            others[turn % len(others) :] + others[: turn % len(others)]
+            for others, turn in zip(members, os.urandom(len(members)))
+        ]
+        yield from map(bytes, islice(product(*turned), _SEARCHED))

@@ -1,65 +1,144 @@
-"""A guest -> a tree that `--root` reads, with noise for every secret; the writing edge of `capture`."""
+"""A guest -> the files of a tree that `--root` reads, with noise for every secret."""
 
 from __future__ import annotations
 
 import base64
 import json
 import os
-import shutil
 
 from guestcred import __version__
-from guestcred.capture.noise import Disguise, Replace, hide_table, secret_names
-from guestcred.errors import FINDINGS, USAGE, GuestcredError, reason
+from guestcred.capture.frame import Frames
+from guestcred.capture.noise import Disguise, Replace
+from guestcred.capture.table import hide_table, may_be_secret
+from guestcred.errors import GuestcredError
 from guestcred.guest.cmdline import parse_cmdline
-from guestcred.guest.deliveries import UNITS
+from guestcred.guest.deliveries import UNITS, Look, consumers_json
 from guestcred.guest.facts import CAPTURE, Facts
 from guestcred.guest.rootfs import Tree
-from guestcred.guest.snapshot import CMDLINE, ENTRIES, ENTRY_POINT, FW_CFG, INITRD, TABLE, Entry, Guest, Parameters
+from guestcred.guest.snapshot import (
+    CMDLINE,
+    ENTRIES,
+    ENTRY_POINT,
+    FW_CFG,
+    INITRD,
+    TABLE,
+    Entry,
+    Guest,
+    Parameters,
+    other_sources,
+)
 from guestcred.record import to_json
-from guestcred.systemd.rules import SYSTEM
+from guestcred.smbios.walk import parse
+from guestcred.systemd.offered import Accepted, Unrelated, judge
+from guestcred.systemd.rules import SYSTEM, name_is_valid
 from guestcred.systemd.search_path import CREDSTORES, ENCRYPTED_PATH
+from guestcred.systemd.shown import may_be_shown, reads_like_a_name
 
 Stores = dict[str, dict[str, bytes]]
 """Folder of a credential store to the name and bytes of each of its files."""
 
 
 def read_stores(tree: Tree) -> Stores:
-    """The credential stores of a guest, except `@system`, which `Guest` already has."""
-    found = {folder: tree.read_all(tree.resolve(folder)) for folder in (*CREDSTORES, *ENCRYPTED_PATH)}
+    """The credential stores of a guest, except `@system`, which `Guest` already has; `units.json` has what is no file."""
+    found = {folder: tree.read_all(tree.resolve(folder), refused={}) for folder in (*CREDSTORES, *ENCRYPTED_PATH)}
     return {folder: files for folder, files in found.items() if files is not None}
 
 
-def disguised(guest: Guest, stores: Stores) -> tuple[Guest, Stores]:
-    """The same guest with noise for every secret; the noise is meant to leave the verdict of `check` as it is.
+class Names:
+    """The names of a guest that may be secrets, each with noise in its place wherever it stands.
 
-    Raises GuestcredError if no noise can be found that keeps short secrets different from each other.
+    One that is shown in any place stays as it is in all of them.
+    """
+
+    def __init__(self, guest: Guest, stores: Stores, replace: Replace) -> None:
+        self._replace = replace
+        self._hidden: dict[bytes, bool] = {}
+        for verdict in judge(parse(guest.table).structures, guest.systemd):
+            if not isinstance(verdict, Unrelated) and verdict.name is not None:
+                raw = verdict.name.encode("ascii") if isinstance(verdict, Accepted) else verdict.raw_name
+                self._note(raw, verdict.shown.encode("ascii") != raw)
+        others = (values for _, values in other_sources(guest))
+        for files in (guest.system or {}, *others, *stores.values()):
+            for name, data in files.items():
+                self._note(os.fsencode(name), may_be_secret(os.fsencode(name), data))
+        for path in guest.unreadable:
+            raw = os.fsencode(path.rpartition("/")[2])
+            if name_is_valid(raw):
+                self._note(raw, may_be_secret(raw, b""))
+
+    def _note(self, name: bytes, hidden: bool) -> None:
+        self._hidden[name] = hidden and self._hidden.get(name, True)
+
+    def hides(self, name: bytes, value: bytes) -> bool:
+        """Whether a name is one to replace; `value` only decides where it stands nowhere else."""
+        return self._hidden.get(name, may_be_secret(name, value))
+
+    def meant(self, name: bytes, size: int) -> bytes:
+        """What stands for a name in a manifest."""
+        hidden = self._hidden.get(name, not may_be_shown(name, size))
+        return self._replace("name" if hidden else "kept", name)
+
+    def file(self, name: str) -> str:
+        """The name of a credential's file in the capture."""
+        raw = os.fsencode(name)
+        return os.fsdecode(self._replace("name" if self._hidden.get(raw) else "kept", raw))
+
+    def delivered(self, name: str, size: int) -> str:
+        """The same for a file that a unit was given, whose setting may have put a prefix before the name."""
+        raw = os.fsencode(name)
+        if may_be_shown(raw, size):
+            return name
+        ends = [secret for secret, hidden in self._hidden.items() if hidden and raw.endswith(secret)]
+        secret = max(ends, key=len, default=raw)
+        prefix = raw[: len(raw) - len(secret)]
+        if prefix and not reads_like_a_name(prefix.rstrip(b".-_")):
+            prefix, secret = b"", raw
+        return os.fsdecode(prefix + self._replace("name", secret))
+
+
+def disguised(guest: Guest, stores: Stores, look: Look | None) -> tuple[Guest, Stores, dict[str, object] | None]:
+    """The same guest with noise for every secret, and the document `units.json` of a look at its units.
+
+    The noise is meant to leave the verdict of `check` as it is.
     """
     disguise = Disguise()
-    _rewritten(guest, stores, disguise.collect)
+    _rewritten(guest, stores, look, disguise.collect)
     disguise.settle()
-    return _rewritten(guest, stores, disguise.replace)
+    return _rewritten(guest, stores, look, disguise.replace)
 
 
-def _rewritten(guest: Guest, stores: Stores, replace: Replace) -> tuple[Guest, Stores]:
-    names = secret_names(guest.table, replace)
-    hidden = {
-        folder: {names.get(name, name): replace("value", data) for name, data in files.items()}
-        for folder, files in stores.items()
-    }
+def _rewritten(
+    guest: Guest, stores: Stores, look: Look | None, replace: Replace
+) -> tuple[Guest, Stores, dict[str, object] | None]:
+    names = Names(guest, stores, replace)
+    taken = judge(parse(guest.table).structures, guest.systemd)
+    offered = {verdict.name.encode("ascii"): verdict.value for verdict in taken if isinstance(verdict, Accepted)}
+    framed = Frames(offered, names.meant, replace)
 
-    def values(files: dict[str, bytes] | None) -> dict[str, bytes] | None:
-        return (
-            None if files is None else {names.get(name, name): replace("value", data) for name, data in files.items()}
-        )
+    def hide(name: str, data: bytes) -> bytes:
+        told = framed(os.fsencode(name), data)
+        return replace("value", data) if told is None else told
+
+    def files(held: dict[str, bytes]) -> dict[str, bytes]:
+        return {names.file(name): hide(name, data) for name, data in held.items()}
+
+    def values(held: dict[str, bytes] | None) -> dict[str, bytes] | None:
+        return None if held is None else files(held)
 
     entries = guest.entries
     if entries is not None:
-        entries = tuple(Entry(entry.path, entry.instance, hide_table(entry.data, replace)) for entry in entries)
+        entries = tuple(
+            Entry(entry.path, entry.instance, hide_table(entry.data, replace, names.hides, framed)) for entry in entries
+        )
     parameters = guest.parameters
-    credentials = {name: (key, replace("value", value)) for name, (key, value) in parameters.credentials.items()}
+    credentials = {names.file(name): (key, hide(name, value)) for name, (key, value) in parameters.credentials.items()}
+    unreadable = {}
+    for path, why in guest.unreadable.items():
+        folder, _, name = path.rpartition("/")
+        unreadable[f"{folder}/{names.file(name)}"] = why
     safe = Guest(
         root=guest.root,
-        table=hide_table(guest.table, replace),
+        table=hide_table(guest.table, replace, names.hides, framed),
         entry_point=guest.entry_point,
         entries=entries,
         system=values(guest.system),
@@ -67,9 +146,10 @@ def _rewritten(guest: Guest, stores: Stores, replace: Replace) -> tuple[Guest, S
         fw_cfg=values(guest.fw_cfg),
         parameters=Parameters(credentials, parameters.import_disabled),
         systemd=guest.systemd,
-        unreadable=guest.unreadable,
+        unreadable=unreadable,
     )
-    return safe, hidden
+    units = None if look is None else consumers_json(look, names.delivered)
+    return safe, {folder: files(held) for folder, held in stores.items()}, units
 
 
 def tree_of(guest: Guest, facts: Facts, stores: Stores, units: dict[str, object] | None) -> dict[str, bytes | None]:
@@ -114,32 +194,12 @@ def _command_line(parameters: Parameters, systemd: int | None) -> bytes:
     words = [b"systemd.import_credentials=no"] if parameters.import_disabled else []
     for name, (key, value) in parameters.credentials.items():
         text = value if key == "systemd.set_credential" else base64.b64encode(value)
-        word = f"{key}={name}:".encode() + text
+        word = os.fsencode(f"{key}={name}:") + text
         # it may contain spaces and quotes; inside one kind of quotes the other kind is plain text: proc_cmdline_parse()
-        quote = b"'" if b'"' in word else b'"'
-        words.append(quote + word + quote)
+        words.append(b'"\'"'.join(b"'%s'" % part for part in word.split(b"'")))
     line = b" ".join(words) + b"\n"
     if Parameters(*parse_cmdline(line, systemd)) != parameters:
         raise GuestcredError(
             "cannot write a kernel command line that sets the same credentials: one contains both kinds of quotes"
         )
     return line
-
-
-def write_tree(path: str, files: dict[str, bytes | None]) -> None:
-    """Write the whole tree under a new name beside `path`, then rename it; raises GuestcredError if `path` exists."""
-    if os.path.lexists(path):
-        raise GuestcredError(f"cannot capture into {path}: it already exists", "name a new folder", status=USAGE)
-    made = f"{path.rstrip('/')}.{os.getpid()}.tmp"
-    try:
-        os.mkdir(made, 0o700)
-        for name, data in files.items():
-            below = os.path.join(made, name)
-            os.makedirs(below if data is None else os.path.dirname(below), mode=0o700, exist_ok=True)
-            if data is not None:
-                with open(below, "xb") as file:
-                    file.write(data)
-        os.rename(made, path)
-    except OSError as error:
-        shutil.rmtree(made, ignore_errors=True)
-        raise GuestcredError(f"cannot write the capture to {path}: {reason(error)}", status=FINDINGS) from None

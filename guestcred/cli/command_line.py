@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from guestcred import __version__
-from guestcred.cli import commands, host_command_line
+from guestcred.cli import commands, dump_options, host_command_line
 from guestcred.cli.commands import View
 from guestcred.cli.options import SystemdVersion, format_option
-from guestcred.smbios.walk import OEM_STRINGS
 
 if TYPE_CHECKING:
     from guestcred.cli.commands import Form
@@ -111,30 +110,10 @@ def capture(view: View, path: str, form: Form) -> int:
     return commands.capture(view.replace(form=form), path)
 
 
-@main.command()
-@click.argument("path", required=False, metavar="[FILE or DIR]")
-@click.option(
-    "--type", "kind", type=click.IntRange(0, 255), help=f"Only structures of this type.  [default: {OEM_STRINGS}]"
-)
-@click.option("--all", "everything", is_flag=True, help="All structures, with their fields by name.")
-@click.option("--reveal", is_flag=True, help="Print the values of credentials too.")
-@format_option
-@click.pass_obj
-def dump(view: View, path: str | None, kind: int | None, everything: bool, reveal: bool, form: Form) -> int:
-    """Decode a DMI table: the live one, a raw table, a `dmidecode --dump-bin` file or a folder like sysfs.
-
-    FILE may be a link or a pipe, or `-` for standard input.
-    """
-    if everything and kind is not None:
-        raise click.UsageError("--all and --type cannot be used together")
-    shown = None if everything else OEM_STRINGS if kind is None else kind
-    from guestcred.cli.dump import dump
-
-    return dump(view.replace(form=form), path, kind=shown, typed=everything or kind is not None, reveal=reveal)
-
-
+main.add_command(dump_options.dump)
 main.add_command(host_command_line.encode)
 main.add_command(host_command_line.launch)
+main.add_command(host_command_line.stop)
 
 
 def run(arguments: list[str]) -> int:
@@ -151,5 +130,3 @@ def run(arguments: list[str]) -> int:
         return 2
     except click.exceptions.Exit as error:
         return error.exit_code
-    except click.Abort:
-        return 130

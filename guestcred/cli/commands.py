@@ -16,9 +16,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Literal
 
-    Form = Literal["text", "json"]
+    from guestcred.guest.facts import Facts
+    from guestcred.guest.snapshot import Guest
 
-CAPTURE_TRIES = 10  # noise is random and may, rarely, look like a mistake that the secret did not have
+    Form = Literal["text", "json"]
 
 
 class View(Record):
@@ -66,6 +67,7 @@ def apply(view: View, *, dry_run: bool = False) -> int:
     from guestcred.apply import notify
     from guestcred.apply.install import Installation
     from guestcred.apply.wanted import Wanted, want
+    from guestcred.c_modules import json_text
     from guestcred.show import applied
 
     tree = Tree(view.root)
@@ -73,7 +75,7 @@ def apply(view: View, *, dry_run: bool = False) -> int:
 
     def wanted_now() -> Wanted:
         wanted = want(tree, view.systemd)
-        report = applied.json_text(applied.report_json(wanted.plan)).encode() + b"\n"
+        report = json_text(applied.report_json(wanted.plan)).encode() + b"\n"
         return wanted.replace(report=report)
 
     if dry_run:
@@ -86,7 +88,7 @@ def apply(view: View, *, dry_run: bool = False) -> int:
     plan = wanted.plan
     if view.form == "json":
         told = {"schema": "guestcred.apply/1", "dry_run": dry_run, "changed": changed}
-        print(applied.json_text(applied.report_json(plan) | told))
+        print(json_text(applied.report_json(plan) | told))
     else:
         did = ("would be written" if dry_run else "written") if changed else "nothing to change"
         sys.stdout.write(applied.plan_text(plan, did, view.root, in_colour()))
@@ -114,37 +116,45 @@ def why(view: View, name: str) -> int:
 
 def capture(view: View, path: str) -> int:
     """Save the guest below the new folder `path`, with noise for every secret."""
-    from guestcred.capture.tree import disguised, read_stores, tree_of, write_tree
-    from guestcred.guest.deliveries import consumers_json, read_consumers
+    from guestcred.capture.tree import disguised, read_stores, tree_of
+    from guestcred.capture.writing import write_tree
+    from guestcred.guest.deliveries import read_consumers
     from guestcred.guest.facts import read_facts
-    from guestcred.show import report
 
     guest = read_guest(view.root, view.systemd)
     facts = read_facts(view.root)
     tree = Tree(view.root)
     held = read_stores(tree)
-    verdict = report.check_json(survey(guest, facts).comparison)
-    for _ in range(CAPTURE_TRIES):
-        safe, stores = disguised(guest, held)
-        if report.check_json(survey(safe, facts).comparison) == verdict:
-            break
-    else:
-        raise GuestcredError(
-            "cannot hide the credentials of this guest without changing what 'check' says about it",
-            "that is a bug: report it with what 'guestcred check' prints",
-        )
     try:
-        units = consumers_json(read_consumers(tree))
+        look = read_consumers(tree, systemd=guest.systemd)
     except GuestcredError:
-        units = None  # no systemd runs here, and the rest is worth saving
+        look = None  # no systemd runs here, and the rest is worth saving
+    safe, stores, units = disguised(guest, held, look)
     files = tree_of(safe, facts, stores, units)
     write_tree(path, files)
+    if _verdict(safe, facts) != _verdict(guest, facts):
+        # a capture that says something else is worth more than none
+        print(
+            "guestcred: warning: 'check' says something else of this capture than of the guest: "
+            "report that too, with what it prints of the guest",
+            file=sys.stderr,
+        )
     count = sum(data is not None for data in files.values())
     if view.form == "json":
         print_json({"schema": "guestcred.capture/1", "path": path, "files": count})
     else:
         print(f"captured {count} files into {path}; every secret in them is noise of the same length")
     return 0
+
+
+def _verdict(guest: Guest, facts: Facts) -> dict[str, object] | None:
+    """What `check` says as a document; None of a table in which it finds no structure."""
+    from guestcred.show import report
+
+    try:
+        return report.check_json(survey(guest, facts).comparison)
+    except GuestcredError:
+        return None
 
 
 def services(view: View, unit: str | None = None) -> int:
@@ -157,8 +167,8 @@ def services(view: View, unit: str | None = None) -> int:
 
     tree = Tree(view.root)
     name = None if unit is None else full_name(unit)
-    look = read_consumers(tree, name)
     systemd = read_systemd(tree) if view.systemd is None else view.systemd
+    look = read_consumers(tree, name, systemd)
     if name is not None:
         look, offered = only(look, name), None
     else:

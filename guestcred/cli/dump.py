@@ -9,71 +9,143 @@ from guestcred.cli.commands import View, print_json
 from guestcred.descriptor import read_to_end
 from guestcred.diagnose.findings import REPORT, Finding, table_warnings
 from guestcred.diagnose.survey import no_structure
-from guestcred.errors import GuestcredError, reason
+from guestcred.errors import USAGE, GuestcredError, reason
 from guestcred.guest.facts import read_systemd
 from guestcred.guest.rootfs import FILE_MAX, Tree
-from guestcred.guest.snapshot import read_table
-from guestcred.show import dump as showing
-from guestcred.smbios.entry_point import DUMP_TABLE, SIZE_64, parse_entry_point
+from guestcred.guest.snapshot import read_table, refuse_large
+from guestcred.show.dump import dump_json, dump_text
+from guestcred.show.keywords import STRING_KEYWORDS
+from guestcred.show.redacted import Dump
+from guestcred.smbios.entry_point import parse_entry_point
+from guestcred.smbios.sources import Source, from_memory, split
 from guestcred.smbios.walk import OEM_STRINGS, parse
 from guestcred.systemd.offered import judge
+
+_CREDENTIALS = frozenset({OEM_STRINGS})
 
 
 def dump(
     view: View,
     path: str | None = None,
     *,
-    kind: int | None = OEM_STRINGS,
+    kinds: frozenset[int] | None = _CREDENTIALS,
+    handle: int | None = None,
     typed: bool = False,
+    quiet: bool = False,
     reveal: bool = False,
 ) -> int:
-    """Decode a table from the guest, or from the file or folder `path`, and print it; `kind` None shows all types.
+    """Decode a table from the guest, or from the file or folder `path`, and print it; `kinds` None shows all types.
 
     Raises GuestcredError if there is no table, and after printing if there is no structure in it.
     """
-    systemd = view.systemd
-    if path is None:
-        tree = Tree(view.root)
-        data, entry = read_table(tree)
-        systemd = read_systemd(tree) if systemd is None else systemd
-    else:
-        data, entry = _read_file(path)
-    point = parse_entry_point(entry) if entry is not None else None
-    table = parse(data)
-    warnings = table_warnings(table, point)
-    if entry is not None and point is None:
-        warnings.insert(0, Finding("entry-point", "the entry point is not one that SMBIOS knows", REPORT))
-    shown = showing.Dump(
-        table=table,
-        version=point.version if point else None,
-        verdicts=judge(table.structures, systemd),
-        warnings=tuple(warnings),
-        kind=kind,
-        typed=typed,
-        reveal=reveal,
-    )
+    shown = decoded(view, path, kinds=kinds, typed=typed, reveal=reveal).replace(handle=handle, quiet=quiet)
     if view.form == "json":
-        print_json(showing.dump_json(shown))
+        print_json(dump_json(shown))
     else:
-        sys.stdout.write(showing.dump_text(shown))
-    if not table.holds_anything:
+        sys.stdout.write(dump_text(shown))
+    if not shown.table.holds_anything:
         raise no_structure(path or "the table")
     return 0
 
 
-def _read_file(path: str) -> tuple[bytes, bytes | None]:
-    """(table, entry point or None) from a raw table, a `dmidecode --dump-bin` file or a sysfs-like folder."""
+def one_value(view: View, path: str | None, keyword: str, *, reveal: bool) -> int:
+    """Print one value of each structure that has it, as `dmidecode --string` does."""
+    from guestcred.show.structures import sections_of
+
+    kind, label = STRING_KEYWORDS[keyword]
+    shown = decoded(view, path, kinds=frozenset({kind}), typed=True, reveal=reveal)
+    rows = [
+        row for structure in shown.structures() for section in sections_of(structure, shown) for row in section.rows
+    ]
+    values = [row.text for row in rows if row.label == label and row.text is not None]
+    if view.form == "json":
+        print_json({"schema": "guestcred.dump-value/1", "keyword": keyword, "values": values})
+    else:
+        sys.stdout.write("".join(f"{value}\n" for value in values))
+    if not values:
+        raise GuestcredError(f"nothing in this table says {keyword}", "guestcred dump --type all shows what it says")
+    return 0
+
+
+def save(view: View, path: str | None, target: str, *, reveal: bool) -> int:
+    """Write the table into a new file as `dmidecode --dump-bin` does, for root alone since its strings are in clear."""
+    if not reveal:
+        raise GuestcredError(
+            "--dump-bin writes the values of credentials too",
+            "add --reveal if you want that; 'guestcred capture DIR' saves a guest without them",
+            status=USAGE,
+        )
+    from guestcred.smbios.library import Table
+
+    source = _read(view, path)
+    point = parse_entry_point(source.entry) if source.entry is not None else None
+    data = Table(source.table, source.version, point).dump_bin()
+    try:
+        made = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        with open(made, "wb") as file:
+            file.write(data)
+    except OSError as error:
+        raise GuestcredError(f"cannot write {target}: {reason(error)}") from None
+    return 0
+
+
+def decoded(view: View, path: str | None, *, kinds: frozenset[int] | None, typed: bool, reveal: bool) -> Dump:
+    """The table from the guest or from `path`, ready to be shown. Raises GuestcredError if there is none."""
+    source = _read(view, path)
+    systemd = view.systemd
+    if path is None and systemd is None:
+        systemd = read_systemd(Tree(view.root))
+    point = parse_entry_point(source.entry) if source.entry is not None else None
+    table = parse(source.table)
+    warnings = table_warnings(table, point)
+    if source.entry is not None and point is None:
+        warnings.insert(0, Finding("entry-point", "the entry point is not one that SMBIOS knows", REPORT))
+    return Dump(
+        table=table,
+        version=point.version if point else source.version,
+        verdicts=judge(table.structures, systemd),
+        warnings=tuple(warnings),
+        kinds=kinds,
+        typed=typed,
+        reveal=reveal,
+    )
+
+
+def _read(view: View, path: str | None) -> Source:
+    if path is None:
+        return _read_guest(view)
+    source = _read_file(path)
+    refuse_large(len(source.table), "standard input" if path == "-" else path)
+    return source
+
+
+def _read_guest(view: View) -> Source:
+    """The guest's own table; where the kernel has no file of it, from memory, as EFI says where."""
+    tree = Tree(view.root)
+    try:
+        table, entry = read_table(tree)
+    except GuestcredError:
+        found = from_memory() if view.root == "/" and tree.read("sys/firmware/dmi/tables/DMI") is None else None
+        if found is None:
+            raise
+        refuse_large(len(found.table), "the table in memory")
+        return found
+    return Source(table, entry)
+
+
+def _read_file(path: str) -> Source:
+    """The table of a file in any form, or of a sysfs-like folder."""
     if os.path.isdir(path):
         tree = Tree(path)
         for below in ("", "tables/", "sys/firmware/dmi/tables/"):
             table = tree.read(below + "DMI")
             if table is not None:
-                return table, tree.read(below + "smbios_entry_point")
+                return Source(table, tree.read(below + "smbios_entry_point"))
         raise GuestcredError(
             f"there is no DMI table in the folder {path}",
             "it should hold DMI and smbios_entry_point, as /sys/firmware/dmi/tables does",
         )
-    return _split_dump(path, _read_any(path))
+    return split(_read_any(path), path)
 
 
 def _read_any(path: str) -> bytes:
@@ -89,17 +161,3 @@ def _read_any(path: str) -> bytes:
     if len(data) > FILE_MAX:
         raise GuestcredError(f"cannot read {path}: larger than {FILE_MAX >> 20} MiB")
     return data
-
-
-def _split_dump(path: str, data: bytes) -> tuple[bytes, bytes | None]:
-    """A `dmidecode --dump-bin` file is an entry point at 0 and its table at the address in it, 0x20."""
-    point = parse_entry_point(data)
-    if point is None:
-        return data, None
-    if len(data) <= DUMP_TABLE:
-        raise GuestcredError(
-            f"{path} is an entry point, not a table",
-            "give the file DMI next to it, their folder, or a 'dmidecode --dump-bin' file, which has both",
-        )
-    start = point.address if SIZE_64 <= point.address < len(data) else DUMP_TABLE
-    return data[start : start + point.table_length], data[:DUMP_TABLE]

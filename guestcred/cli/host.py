@@ -1,4 +1,4 @@
-"""What the commands on the host do: print OEM strings in a hypervisor's form, or start a VM."""
+"""What `encode` does: print OEM strings in a hypervisor's form."""
 
 from __future__ import annotations
 
@@ -6,17 +6,13 @@ import json
 import os
 import shlex
 import sys
-from typing import NoReturn
 
 from guestcred.errors import FINDINGS, USAGE, GuestcredError
 from guestcred.host import hypervisors
-from guestcred.host.encode import check_limits, fits, request_limit
-from guestcred.host.launch import boot_vm
+from guestcred.host.encode import check_limits, fits
 from guestcred.host.prepare import Request, prepare, takes_stdin
-from guestcred.host.qemu import exec_qemu
 from guestcred.host.secret import STDIN, Secret
 from guestcred.host.tmpfs import fill_private_folder
-from guestcred.host.vmm_api import Vmm
 from guestcred.show.capacity import capacity_json, capacity_text
 
 
@@ -27,6 +23,10 @@ def run_encode(
     if sys.__stdout__ is None:
         # it was closed, and what __main__ opened in its place takes everything
         raise GuestcredError("cannot write the output: standard output is closed", "send it through a pipe")
+    if not asked.files and not asked.literals:
+        raise GuestcredError(
+            "no credential is named", f"guestcred encode --for {asked.hypervisor} API_KEY=FILE ...", status=USAGE
+        )
     if asked.hypervisor == "qemu" and folder is None and not dry_run:
         raise GuestcredError(
             "QEMU reads each string from a file, and there is no folder for them",
@@ -107,52 +107,3 @@ def _refuse_arguments(secrets: tuple[Secret, ...], allowed: bool) -> None:
             "--allow-arguments prints the element anyway; --set is for what is not secret",
             status=USAGE,
         )
-
-
-def run_launch(
-    asked: Request, config: str | None, *, command: tuple[str, ...], api_socket: str | None, timeout: float
-) -> int:
-    """Start a VM that is offered the credentials; for "qemu" this process becomes QEMU and does not return."""
-    match hypervisors.HYPERVISORS[asked.hypervisor].launched_by:
-        case "command":
-            return _launch_by_command(asked, config, command, api_socket)
-        case "api":
-            return _launch_by_api(asked, config, command, api_socket, timeout)
-        case None:
-            raise GuestcredError(f"launch starts no VM of {asked.hypervisor}", "see 'guestcred encode'", status=USAGE)
-
-
-def _launch_by_command(
-    asked: Request, config: str | None, command: tuple[str, ...], api_socket: str | None
-) -> NoReturn:
-    if not command or api_socket is not None:
-        raise GuestcredError(
-            "QEMU is started by its own command line",
-            "guestcred launch --for qemu NAME=FILE ... -- qemu-system-x86_64 ...",
-            status=USAGE,
-        )
-    prepared = prepare(asked, config)
-    check_limits(prepared.limits, prepared.encoded)
-    exec_qemu(tuple(credential.text for credential in prepared.encoded), command)
-
-
-def _launch_by_api(
-    asked: Request, config: str | None, command: tuple[str, ...], api_socket: str | None, timeout: float
-) -> int:
-    if command or api_socket is None or config is None:
-        raise GuestcredError(
-            "cloud-hypervisor takes no command line: it needs --api-socket and --config",
-            "guestcred launch --for cloud-hypervisor --api-socket PATH --config vm.json NAME=FILE ...",
-            status=USAGE,
-        )
-    prepared = prepare(asked, config)
-    check_limits(prepared.limits, prepared.encoded)
-    document = prepared.document
-    assert document is not None  # there is a config
-
-    def check_version(version: int) -> None:
-        check_limits((request_limit(asked.hypervisor, len(document), version),), prepared.encoded)
-
-    values = tuple(secret.value for secret in prepared.secrets if not secret.literal)
-    boot_vm(Vmm(api_socket, timeout), document, prepared.encoded, values, check_version)
-    return 0

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
         "store-full",
         "shadowed-by-fw-cfg",
         "lost-at-switch-root",
+        "lost-on-the-way",
+        "altered",
         "unreadable",
         "undecided",
         "unknown",
@@ -49,7 +51,7 @@ CAUSES: dict[Cause, tuple[str, str]] = {
         "upgrade systemd to 252 or later",
     ),
     "cut-read": (
-        "systemd 252 reads only the first 4096 bytes of a Type 11 structure, and this string lies across or behind them",
+        "systemd before 257 reads only the first 4096 bytes of a Type 11 structure, and this string lies across or behind them",
         "make the strings before it shorter, hand it over first, or upgrade systemd to 257 or later",
     ),
     "cut-by-kernel": (
@@ -67,6 +69,16 @@ CAUSES: dict[Cause, tuple[str, str]] = {
     "lost-at-switch-root": (
         "the initrd's PID 1 imported it, and /run/credentials/@system did not come along at switch-root",
         "keep /run mounted over switch-root (systemctl switch-root does)",
+    ),
+    "lost-on-the-way": (
+        "the host's manifest names it, and the table has no such string",
+        "see what stands between the host and the table: the hypervisor's limits ('guestcred encode --dry-run'), or a "
+        "program that changes its OEM strings",
+    ),
+    "altered": (
+        "the host's manifest tells of other bytes, so its string was cut or changed on the way",
+        "hand it over with 'guestcred launch', past the option parsers that split or unquote, and see that nothing "
+        "changes the secret between its reading and the VM's start",
     ),
     "unreadable": (
         "its place in @system is taken by something that is not a readable file",

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from itertools import pairwise
 
 from guestcred.c_modules import compare_digest
 from guestcred.diagnose.findings import (
     Finding,
+    altered,
     length_cut_finding,
     loss,
     refusals,
@@ -15,10 +17,12 @@ from guestcred.diagnose.findings import (
     trailing_warning,
 )
 from guestcred.guest.snapshot import Guest, other_sources
+from guestcred.manifest import FRAME
 from guestcred.record import Record
 from guestcred.smbios.walk import Table
 from guestcred.systemd.offered import Accepted, Place, Rejected, Unrelated, Verdict
-from guestcred.systemd.rules import SYSTEM, shown_name
+from guestcred.systemd.rules import SYSTEM, name_is_valid
+from guestcred.systemd.shown import shown
 from guestcred.text import visible
 
 TYPE_CHECKING = False
@@ -29,6 +33,7 @@ if TYPE_CHECKING:
     from guestcred.diagnose.causes import Cause
     from guestcred.diagnose.evidence import Evidence
     from guestcred.diagnose.findings import Loss
+    from guestcred.diagnose.meant import Frame
     from guestcred.guest.snapshot import Origin
     from guestcred.smbios.entry_point import EntryPoint
 
@@ -36,10 +41,11 @@ if TYPE_CHECKING:
 
 
 class Credential(Record):
-    """One credential's verdict; `size` in bytes of what was imported, else of what was offered.
+    """One credential's verdict; `size` in bytes of what was imported, else of what was offered, else meant.
 
     `name` is raw, as the file is called; `shown` is what people and programs see. `place` is None for a foreign one,
-    whose `origin` is None where it cannot be seen. What was lost has its `loss` and the `cause` of that.
+    whose `origin` is None where it cannot be seen, and for one that was only meant. What was lost has its `loss` and the
+    `cause` of that. `meant` is the size in bytes that the host meant it to have, None where no manifest says so.
     """
 
     name: str
@@ -49,6 +55,7 @@ class Credential(Record):
     loss: Loss | None = None
     cause: Cause | None = None
     origin: Origin | None = None
+    meant: int | None = None
 
     @property
     def status(self) -> Status:
@@ -61,6 +68,7 @@ class Comparison(Record):
 
     A finding says that something was lost, a warning that something looks wrong although nothing was. `doubts` has the
     warnings about each credential, by its name. `fronts` has the names of those in whose string the table stops.
+    `frame` is what the host meant, None where no manifest that can be trusted says so.
     """
 
     systemd: int | None
@@ -70,11 +78,17 @@ class Comparison(Record):
     warnings: tuple[Finding, ...]
     doubts: dict[str, tuple[Finding, ...]]
     fronts: frozenset[str]
+    frame: Frame | None
 
     @property
     def agrees(self) -> bool:
         """Whether nothing is wrong; there may still be warnings."""
         return not self.findings
+
+
+def by_what_is_shown(foreign: list[Credential]) -> list[Credential]:
+    """Foreign credentials in order: not by the name itself, which would say something of one that is hidden."""
+    return sorted(foreign, key=lambda foreign: (foreign.shown, foreign.size, foreign.origin or ""))
 
 
 def needs_facts(offered: tuple[Verdict, ...], guest: Guest) -> bool:
@@ -109,7 +123,15 @@ def compare(
 
         cut = cut_offset(table, point.table_length if point else None)
         last = last_string(table, cut)
-    fronts = frozenset(offer.name for offer in accepted if offer.place.of_structure == last)
+    fronts = frozenset(offer.name for offer in accepted if offer.place.key == last)
+    frame: Frame | None = None
+    doubted: list[Finding] = []
+    if any(offer.name in FRAME for offer in accepted):
+        from guestcred.diagnose.meant import read_frame
+
+        frame, doubted = read_frame(offered, fronts)
+    changed = frame.altered if frame else frozenset()
+    sizes = frame.sizes if frame else {}
     credentials = []
     for offer in accepted:
         imported = system.get(offer.name)
@@ -121,16 +143,50 @@ def compare(
             lost, cause = evidence().differing(offer, imported)
         elif cut is not None and offer.name in fronts:
             lost, cause = "truncated", "cut-by-kernel"
+        elif offer.name in changed:
+            lost = "truncated" if len(offer.value) < sizes[offer.name] else "differs"
+            cause = "altered"
         size = len(offer.value if imported is None else imported)
         credentials.append(
-            Credential(name=offer.name, shown=offer.shown, size=size, place=offer.place, loss=lost, cause=cause)
+            Credential(
+                name=offer.name,
+                shown=offer.shown,
+                size=size,
+                place=offer.place,
+                loss=lost,
+                cause=cause,
+                meant=sizes.get(offer.name),
+            )
         )
-    for name in sorted(system.keys() - {offer.name for offer in accepted}):
+    if frame is not None:
+        cause = "lost-on-the-way" if cut is None else "cut-by-kernel"
+        credentials += [
+            Credential(
+                name=name,
+                shown=shown(name, sizes[name]),
+                size=sizes[name],
+                loss="not-offered",
+                cause=cause,
+                meant=sizes[name],
+            )
+            for name in frame.lost
+            if name not in system  # what came from elsewhere is there
+        ]
+    doubted += [
+        altered(entry.shown, entry.place, len(offer.value), sizes[entry.name])
+        for entry, offer in zip(credentials, accepted)
+        if entry.name in changed and entry.place and entry.loss in ("missing", "differs") and entry.cause != "altered"
+    ]
+    foreign = []
+    for name in system.keys() - {offer.name for offer in accepted}:
         origin = evidence().source(name, system[name])
-        credentials.append(Credential(name=name, shown=shown_name(name), size=len(system[name]), origin=origin))
+        told = shown(name, system[name])
+        foreign.append(Credential(name=name, shown=told, size=len(system[name]), origin=origin, meant=sizes.get(name)))
+    credentials += by_what_is_shown(foreign)
     rejected = tuple(verdict for verdict in offered if isinstance(verdict, Rejected))
     cut_off = length_cut_finding(table, point) if cut is not None and point else None
     findings = [
+        *doubted,
         *_losses(credentials),
         *([cut_off] if cut_off else []),
         *_unreadable(guest, credentials),
@@ -138,7 +194,7 @@ def compare(
         *(_near_miss(verdict) for verdict in offered if isinstance(verdict, Unrelated) and verdict.hint),
     ]
     listed = {name for credential in credentials for name in (credential.name, credential.shown)}
-    findings += _required([name for name in require if name not in listed], guest, offered, evidence, cut_off)
+    findings += _required([name for name in require if name not in listed], guest, offered, evidence, cut_off, frame)
     warnings = [] if cut_off else table_warnings(table, point)
     if (
         point is None
@@ -149,7 +205,7 @@ def compare(
     doubts = {}
     for verdict, after in pairwise((*offered, None)):
         if isinstance(verdict, Accepted):
-            following = None if after and after.place.of_structure == last else after
+            following = None if after and after.place.key == last else after
             doubts[verdict.name] = tuple(suspicions(verdict, following))
             warnings += doubts[verdict.name]
     return Comparison(
@@ -160,6 +216,7 @@ def compare(
         warnings=tuple(warnings),
         doubts=doubts,
         fronts=fronts,
+        frame=frame,
     )
 
 
@@ -169,16 +226,17 @@ def _required(
     offered: tuple[Verdict, ...],
     evidence: Callable[[], Evidence],
     cut_off: Finding | None,
+    frame: Frame | None,
 ) -> list[Finding]:
-    """The findings for names that must arrive and did not; what was refused has a finding already."""
+    """The findings for names that must arrive and did not; what was refused, or lost, has a finding already."""
     if not absent:
         return []
-    from guestcred.diagnose.names import absence, look_up
+    from guestcred.diagnose.names import Names, absence
 
     findings = []
-    for known in (look_up(name, offered, guest) for name in absent):
-        if not known.rejected:
-            _, clause, fix = absence(known, evidence(), cut_off.message if cut_off else None)
+    for known in map(Names(offered, guest).look_up, absent):
+        if not known.strings:
+            _, clause, fix = absence(known, evidence(), cut_off.message if cut_off else None, frame)
             findings.append(Finding("required", f"{known.shown} is required, and {clause}", fix, names=(known.shown,)))
     return findings
 
@@ -192,9 +250,12 @@ def _unreadable(guest: Guest, credentials: list[Credential]) -> list[Finding]:
     from guestcred.diagnose.causes import CAUSES
 
     at, fix = visible(guest.root.rstrip("/") + "/"), CAUSES["unreadable"][1]
-    return [
-        Finding("unreadable", f"{at}{visible(path)} cannot be read: {reason}", fix) for path, reason in others.items()
-    ]
+    findings = []
+    for path, reason in others.items():
+        folder, _, name = path.rpartition("/")
+        told = shown(name, b"") if name_is_valid(os.fsencode(name)) else visible(name)
+        findings.append(Finding("unreadable", f"{at}{folder}/{told} cannot be read: {reason}", fix))
+    return sorted(findings, key=lambda finding: finding.message)  # in no order of hidden names
 
 
 def _losses(credentials: list[Credential]) -> list[Finding]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from guestcred.smbios.walk import Table
+from guestcred.smbios.walk import OEM_STRINGS, Table
 
 LENGTH_CUT = 0x10000  # bytes; SeaBIOS places as many as the low 16 bits of the table's length say, seen with 1.16
 STRUCTURE_MAX = 255 + 2  # bytes of a formatted area and two NULs
@@ -21,8 +21,11 @@ def cut_offset(table: Table, declared: int | None) -> int | None:
 
 
 def last_string(table: Table, cut: int | None) -> tuple[int, int] | None:
-    """(handle, number) of the string in which the table stops or was cut at `cut` (bytes): maybe only its front."""
-    last = table.structures[-1]
+    """(instance, number) of the OEM string in which the table stops or was cut at `cut` (bytes): maybe only its front."""
+    *others, last = table.structures
+    if last.type != OEM_STRINGS:
+        return None
     end = last.offset + len(last.formatted) + len(last.string_set)
     stops = not last.complete if cut is None else end >= cut
-    return (last.handle, len(last.strings)) if stops else None
+    instance = sum(other.type == OEM_STRINGS for other in others)
+    return (instance, len(last.strings)) if stops else None

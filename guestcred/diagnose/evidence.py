@@ -9,13 +9,12 @@ from guestcred.record import Record
 from guestcred.smbios.walk import parse
 from guestcred.systemd.offered import Accepted, Verdict, judge
 from guestcred.systemd.rules import (
-    CONFIDENTIAL_VM_SINCE,
     IMPORTS_SMBIOS_SINCE,
-    PAGE,
     READ_CUT,
+    READ_WHOLE_SINCE,
     STORE_PAGES,
     SYSTEM,
-    TDX_TRUSTED_SINCE,
+    pages,
 )
 
 TYPE_CHECKING = False
@@ -52,6 +51,7 @@ class Evidence:
         self._guest = guest
         self._facts = facts
         self._system = guest.system or {}
+        self._sources = other_sources(guest)
         self.spans = spans(guest.entries or ())
         # what another source offers with the same bytes says nothing about SMBIOS
         self._arrived = {
@@ -59,12 +59,13 @@ class Evidence:
             for offer in accepted
             if offer.name in self._system and self.source(offer.name, self._system[offer.name]) is None
         }
-        self._cut_at_4096 = guest.systemd == IMPORTS_SMBIOS_SINCE and all(self._fits_cut(offer) for offer in accepted)
+        reads_all = guest.systemd is None or guest.systemd >= READ_WHOLE_SINCE
+        self._cut_at_4096 = not reads_all and all(self._fits_cut(offer) for offer in accepted)
         self._store_full = self._is_store_full(accepted)
 
     def span(self, offer: Accepted) -> Span | None:
         """Where `offer` is in what PID 1 reads, or None where it is not there."""
-        return self.spans.get((offer.place.instance, offer.place.index))
+        return self.spans.get(offer.place.key)
 
     def differing(self, offer: Accepted, imported: bytes) -> tuple[Loss, Cause]:
         """(status, cause) of a credential that was imported with other bytes than were offered."""
@@ -98,20 +99,9 @@ class Evidence:
             return "cut-read"
         return "store-full" if self._store_full else "unknown"
 
-    @property
-    def undecided(self) -> bool:
-        """Whether PID 1 may have refused on purpose, but could not be asked."""
-        version, facts = self._guest.systemd, self._facts
-        if facts is None:
-            return False
-        asks = (
-            {"container"} if version is not None and version < CONFIDENTIAL_VM_SINCE else {"container", "confidential"}
-        )
-        return not asks.isdisjoint(facts.unasked)
-
     def source(self, name: str, imported: bytes) -> Origin | None:
         """The other source that offers these bytes under that name, or None."""
-        for source, values in other_sources(self._guest):
+        for source, values in self._sources:
             if name in values and compare_digest(values[name], imported):
                 return source
         return None
@@ -123,19 +113,12 @@ class Evidence:
             return "container"
         if self._guest.parameters.import_disabled:
             return "import-disabled"
-        if source == "fw-cfg" and self._distrusts():
+        if source == "fw-cfg" and facts is not None and facts.distrusts(self._guest.systemd):
             return "confidential-vm"
         return self._earlier_stage() if facts is not None and facts.earlier_stage else "unknown"
 
     def _earlier_stage(self) -> Cause:
         return "lost-at-switch-root" if self._guest.system is None else "earlier-stage"
-
-    def _distrusts(self) -> bool:
-        """Whether systemd takes nothing from SMBIOS and fw_cfg because this is a confidential VM."""
-        version, facts = self._guest.systemd, self._facts
-        if facts is None or not facts.confidential or (version is not None and version < CONFIDENTIAL_VM_SINCE):
-            return False
-        return not (facts.confidential == "tdx" and version is not None and version >= TDX_TRUSTED_SINCE)
 
     def _refusal(self) -> Cause | None:
         """Why this PID 1 takes nothing at all from SMBIOS, or None (systemd src/core/import-creds.c)."""
@@ -146,7 +129,7 @@ class Evidence:
             return "import-disabled"
         if version is not None and version < IMPORTS_SMBIOS_SINCE:
             return "systemd-too-old"
-        return "confidential-vm" if self._distrusts() else None
+        return "confidential-vm" if facts is not None and facts.distrusts(version) else None
 
     def _as_read(self, offer: Accepted) -> bytes | None:
         """What the first 4096 bytes of the entry make of this string; None where they do not cut it."""
@@ -174,12 +157,8 @@ class Evidence:
         if all(arrived):
             return False
         first = arrived.index(False)
-        used = sum(_pages(len(value)) for value in self._system.values())
-        return used + _pages(len(accepted[first].value)) > STORE_PAGES and not any(arrived[first:])
-
-
-def _pages(size: int) -> int:
-    return max(1, -(-size // PAGE))
+        used = sum(pages(len(value)) for value in self._system.values())
+        return used + pages(len(accepted[first].value)) > STORE_PAGES and not any(arrived[first:])
 
 
 def gather(guest: Guest, facts: Facts | None, offered: tuple[Verdict, ...]) -> Evidence:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from guestcred.record import Record
 from guestcred.smbios.walk import REASONS as ENDINGS
 from guestcred.smbios.walk import Table
-from guestcred.systemd.offered import REASONS, Accepted, Rejected, Unrelated, Verdict
+from guestcred.systemd.offered import REASONS, Accepted, Place, Rejected, Unrelated, Verdict
 from guestcred.systemd.rules import is_whole_base64
 from guestcred.text import count, listed
 
@@ -18,17 +18,17 @@ if TYPE_CHECKING:
     from guestcred.smbios.walk import Ending
     from guestcred.systemd.offered import Reason
 
-    Loss = Literal["missing", "differs", "truncated"]
+    Loss = Literal["missing", "differs", "truncated", "not-offered"]
     Code = Literal[
         Loss, Reason, Ending,
         # of a table and its entry point
         "cut-by-kernel", "entry-point", "length-differs", "trailing-bytes",
         # of one credential
-        "unreadable", "near-miss", "required", "not-offered", "not-imported",
+        "unreadable", "near-miss", "required", "not-imported", "manifest",
         # of a value that looks wrong
-        "name-missing", "empty", "trailing-newline", "fragment",
+        "name-missing", "empty", "trailing-newline", "fragment", "altered",
         # of a unit
-        "no-source", "undelivered", "undecrypted", "only-stop", "unrequested",
+        "no-source", "undelivered", "undecrypted", "only-stop", "unrequested", "refused", "failed", "not-given",
     ]  # fmt: skip
 
 REPORT = "if this is the whole table, tell the makers of the firmware or hypervisor, with 'guestcred dump --all'"
@@ -42,6 +42,7 @@ LOSSES: dict[Loss, str] = {
     "missing": "offered but not imported",
     "differs": "imported with other bytes than were offered",
     "truncated": "imported shortened",
+    "not-offered": "meant by the host and not offered",
 }
 
 
@@ -97,6 +98,14 @@ def refusal(first: Rejected, *others: Rejected) -> Finding:
     )
 
 
+def altered(name: str, place: Place, size: int, meant: int) -> Finding:
+    """The finding for a credential that is lost anyway, and whose `size` bytes are not the `meant` ones."""
+    from guestcred.diagnose.causes import CAUSES
+
+    message = f"{name} ({place}) has {count(size, 'byte')} that are not the {meant} that the host meant"
+    return Finding("altered", message, CAUSES["altered"][1], names=(name,), cause="altered")
+
+
 def length_cut_finding(table: Table, point: EntryPoint) -> Finding:
     """The finding for a table that was cut to the low 16 bits of its length."""
     from guestcred.diagnose.causes import CAUSES
@@ -141,7 +150,7 @@ def suspicions(offer: Accepted, after: Verdict | None) -> list[Finding]:
     at, names = f"{offer.shown} ({offer.place})", (offer.shown,)
     warnings = []
     if offer.shown != offer.name:
-        message = f"{at} has no value: NAME= is missing, and this name may be the secret itself"
+        message = f"{at} has no value: if NAME= is missing, this name is the secret itself"
         fix = "write NAME=VALUE behind the prefix, and change the secret"
         warnings.append(Finding("name-missing", message, fix, names=names))
     elif not offer.value:

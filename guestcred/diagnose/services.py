@@ -1,79 +1,54 @@
-"""What becomes of every credential that a unit requests: its source, whether it was delivered, and what is wrong."""
+"""All of `services`: each unit with the outcomes of its requests, and what is wrong."""
 
 from __future__ import annotations
 
 from guestcred.diagnose.findings import Finding
+from guestcred.diagnose.outcomes import Outcome, Outcomes
+from guestcred.diagnose.refusals import MAY_START, REFUSALS
 from guestcred.errors import USAGE, GuestcredError
-from guestcred.guest.deliveries import CONFIGURED, Consumer, Delivered, Look
+from guestcred.guest.credstores import shown_file
+from guestcred.guest.deliveries import Look
+from guestcred.guest.facts import read_kernel
 from guestcred.guest.rootfs import Tree
-from guestcred.guest.snapshot import TABLE
-from guestcred.guest.sources import Source, Sources
+from guestcred.guest.snapshot import TABLE, read_table
 from guestcred.record import Record
 from guestcred.smbios.walk import parse
-from guestcred.systemd.offered import Accepted, judge, shown_file
-from guestcred.systemd.requests import IMPORT, LOAD, LOAD_ENCRYPTED, SET, SET_ENCRYPTED, Request, Unit
-from guestcred.systemd.rules import SYSTEM
-from guestcred.systemd.search_path import SEARCH_PATH, glob_matches, search_path
+from guestcred.systemd.delivery import rules_of
+from guestcred.systemd.offered import Accepted, judge
+from guestcred.systemd.requests import IMPORT, LOAD, LOAD_ENCRYPTED, Unit
+from guestcred.systemd.rules import SYSTEM, SYSTEMD_OWN
+from guestcred.systemd.search_path import glob_matches
 from guestcred.text import listed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Literal
-
-    from guestcred.systemd.requests import Setting
-
-    State = Literal["delivered", "unreadable", "undelivered", "ready", "skipped", "fatal", "nothing"]
-
-# what systemd itself reads, by systemd.system-credentials(7): its units ask for these in case they are there
-SYSTEMD_OWN = (
-    "agetty.", "bootctl.", "cryptsetup.", "firstboot.", "fsck.", "fstab.", "getty.", "home.", "import.", "imds.",
-    "journal.", "login.", "network.", "passwd.", "quotacheck.", "resolve.", "shell.", "ssh.", "sysctl.", "system.",
-    "systemd.", "sysusers.", "tmpfiles.", "tty.", "udev.", "userdb.", "veritysetup.", "vmm.",
-)  # fmt: skip
-
-
-class Outcome(Record):
-    """What became of one requested credential.
-
-    `state`: `delivered`; `unreadable` by the unit's user; `undelivered` though the unit runs and a source has it;
-    `ready` for the unit's start; `skipped` in silence because no source has it; `fatal`, the same for an absolute path;
-    `nothing` for a pattern without a match. `source` is the path that wins, or "SetCredential=", or None, and `encrypted`
-    says that it is; `size` in bytes, `mode` in octal. `setting` is None for what is there and no longer requested.
-    """
-
-    id: str
-    setting: Setting | None
-    name: str
-    state: State
-    source: str | None
-    shadowed: tuple[str, ...]
-    required: bool
-    encrypted: bool
-    size: int | None
-    mode: str | None
-    owner: int | None
-    readable: bool | None
+    from guestcred.systemd.delivery import Problem
 
 
 class Service(Record):
     """A unit with the outcome of its requests; `user` as the unit has it, root where it names none.
 
-    It is shown in JSON as it is here, and so is an outcome.
+    `failure` is what PID 1 said when the unit's last start ended at its credentials, "" where that is not known, None
+    where it did not; `refused` is why systemd refuses all of them together, if it does. It is shown in JSON as it is
+    here, and so is an outcome.
     """
 
     unit: str
     state: str
     running: bool
     user: str
+    failure: str | None
+    refused: Problem | None
     credentials: tuple[Outcome, ...]
 
 
 class Services(Record):
-    """All of `services`."""
+    """All of `services`; `managers` are the units of the user managers that run, whose own units it does not look at."""
 
     systemd: int | None
     services: tuple[Service, ...]
     findings: tuple[Finding, ...]
+    managers: tuple[str, ...]
 
 
 def judge_services(tree: Tree, look: Look, offered: dict[str, str] | None, systemd: int | None) -> Services:
@@ -84,8 +59,9 @@ def judge_services(tree: Tree, look: Look, offered: dict[str, str] | None, syste
     because others may request what these do not.
     """
     services, findings = [], []
+    rules = rules_of(systemd, read_kernel(tree))
     for consumer in look.consumers:
-        outcomes = _outcomes(tree, consumer, look, systemd)
+        outcomes, together = Outcomes(tree, consumer, look, systemd, rules).judge()
         unit = consumer.unit
         if outcomes:
             services.append(
@@ -94,9 +70,17 @@ def judge_services(tree: Tree, look: Look, offered: dict[str, str] | None, syste
                     state=unit.state,
                     running=unit.running,
                     user=unit.user or "root",
+                    failure=unit.failure,
+                    refused=together,
                     credentials=outcomes,
                 )
             )
+        if outcomes and not unit.is_configured and not rules.gives(unit.name):
+            kind = unit.name.rpartition(".")[2]
+            message = f"{unit.name} requests credentials, and systemd gives a {kind} unit none"
+            findings.append(Finding("not-given", message, "load them in the service that needs them"))
+            continue
+        findings += _of_start(unit, outcomes, together)
         findings += [finding for outcome in outcomes if (finding := _finding(unit, outcome)) is not None]
         if unit.only_stops:
             message = f"{unit.name} requests credentials, but runs commands only to stop, and gets none for these"
@@ -104,104 +88,88 @@ def judge_services(tree: Tree, look: Look, offered: dict[str, str] | None, syste
             findings.append(Finding("only-stop", message, hint))
     if offered is not None:
         findings += _unrequested(tree, look, offered)
-    return Services(systemd, tuple(services), tuple(findings))
+    return Services(systemd=systemd, services=tuple(services), findings=tuple(findings), managers=look.managers)
 
 
 def offered_names(tree: Tree, systemd: int | None) -> dict[str, str]:
-    """The names that the table offers, each with the form that may be shown."""
-    verdicts = judge(parse(tree.read(TABLE) or b"").structures, systemd)
+    """The names that the table offers, each with the form that may be shown; none where there is no table."""
+    table = read_table(tree)[0] if tree.exists(TABLE) else b""
+    verdicts = judge(parse(table).structures, systemd)
     return {verdict.name: verdict.shown for verdict in verdicts if isinstance(verdict, Accepted)}
 
 
 def only(look: Look, name: str) -> Look:
-    """The look at the unit `name` alone; raises GuestcredError (exit status 2) where there is no such unit."""
+    """The look at the unit alone that has this name or alias; raises GuestcredError (exit status 2) where none has."""
+    name = look.aliases.get(name, name)
     consumers = tuple(consumer for consumer in look.consumers if consumer.unit.name == name)
     known = sorted({*look.others, *(consumer.unit.name for consumer in look.consumers)})
-    if not consumers and name not in known:
-        from difflib import get_close_matches
+    if consumers or name in known:
+        return look.replace(consumers=consumers)
+    state = look.unusable.get(name, "not-found")
+    if state == "masked":
+        hint = f"to let it start again: systemctl unmask {name}"
+        raise GuestcredError(f"{name} is masked: systemd loads nothing of it, and it cannot start", hint, status=USAGE)
+    if state != "not-found":
+        hint = f"see why with 'systemctl status {name}'"
+        raise GuestcredError(f"systemd could not load {name} ({state})", hint, status=USAGE)
+    from difflib import get_close_matches
 
-        near = get_close_matches(name, known, n=1)
-        hint = f"is it {near[0]}?" if near else "see which units request credentials with 'guestcred services'"
-        raise GuestcredError(f"there is no unit {name}", hint, status=USAGE)
-    return Look(consumers, look.others, look.outside)
-
-
-def _outcomes(tree: Tree, consumer: Consumer, look: Look, systemd: int | None) -> tuple[Outcome, ...]:
-    unit = consumer.unit
-    delivered = {shown_file(file.name, file.size): file for file in consumer.delivered or ()}
-    own = unit.state == CONFIGURED  # `apply` decrypts nothing, and its patterns take files only
-    sources = Sources(tree, outside=look.outside)
-    outcomes: dict[str, Outcome] = {}
-    for request in unit.requests:
-        places = SEARCH_PATH if own else search_path(request, systemd)
-        for source in map(_shown, sources.resolve(request, places, only_files=own)):
-            # the first that has it wins, defaults come last: acquire_credentials() in exec-credential.c
-            if source.id not in outcomes or outcomes[source.id].source is None:
-                outcome = _outcome(tree, request, source, unit.running, delivered.get(source.id))
-                if outcome.state not in ("skipped", "nothing") or not source.name.startswith(SYSTEMD_OWN):
-                    outcomes[source.id] = outcome
-    for name in sorted(delivered.keys() - outcomes.keys()):
-        # its source has gone since, or its setting was changed after the start
-        outcomes[name] = _outcome(tree, None, Source(id=name, name=name), unit.running, delivered[name])
-    return tuple(outcomes.values())
+    near = get_close_matches(name, [*known, *look.aliases], n=1)
+    hint = f"is it {near[0]}?" if near else "see which units request credentials with 'guestcred services'"
+    raise GuestcredError(f"there is no unit {name}", hint, status=USAGE)
 
 
-def _shown(source: Source) -> Source:
-    """The source with a name that may be shown: a pattern also finds what has a secret for its name."""
-    shown = source.name if source.size is None or source.name[:1] == "/" else shown_file(source.name, source.size)
-    if shown == source.name:
-        return source
-    return source.replace(
-        id=f"{source.id.removesuffix(source.name)}{shown}",
-        name=shown,
-        paths=tuple(f"{path.removesuffix(source.name)}{shown}" for path in source.paths),
-    )
+def _of_start(unit: Unit, outcomes: tuple[Outcome, ...], together: Problem | None) -> list[Finding]:
+    """What is wrong with a unit's last start and its next one."""
+    findings = []
+    fails = together is not None or any(_refuses(outcome) for outcome in outcomes)
+    if unit.failure is not None:
+        words = f": {unit.failure}" if unit.failure else ", and the journal does not say why"
+        fix = (
+            "the next finding has the reason"
+            if fails
+            else f"what was wrong is gone; type: systemctl restart {unit.name}"
+        )
+        findings.append(Finding("failed", f"{unit.name} failed at its credentials (status 243){words}", fix))
+    if together is not None:
+        why, fix = REFUSALS[together]
+        findings.append(Finding("refused", f"{unit.name} {_cannot(unit)}: {why}", fix))
+    return findings
 
 
-def _outcome(
-    tree: Tree, request: Request | None, source: Source, running: bool, delivered: Delivered | None
-) -> Outcome:
-    default = request is not None and request.setting in (SET, SET_ENCRYPTED)
-    required = request is not None and request.required
-    encrypted = source.encrypted or (request is not None and request.encrypted)
-    state: State
-    if delivered is not None:
-        state = "unreadable" if delivered.readable is False else "delivered"
-    elif source.paths or default:
-        state = "undelivered" if running else "ready"
-    elif request is not None and request.setting == IMPORT and request.source.endswith("*"):
-        state = "nothing"
-    else:
-        state = "fatal" if required else "skipped"
-    # what systemd decrypts shows its size only afterwards
-    size = None if encrypted and request is not None and request.setting != LOAD else source.size
-    return Outcome(
-        id=source.id,
-        setting=request.setting if request is not None else None,
-        name=source.name,
-        state=state,
-        source=tree.shown(source.paths[0]) if source.paths else "SetCredential=" if default else None,
-        shadowed=tuple(map(tree.shown, source.paths[1:])),
-        required=required,
-        encrypted=encrypted,
-        size=delivered.size if delivered is not None else size,
-        mode=f"{delivered.mode:04o}" if delivered is not None else None,
-        owner=delivered.owner if delivered is not None else None,
-        readable=delivered.readable if delivered is not None else None,
-    )
+def _refuses(outcome: Outcome) -> bool:
+    return outcome.reason is not None and outcome.state != "skipped"
+
+
+def _cannot(unit: Unit, reason: Problem | None = None) -> str:
+    if reason in MAY_START:
+        return "may fail to start (status 243)"
+    # what cannot read its settings ends before it comes to them
+    status = 1 if reason == "unparsed" else 243
+    return f"will not start again (status {status})" if unit.running else f"cannot start (status {status})"
 
 
 def _finding(unit: Unit, outcome: Outcome) -> Finding | None:
     """What is wrong with one outcome, if anything is."""
-    restart = "type: guestcred apply" if unit.state == CONFIGURED else f"type: systemctl restart {unit.name}"
+    restart = "type: guestcred apply" if unit.is_configured else f"type: systemctl restart {unit.name}"
+    if outcome.reason not in (None, "absent"):
+        source = outcome.source if outcome.source not in (None, "SetCredential=") else f"its value of {outcome.id}"
+        if outcome.reason == "loop":
+            source = outcome.name
+        why, fix = (text.format(id=outcome.id, source=source) for text in REFUSALS[outcome.reason])
+        if not _refuses(outcome):
+            message = f"{unit.name} starts without {outcome.id}: {why}"
+            return Finding("no-source", message, fix, names=(outcome.name,))
+        message = f"{unit.name} {_cannot(unit, outcome.reason)} with {outcome.id}: {why}"
+        return Finding("refused", message, fix, names=(outcome.name,))
     if outcome.state == "skipped":
-        who = "guestcred apply" if unit.state == CONFIGURED else "systemd"
+        who = "guestcred apply" if unit.is_configured else "systemd"
         message = f"{unit.name} requests {outcome.name}, no source has it, and {who} skips it in silence"
         return Finding("no-source", message, f"{_made(outcome)}; {_made_fatal(unit, outcome)}", names=(outcome.name,))
     if outcome.state == "fatal":
-        fails = "guestcred apply fails" if unit.state == CONFIGURED else "it cannot start (status 243)"
+        fails = "guestcred apply fails" if unit.is_configured else "it cannot start (status 243)"
         message = f"{unit.name} requires {outcome.name}, which does not exist: {fails}"
-        default = f'set = ["{outcome.id}:VALUE"]' if unit.state == CONFIGURED else f"SetCredential={outcome.id}:VALUE"
+        default = f'set = ["{outcome.id}:VALUE"]' if unit.is_configured else f"SetCredential={outcome.id}:VALUE"
         return Finding(
             "required", message, f"{_made(outcome)}, or give a default with {default}", names=(outcome.name,)
         )
@@ -227,7 +195,7 @@ def _made(outcome: Outcome) -> str:
 
 
 def _made_fatal(unit: Unit, outcome: Outcome) -> str:
-    if unit.state == CONFIGURED:
+    if unit.is_configured:
         return f'to make its absence an error, write required = ["{outcome.id}"] into its table'
     section = unit.name.rpartition(".")[2].capitalize()
     # %d has it from any source; a credential by absolute path is required, but comes from that path only
@@ -237,17 +205,12 @@ def _made_fatal(unit: Unit, outcome: Outcome) -> str:
     return f"to make its absence fatal, type 'systemctl edit {unit.name}' and write [{section}] {line}"
 
 
-def _size(tree: Tree, path: str) -> int:
-    status = tree.status(path)
-    return 0 if status is None else status.st_size
-
-
 def _unrequested(tree: Tree, look: Look, offered: dict[str, str]) -> list[Finding]:
     requests = [request for consumer in look.consumers for request in consumer.unit.requests]
     names = {request.source.removeprefix(f"/{SYSTEM}/") for request in requests if request.setting != IMPORT}
     patterns = [request.source for request in requests if request.setting == IMPORT]
     system = tree.resolve(SYSTEM)
-    stored = {name: shown_file(name, _size(tree, f"{system}/{name}")) for name in tree.names(system) or ()}
+    stored = {name: shown_file(tree, f"{system}/{name}") for name in tree.names(system) or ()}
     idle = [
         shown
         for name, shown in sorted((stored | offered).items())

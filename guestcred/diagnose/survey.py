@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import os
+
 from guestcred.diagnose.compare import Comparison, compare, needs_facts
 from guestcred.errors import GuestcredError
 from guestcred.guest.facts import Facts, read_facts
-from guestcred.guest.rootfs import Tree
 from guestcred.guest.snapshot import TABLE, Guest
 from guestcred.smbios.walk import Table, parse
 from guestcred.systemd.offered import Verdict, judge
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from guestcred.diagnose.evidence import Evidence
     from guestcred.smbios.entry_point import EntryPoint
 
@@ -19,8 +22,9 @@ if TYPE_CHECKING:
 class Survey:
     """Everything worked out from one look at a guest; the evidence only where something asks for it."""
 
-    def __init__(self, guest: Guest, offered: tuple[Verdict, ...], facts: Facts | None) -> None:
+    def __init__(self, guest: Guest, table: Table, offered: tuple[Verdict, ...], facts: Facts | None) -> None:
         self.guest = guest
+        self.table = table
         self.offered = offered
         self._facts = facts
         self._evidence: Evidence | None = None
@@ -35,18 +39,23 @@ class Survey:
         return self._evidence
 
 
-def survey(guest: Guest, facts: Facts | None = None, require: tuple[str, ...] = ()) -> Survey:
-    """Judge a guest; `facts` are asked for if they matter and are None. `require` has the names that must arrive.
+def survey(
+    guest: Guest,
+    facts: Facts | None = None,
+    require: tuple[str, ...] = (),
+    ask: Callable[[str], Facts] = read_facts,
+) -> Survey:
+    """Judge a guest; if `facts` matter and are None, `ask` reads them. `require` has the names that must arrive.
 
     Raises GuestcredError (exit status 3) where the table has no structure.
     """
     table = parse(guest.table)
     if not table.holds_anything:
-        raise no_structure(Tree(guest.root).shown(TABLE))
+        raise no_structure(os.path.join(guest.root, TABLE))
     offered = judge(table.structures, guest.systemd)
     if facts is None and needs_facts(offered, guest):
-        facts = read_facts(guest.root)
-    result = Survey(guest, offered, facts)
+        facts = ask(guest.root)
+    result = Survey(guest, table, offered, facts)
     result.comparison = compare(guest, table, offered, result.evidence, _point(guest, table), require)
     return result
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from guestcred.diagnose.compare import Credential
 from guestcred.diagnose.findings import Finding, loss, refusal
-from guestcred.diagnose.names import ORIGINS, Known, absence, look_up
+from guestcred.diagnose.names import ORIGINS, Known, Names, absence
 from guestcred.diagnose.survey import Survey
 from guestcred.guest.snapshot import ENTRIES, TABLE
+from guestcred.manifest import FRAME
 from guestcred.record import Record
 from guestcred.systemd.offered import REASONS, Accepted, Rejected, Verdict
 from guestcred.systemd.rules import SYSTEM
@@ -46,10 +47,10 @@ def trace(name: str, survey: Survey) -> Trace:
     """Follow `name` from the table to `@system`; the last stage is the one where it was lost."""
     guest, comparison = survey.guest, survey.comparison
     at = visible(guest.root.rstrip("/") + "/")
-    known = look_up(name, survey.offered, guest)
-    credential = next((entry for entry in comparison.credentials if entry.name == known.name), None) or next(
-        (entry for entry in comparison.credentials if entry.shown == name), None
-    )
+    known = Names(survey.offered, guest).look_up(name)
+    credential = next((entry for entry in comparison.credentials if entry.name == known.name), None)
+    if credential is not None and credential.loss == "not-offered":
+        return _only_meant(credential, known, survey, at)
     if credential is not None and known.accepted is None:
         return _foreign(credential, known, at)
     if credential is not None and known.accepted is not None:
@@ -57,11 +58,34 @@ def trace(name: str, survey: Survey) -> Trace:
     if known.rejected:
         return _rejected(known, at)
     cut = next((finding.message for finding in comparison.findings if finding.code == "cut-by-kernel"), None)
-    return _absent(known, *absence(known, survey.evidence(), cut), at)
+    return _absent(known, *absence(known, survey.evidence(), cut, comparison.frame), survey, at)
 
 
 def _where(verdict: Verdict, at: str) -> str:
     return f"{at}{TABLE}, {verdict.place}"
+
+
+def _meant(name: str, survey: Survey, at: str) -> list[Stage]:
+    """The stage before all others, where a manifest says what the host meant."""
+    frame = survey.comparison.frame
+    if frame is None or name in FRAME:
+        return []
+    manifest = f"the manifest in {at}{TABLE}, {frame.place}"
+    if name in frame.sizes:
+        return [Stage("meant", True, f"{size(frame.sizes[name])}, by {manifest}")]
+    return [Stage("meant", False, f"{manifest}, does not name it")] if frame.whole else []
+
+
+def _only_meant(credential: Credential, known: Known, survey: Survey, at: str) -> Trace:
+    stages = (*_meant(credential.name, survey, at), Stage("offered", False, f"no string of that name in {at}{TABLE}"))
+    return Trace(
+        name=credential.shown,
+        status=credential.status,
+        cause=credential.cause,
+        stages=stages,
+        also=known.rejected,
+        finding=loss("not-offered", credential.cause or "unknown", [credential.shown]),
+    )
 
 
 def _foreign(credential: Credential, known: Known, at: str) -> Trace:
@@ -95,9 +119,9 @@ def _rejected(known: Known, at: str) -> Trace:
     )
 
 
-def _absent(known: Known, cause: Cause | None, clause: str, fix: str, at: str) -> Trace:
+def _absent(known: Known, cause: Cause | None, clause: str, fix: str, survey: Survey, at: str) -> Trace:
     status: Literal["not-offered", "not-imported"] = "not-offered"
-    stages = [Stage("offered", False, f"no string of that name in {at}{TABLE}")]
+    stages = _meant(known.name, survey, at) or [Stage("offered", False, f"no string of that name in {at}{TABLE}")]
     if known.origins:
         status = "not-imported"
         stages = [
@@ -112,7 +136,8 @@ def _offered(credential: Credential, known: Known, offer: Accepted, survey: Surv
     guest = survey.guest
     rules = f"systemd {guest.systemd}" if guest.systemd is not None else "the newest systemd"
     stages = [
-        Stage("offered", True, f"{_where(offer, at)}, {offer.encoding}"),
+        *(_meant(offer.name, survey, at) if credential.meant is not None else ()),
+        Stage("offered", credential.cause != "altered", f"{_where(offer, at)}, {offer.encoding}"),
         Stage("accepted", True, f"{size(len(offer.value))} by the rules of {rules}"),
     ]
     arrived = credential.loss is None

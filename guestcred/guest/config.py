@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import stat
 
+from guestcred.descriptor import distrusted
 from guestcred.errors import USAGE, GuestcredError
 from guestcred.guest.rootfs import Tree
 from guestcred.record import Record
 from guestcred.systemd.requests import IMPORT, LOAD, SET, Request
 from guestcred.systemd.rules import name_is_valid
 from guestcred.systemd.search_path import glob_matches, split_load
+from guestcred.text import typed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -80,6 +82,12 @@ def read_services(tree: Tree) -> tuple[Service, ...]:
     return tuple(service for _, service in sorted(services.items()))
 
 
+def _table(name: str) -> str:
+    """The heading of a service's table; a key with other characters than these needs quotes in TOML."""
+    bare = name.replace("-", "").replace("_", "")
+    return f"[services.{name}]" if bare.isalnum() else f"[services.'{name}']"
+
+
 class _File:
     """One TOML file, and errors that say where in it."""
 
@@ -116,7 +124,7 @@ class _File:
         if not _UNIT_CHARACTERS.issuperset(name) or name[:1] in ("", ".") or len(unit) > _UNIT_NAME_MAX:
             raise self._wrong(name, "", "no name of a service", "name the unit as systemd does, without '/'")
         if not isinstance(table, dict):
-            raise self._wrong(name, "", "not a table", f"write [services.{name}] and its keys below it")
+            raise self._wrong(name, "", "not a table", f"write {_table(name)} and its keys below it")
         for key, value in table.items():
             if key not in KEYS:
                 raise self._wrong(name, key, "unknown key", f"the keys are {', '.join(KEYS)}")
@@ -226,8 +234,9 @@ def _refuse_untrusted(tree: Tree, path: str, is_kind: Callable[[int], bool], kin
     assert top is not None
     shown = tree.shown(path)
     if status is None or not is_kind(status.st_mode):
-        raise GuestcredError(f"{shown}: not a {kind}", "links are not followed here: put the file itself there")
-    if status.st_uid not in (0, top.st_uid):
-        raise GuestcredError(f"{shown}: not owned by root", f"type: chown root {shown}")
-    if status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-        raise GuestcredError(f"{shown}: may be written by others than its owner", f"type: chmod go-w {shown}")
+        raise GuestcredError(f"{shown}: not a {kind}", f"links are not followed here: put the {kind} itself there")
+    wrong = distrusted(status, top.st_uid)
+    if wrong is not None:
+        problem, command = wrong
+        # whoever could change it may have done so
+        raise GuestcredError(f"{shown}: {problem}", f"look at what is in it, then type: {command} {typed(shown)}")

@@ -9,6 +9,7 @@ import stat
 from guestcred.c_modules import compare_digest
 from guestcred.guest.rootfs import NotAFileError, Tree
 from guestcred.systemd.search_path import CREDSTORES, RESCUE
+from guestcred.systemd.shown import REST_MAX, shown
 
 # A rescued credential is known by its time of change: a second in 2001 that no clock shows again, and in it
 # the nanosecond that its name hashes to. Once written to, or copied under another name, it is not one.
@@ -50,3 +51,18 @@ def rescued_names(tree: Tree) -> tuple[str, ...]:
     """The names in run/credstore that guestcred put there, sorted."""
     files = ((name, tree.status(f"{RESCUE}/{name}")) for name in tree.names(RESCUE) or ())
     return tuple(name for name, status in files if status is not None and is_rescued(name, status))
+
+
+def shown_file(tree: Tree, path: str) -> str:
+    """The name of a credential's file for people and programs; a small file is read to see whether it has a value."""
+    name = path.rpartition("/")[2]
+    path = tree.follow(path)
+    status = tree.status(path)
+    if status is None or not stat.S_ISREG(status.st_mode):
+        return shown(name, b"")
+    if status.st_size > REST_MAX:
+        return shown(name, status.st_size)
+    try:
+        return shown(name, tree.read(path, "a credential") or b"")
+    except NotAFileError:
+        return shown(name, b"")

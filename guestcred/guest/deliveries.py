@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
+import os
 import stat
 
 from guestcred.errors import GuestcredError
 from guestcred.guest.config import read_services
+from guestcred.guest.facts import read_kernel
 from guestcred.guest.rootfs import Tree
+from guestcred.guest.sources import Observed
 from guestcred.guest.users import READ, SEARCH, Access, User, find_user, may
 from guestcred.record import Record, from_json, to_json
-from guestcred.systemd.offered import shown_file
-from guestcred.systemd.requests import Request, Unit
+from guestcred.systemd.delivery import KINDS, PROBLEMS, rules_of
+from guestcred.systemd.requests import CONFIGURED, Request, Unit
 from guestcred.systemd.rules import name_is_valid
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
 UNITS = "units.json"  # of a captured tree
 SCHEMA = "guestcred.units/1"
 OWN = "run/guestcred"  # where `apply` delivers
-CONFIGURED = "configured"  # as the state of a unit from guestcred's own configuration
 
 
 class Delivered(Record):
@@ -43,16 +46,18 @@ class Consumer(Record):
 class Look(Record):
     """One look at the consumers of a guest.
 
-    `others` are the loaded units that request nothing. `outside` has every absolute path that a unit names and that
-    exists, with its size in bytes, or None for what is not a regular file; a folder is there as `PATH/` and its files.
+    `others` are the loaded units that request nothing; `aliases`, `unusable` and `managers` as PID 1 has them.
     """
 
     consumers: tuple[Consumer, ...]
     others: tuple[str, ...]
-    outside: dict[str, int | None]
+    observed: Observed
+    aliases: dict[str, str] = {}  # noqa: RUF012  # nobody changes it
+    unusable: dict[str, str] = {}  # noqa: RUF012
+    managers: tuple[str, ...] = ()
 
 
-def read_consumers(tree: Tree, name: str | None = None) -> Look:
+def read_consumers(tree: Tree, name: str | None = None, systemd: int | None = None) -> Look:
     """All units that request credentials, and the unit `name` even where systemd has not loaded it yet.
 
     Those that guestcred's own configuration names come after systemd's; a captured tree has them already.
@@ -60,11 +65,24 @@ def read_consumers(tree: Tree, name: str | None = None) -> Look:
     """
     if not tree.live:
         return _captured(tree)
+    from guestcred.guest.journal import credentials_failure
+    from guestcred.guest.observe import observe
     from guestcred.systemd.bus import read_units
 
-    units = read_units(name)
-    consumers = (*(unit for unit in units if unit.requests), *configured(tree))
-    return _look(tree, consumers, tuple(unit.name for unit in units if not unit.requests))
+    loaded = read_units(name)
+    units = tuple(
+        unit if unit.failure is None else unit.replace(failure=credentials_failure(unit.name))
+        for unit in (*(unit for unit in loaded.units if unit.requests), *configured(tree))
+    )
+    rules = rules_of(systemd, read_kernel(tree))
+    return Look(
+        consumers=tuple(Consumer(unit, _delivered(tree, unit)) for unit in units),
+        others=tuple(unit.name for unit in loaded.units if not unit.requests),
+        observed=observe(tree, units, loaded.values, systemd, rules),
+        aliases=loaded.aliases,
+        unusable=loaded.unusable,
+        managers=loaded.managers,
+    )
 
 
 def configured(tree: Tree) -> tuple[Unit, ...]:
@@ -82,29 +100,6 @@ def configured(tree: Tree) -> tuple[Unit, ...]:
         )
         for service in read_services(tree)
     )
-
-
-def _look(tree: Tree, units: tuple[Unit, ...], others: tuple[str, ...]) -> Look:
-    outside: dict[str, int | None] = {}
-    for unit in units:
-        for request in unit.requests:
-            if request.source[:1] == "/":
-                _add_outside(tree, tree.follow(request.source), request.source, outside)
-    return Look(tuple(Consumer(unit, _delivered(tree, unit)) for unit in units), others, outside)
-
-
-def _add_outside(tree: Tree, real: str, path: str, outside: dict[str, int | None]) -> None:
-    status = tree.status(real)
-    if status is None:
-        return
-    if stat.S_ISDIR(status.st_mode):
-        outside[f"{path}/"] = None
-        for name in tree.names(real) or ():
-            if name[0] != ".":
-                _add_outside(tree, f"{real}/{name}", f"{path}/{name}", outside)
-    elif not stat.S_ISLNK(status.st_mode):
-        # load_cred_recurse_dir_cb() in systemd src/core/exec-credential.c passes over the links of a folder too
-        outside[path] = status.st_size if stat.S_ISREG(status.st_mode) else None
 
 
 def _delivered(tree: Tree, unit: Unit) -> tuple[Delivered, ...] | None:
@@ -139,21 +134,55 @@ def _access(tree: Tree, path: str) -> Access:
     return Access(mode=stat.S_IMODE(status.st_mode), uid=status.st_uid, gid=status.st_gid, acl=tree.acl(path))
 
 
-def consumers_json(look: Look) -> dict[str, object]:
-    """The document `units.json` of a capture; it has no values to hide."""
+def consumers_json(look: Look, renamed: Callable[[str, int], str] = lambda name, _: name) -> dict[str, object]:
+    """The document `units.json` of a capture; it has no values to hide.
+
+    `renamed` gives the name for that of a file which no setting has, and its size in bytes.
+    """
+    asked = {
+        word
+        for consumer in look.consumers
+        for request in consumer.unit.requests
+        for word in (request.id, request.source)
+    }
+    observed = look.observed
+
+    def told(path: str, size: int = 0) -> str:
+        folder, slash, name = path.rpartition("/")
+        if not name or not asked.isdisjoint((name, path, f"/{path}")):
+            return path
+        return f"{folder}{slash}{_as_valid(renamed(name, size), name)}"
+
     return {
         "schema": SCHEMA,
         "units": [to_json(consumer.unit) for consumer in look.consumers],
         "delivered": {
             consumer.unit.folder: [
-                to_json(file) | {"name": shown_file(file.name, file.size)} for file in consumer.delivered
+                to_json(file) | {"name": file.name if file.name in asked else renamed(file.name, file.size)}
+                for file in consumer.delivered
             ]
             for consumer in look.consumers
             if consumer.delivered is not None
         },
         "others": list(look.others),
-        "outside": look.outside,
+        "aliases": look.aliases,
+        "unusable": look.unusable,
+        "managers": list(look.managers),
+        "outside": {told(path, size or 0): size for path, size in observed.outside.items()},
+        "odd": {told(path): kind for path, kind in observed.odd.items()},
+        "sealed": {_told_sealed(key, told): verdict for key, verdict in observed.sealed.items()},
     }
+
+
+def _as_valid(noise: str, name: str) -> str:
+    """The noise for a name, with a ":" wherever the name has what systemd allows in none."""
+    pairs = zip(os.fsencode(name), noise)
+    return "".join(char if 0x20 <= byte < 0x7F and byte not in b"/:" else ":" for byte, char in pairs)
+
+
+def _told_sealed(key: str, told: Callable[[str, int], str]) -> str:
+    identifier, _, place = key.partition(":")
+    return f"{told(identifier, 0)}:{told(place, 0)}"
 
 
 def _captured(tree: Tree) -> Look:
@@ -177,13 +206,28 @@ def _captured(tree: Tree) -> Look:
         outside, others = _checked(saved, "outside", dict), tuple(_checked(saved, "others", list))
         if not all(size is None or type(size) is int for size in outside.values()):
             raise ValueError("wrong size in outside")
-        if not all(type(name) is str for name in others):
-            raise ValueError("wrong name in others")
+        # an older guestcred did not look at these
+        saved = {"aliases": {}, "unusable": {}, "managers": [], "odd": {}, "sealed": {}} | saved
+        aliases, unusable = _checked(saved, "aliases", dict), _checked(saved, "unusable", dict)
+        odd, sealed = _checked(saved, "odd", dict), _checked(saved, "sealed", dict)
+        managers = tuple(_checked(saved, "managers", list))
+        texts = [*others, *managers, *aliases.values(), *unusable.values()]
+        if not all(type(text) is str for text in texts):
+            raise ValueError("wrong name")
+        if not set(odd.values()) <= KINDS or not all(type(told) is int or told in PROBLEMS for told in sealed.values()):
+            raise ValueError("wrong word in odd or sealed")
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise GuestcredError(f"cannot read {tree.shown(UNITS)}: it is not {SCHEMA} ({error})") from None
-    if not all(text.isprintable() for text in (*outside, *others)):
+    if not all(text.isprintable() for text in (*outside, *odd, *sealed, *aliases, *unusable, *texts)):
         raise GuestcredError(f"cannot read {tree.shown(UNITS)}: it is not {SCHEMA} (unprintable text)")
-    return Look(tuple(Consumer(unit, delivered.get(unit.folder)) for unit in units), others, outside)
+    return Look(
+        consumers=tuple(Consumer(unit, delivered.get(unit.folder)) for unit in units),
+        others=others,
+        observed=Observed(outside, odd, sealed),
+        aliases=aliases,
+        unusable=unusable,
+        managers=managers,
+    )
 
 
 def _checked(saved: dict[str, Any], key: str, kind: type) -> Any:

@@ -8,12 +8,18 @@ from guestcred.c_modules import parse_json
 from guestcred.errors import GuestcredError
 from guestcred.guest.rootfs import Tree
 from guestcred.record import Record
+from guestcred.systemd.rules import CONFIDENTIAL_VM_SINCE, TDX_TRUSTED_SINCE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Literal
+
     from guestcred.systemd.bus import Manager
 
 CAPTURE = "capture.json"
+# systemd as PID 1: Debian and most others; NixOS
+PROGRAMS = ("usr/lib/systemd/systemd", "lib/systemd/systemd", "run/current-system/systemd/lib/systemd/systemd")
+ENVIRONMENT_MAX = 1 << 20  # bytes
 
 # PID 1's names for container managers: virtualization_table in systemd src/basic/virt.c
 CONTAINERS = frozenset(
@@ -47,10 +53,35 @@ class Facts(Record):
     earlier_stage: bool = False
     unasked: frozenset[str] = frozenset()
 
+    def distrusts(self, systemd: int | None) -> bool:
+        """Whether that systemd takes nothing from SMBIOS and fw_cfg because this is a confidential VM."""
+        if not self.confidential or (systemd is not None and systemd < CONFIDENTIAL_VM_SINCE):
+            return False
+        return not (self.confidential == "tdx" and systemd is not None and systemd >= TDX_TRUSTED_SINCE)
+
+    def refusal(self, systemd: int | None) -> Literal["container", "confidential-vm"] | None:
+        """Why that systemd imports nothing from SMBIOS on purpose, as far as it depends on the facts."""
+        return "container" if self.container else "confidential-vm" if self.distrusts(systemd) else None
+
+    def undecided(self, systemd: int | None) -> bool:
+        """Whether that systemd may have refused on purpose, but could not be asked."""
+        asks = (
+            {"container"} if systemd is not None and systemd < CONFIDENTIAL_VM_SINCE else {"container", "confidential"}
+        )
+        return not asks.isdisjoint(self.unasked)
+
 
 def read_systemd(tree: Tree) -> int | None:
     """The major version of the guest's systemd, None where it cannot be seen."""
     return _live_systemd(tree) if tree.live else _major(str(read_capture(tree).get("systemd", "")))
+
+
+def read_kernel(tree: Tree) -> str | None:
+    """The release of the guest's kernel, None where it cannot be seen."""
+    if tree.live:
+        return os.uname().release
+    kernel = read_capture(tree).get("kernel")
+    return kernel if isinstance(kernel, str) else None
 
 
 def _major(version: str) -> int | None:
@@ -77,14 +108,11 @@ def read_capture(tree: Tree) -> dict[str, object]:
 
 
 def _live_systemd(tree: Tree) -> int | None:
-    """PID 1's major version, from the name of the library that it has mapped (needs root), else by asking."""
-    try:
-        maps = tree.read("proc/1/maps") or b""
-    except GuestcredError:
-        maps = b""
-    _, mapped, version = maps.partition(b"/libsystemd-shared-")
-    if mapped:
-        return _major(version[:8].decode("ascii", "replace"))
+    """PID 1's major version, from the name of the library that its program on disk loads, else by asking."""
+    for path in PROGRAMS:
+        _, loads, version = (tree.read(tree.follow(path)) or b"").partition(b"libsystemd-shared-")
+        if loads:
+            return _major(version[:8].decode("ascii", "replace"))
     manager = _manager()
     return None if manager is None else _major(manager.version)
 
@@ -117,10 +145,7 @@ def read_facts(root: str = "/") -> Facts:
             earlier_stage=captured.get("earlier_stage") is True,
             unasked=_captured_unasked(captured),
         )
-    try:
-        environment = tree.read("proc/1/environ") or b""
-    except GuestcredError:
-        environment = b""
+    environment = _environment(tree)
     # PID 1 sets $CREDENTIALS_DIRECTORY itself, but its environ file does not show that: if it is there,
     # the PID 1 of the initrd handed it over (systemd src/core/import-creds.c)
     earlier = any(entry.startswith(b"CREDENTIALS_DIRECTORY=") for entry in environment.split(b"\0"))
@@ -137,6 +162,20 @@ def read_facts(root: str = "/") -> Facts:
         kernel=os.uname().release,
         earlier_stage=earlier,
     )
+
+
+def _environment(tree: Tree) -> bytes:
+    """PID 1's environment as it was started; guestcred.service gets it as its standard input, since nobody in its
+    sandbox may open it."""
+    try:
+        if os.readlink("/proc/self/fd/0") == "/proc/1/environ":
+            return os.pread(0, ENVIRONMENT_MAX, 0)
+    except OSError:  # closed, or there is no /proc
+        pass
+    try:
+        return tree.read("proc/1/environ") or b""
+    except GuestcredError:
+        return b""
 
 
 def _captured_unasked(captured: dict[str, object]) -> frozenset[str]:

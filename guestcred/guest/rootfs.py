@@ -8,8 +8,10 @@ import stat
 
 from guestcred.descriptor import read_to_end
 from guestcred.errors import GuestcredError, reason
+from guestcred.systemd.shown import shown
 
 FILE_MAX = 16 * 1024 * 1024  # bytes; a DMI table from Linux is under 64 KiB, a credential under 1 MiB
+CREDENTIALS = "run/credentials/"
 LINKS_MAX = 256  # steps on the way through links; the kernel gives up after 40 links
 
 
@@ -27,8 +29,11 @@ class Tree:
     def __init__(self, root: str) -> None:
         self.root = root
         self.live = os.path.abspath(root) == "/"
+        # where a sandbox shows what it has of /run/credentials, which systemd hides from it (setup_namespace() in systemd
+        # src/core/namespace.c)
+        self._credentials = os.environ.get("GUESTCRED_CREDENTIALS", "").strip("/") if self.live else ""
         try:
-            self._fd = os.open(_seen_by_pid1() if self.live else root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            self._fd = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         except OSError as error:
             raise GuestcredError(
                 f"cannot open the root folder {root}: {reason(error)}",
@@ -46,6 +51,8 @@ class Tree:
         return os.path.join(self.root, path)
 
     def _open(self, path: str, flags: int) -> int:
+        if self._credentials and path.startswith(CREDENTIALS):
+            path = f"{self._credentials}/{path[len(CREDENTIALS) :]}"
         *folders, last = path.split("/")
         at = self._fd
         try:
@@ -75,30 +82,48 @@ class Tree:
 
     def _refused(self, path: str, error: OSError) -> GuestcredError:
         hints: tuple[str, ...] = ()
-        # a link, or a file on which its owner has a lease: fcntl(2)
-        if error.errno in (errno.ELOOP, errno.EWOULDBLOCK):
+        # a link, a file on which its owner has a lease (fcntl(2)), or a socket
+        if error.errno in (errno.ELOOP, errno.EWOULDBLOCK, errno.ENXIO):
             return NotAFileError(self.shown(path), reason(error))
         if error.errno in (errno.EACCES, errno.EPERM):
             hints = ("run it as root: credentials and the DMI table are for root only",)
         return GuestcredError(f"cannot read {self.shown(path)}: {reason(error)}", *hints)
 
-    def read(self, path: str) -> bytes | None:
-        """The bytes of a regular file, or None where it does not exist. Raises GuestcredError, NotAFileError too."""
+    def read(self, path: str, told: str | None = None) -> bytes | None:
+        """The bytes of a regular file, or None where it does not exist. Raises GuestcredError, NotAFileError too.
+
+        `told` stands for the path in errors, where that may not be shown.
+        """
         try:
             fd = self._open(path, os.O_RDONLY)
         except OSError as error:
             if error.errno in (errno.ENOENT, errno.ENOTDIR):
                 return None
-            raise self._refused(path, error) from None
+            raise self._refused(told or path, error) from None
         try:
             if not stat.S_ISREG(os.fstat(fd).st_mode):
-                raise NotAFileError(self.shown(path), "not a regular file")
+                raise NotAFileError(self.shown(told or path), "not a regular file")
             data = read_to_end(fd, FILE_MAX)
             if data is not None and len(data) > FILE_MAX:
-                raise NotAFileError(self.shown(path), f"larger than {FILE_MAX >> 20} MiB")
+                raise NotAFileError(self.shown(told or path), f"larger than {FILE_MAX >> 20} MiB")
             return data
         except OSError as error:
-            raise self._refused(path, error) from None
+            raise self._refused(told or path, error) from None
+        finally:
+            os.close(fd)
+
+    def length(self, path: str, limit: int) -> int | None:
+        """The size in bytes of a file that has to be read to know it, `limit` + 1 where it is more than that; None
+        where it cannot be read now."""
+        try:
+            fd = self._open(path, os.O_RDONLY)
+        except OSError:
+            return None
+        try:
+            data = read_to_end(fd, limit)
+            return None if data is None else min(len(data), limit + 1)
+        except OSError:
+            return None
         finally:
             os.close(fd)
 
@@ -172,7 +197,8 @@ class Tree:
         contents: dict[str, bytes] = {}
         for name in names:
             try:
-                data = self.read(self.resolve(f"{path}/{name}") + file)
+                # they are credentials, and nothing is known of this one but its name
+                data = self.read(self.resolve(f"{path}/{name}") + file, f"{path}/{shown(name, b'')}{file}")
             except NotAFileError as error:
                 if refused is None:
                     raise
@@ -181,15 +207,3 @@ class Tree:
             if data is not None:
                 contents[name] = data
         return contents
-
-
-def _seen_by_pid1() -> str:
-    """The live system's root as PID 1 sees it: a unit with its own mount namespace, such as a sandbox, sees only its
-    own part of /run/credentials (setup_namespace() in systemd src/core/namespace.c).
-    """
-    try:
-        apart = os.readlink("/proc/self/ns/mnt") != os.readlink("/proc/1/ns/mnt")
-    except OSError:  # not root, and only root can read credentials anyway; or there is no /proc
-        apart = False
-    # if PID 1 does not let root look, it did not boot this system
-    return "/proc/1/root/" if apart and os.access("/proc/1/root/", os.X_OK) else "/"

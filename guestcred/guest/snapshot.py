@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
     Origin = Literal["fw-cfg", "cmdline", "initrd"]  # what offers credentials besides SMBIOS
 
+TABLE_MAX = 1 << 20  # bytes of a table that are looked at; Linux keeps 64 KiB of most
+
 TABLE = "sys/firmware/dmi/tables/DMI"
 ENTRY_POINT = "sys/firmware/dmi/tables/smbios_entry_point"
 ENTRIES = "sys/firmware/dmi/entries"
@@ -56,6 +58,13 @@ class Guest(Record):
     unreadable: dict[str, str]
 
 
+class Unparsed(Record):
+    """A look of which nothing was parsed yet: in `guest` the parameters are still missing, `cmdline` has them."""
+
+    guest: Guest
+    cmdline: bytes
+
+
 def other_sources(guest: Guest) -> tuple[tuple[Origin, dict[str, bytes]], ...]:
     """What holds credentials besides SMBIOS, in systemd's order: the key of each, and name to bytes."""
     on_cmdline = {name: value for name, (_, value) in guest.parameters.credentials.items()}
@@ -67,7 +76,11 @@ def read_guest(root: str = "/", systemd: int | None = None) -> Guest:
 
     Raises GuestcredError (exit status 3) where there is no table or it may not be read.
     """
-    tree = Tree(root)
+    return parsed(read_unparsed(Tree(root), systemd))
+
+
+def read_unparsed(tree: Tree, systemd: int | None) -> Unparsed:
+    """The bytes of that look, as `read_guest` reads them, for a process apart to parse. Raises GuestcredError (exit status 3) where there is no table or it may not be read."""
     table, entry_point = read_table(tree)
     entries = tree.names(ENTRIES)
     if systemd is None:
@@ -80,27 +93,28 @@ def read_guest(root: str = "/", systemd: int | None = None) -> Guest:
         unreadable.update({f"{folder}/{name}": reason for name, reason in refused.items()})
         return values
 
-    return Guest(
-        root=root,
+    guest = Guest(
+        root=tree.root,
         table=table,
         entry_point=entry_point,
         entries=None if entries is None else _read_entries(tree, entries),
         system=files(SYSTEM),
         initrd=files(INITRD),
         fw_cfg=files(FW_CFG, "/raw"),
-        parameters=_read_parameters(tree, systemd),
+        parameters=Parameters({}, False),
         systemd=systemd,
         unreadable=unreadable,
     )
+    return Unparsed(guest, tree.read(CMDLINE) or b"")
 
 
-def _read_parameters(tree: Tree, systemd: int | None) -> Parameters:
-    data = tree.read(CMDLINE) or b""
-    if b"credential" not in data:
-        return Parameters({}, False)  # no parameter about them, as on most machines
+def parsed(look: Unparsed) -> Guest:
+    """The guest of a look, with the parameters of its command line."""
+    if b"credential" not in look.cmdline:
+        return look.guest  # no parameter about them, as on most machines
     from guestcred.guest.cmdline import parse_cmdline
 
-    return Parameters(*parse_cmdline(data, systemd))
+    return look.guest.replace(parameters=Parameters(*parse_cmdline(look.cmdline, look.guest.systemd)))
 
 
 def read_table(tree: Tree) -> tuple[bytes, bytes | None]:
@@ -108,13 +122,30 @@ def read_table(tree: Tree) -> tuple[bytes, bytes | None]:
     table = tree.read(TABLE)
     if table is None:
         raise _no_table(tree)
+    refuse_large(len(table), tree.shown(TABLE))
     return table, tree.read(ENTRY_POINT)
+
+
+def refuse_large(size: int, where: str) -> None:
+    """Raise GuestcredError (exit status 3) for a table of more than TABLE_MAX bytes; `where` says which."""
+    if size > TABLE_MAX:
+        raise GuestcredError(
+            f"{where} has {size} bytes, more than the 1 MiB of a table that guestcred looks at",
+            "see who makes the table: no firmware needs so many bytes, and large secrets go by disk or vsock",
+        )
 
 
 def _read_entries(tree: Tree, names: list[str]) -> tuple[Entry, ...]:
     numbers = sorted(int(name[3:]) for name in names if name.startswith("11-") and name[3:].isdecimal())
-    paths = [(f"{ENTRIES}/11-{number}/raw", number) for number in numbers]
-    return tuple(Entry(path, number, data) for path, number in paths if (data := tree.read(path)) is not None)
+    entries, size = [], 0
+    for number in numbers:
+        path = f"{ENTRIES}/11-{number}/raw"
+        data = tree.read(path)
+        if data is not None:
+            size += len(data)
+            refuse_large(size, tree.shown(ENTRIES))
+            entries.append(Entry(path, number, data))
+    return tuple(entries)
 
 
 def _no_table(tree: Tree) -> GuestcredError:

@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 import binascii
+import os
 from collections.abc import Iterable
 from typing import Literal
 
 from guestcred.errors import FINDINGS, USAGE, GuestcredError
 from guestcred.host.hypervisors import HYPERVISORS
 from guestcred.host.secret import Secret
+from guestcred.manifest import END, FRAME, MANIFEST, SALT_SIZE, end_value, manifest_value
 from guestcred.record import Record
-from guestcred.systemd.offered import BINARY_PREFIX, FORMATTED_SIZE, TEXT_PREFIX, split_prefix
-from guestcred.systemd.rules import IMPORTS_SMBIOS_SINCE, PAGE, READ_CUT, STORE_PAGES, TOTAL_SIZE_MAX
+from guestcred.systemd.offered import FORMATTED_SIZE, split_prefix
+from guestcred.systemd.rules import (
+    BINARY_PREFIX,
+    IMPORTS_SMBIOS_SINCE,
+    PAGE,
+    READ_CUT,
+    READ_WHOLE_SINCE,
+    STORE_PAGES,
+    TEXT_PREFIX,
+    TOTAL_SIZE_MAX,
+)
 
 # What a string set, an option parser, a shell, XML and JSON all leave unchanged; every other value goes as base64.
 _TEXT_BYTES = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._+/=:@-"
@@ -66,6 +77,28 @@ def encode(secrets: Iterable[Secret], others: Iterable[bytes] = ()) -> tuple[Enc
     return tuple(encoded)
 
 
+def framed(secrets: tuple[Secret, ...]) -> tuple[Secret, ...]:
+    """The secrets between the manifest that says in the guest which ones they are, and its end.
+
+    Raises GuestcredError for a secret with one of these two names.
+    """
+    if not secrets:
+        return ()
+    for secret in secrets:
+        if secret.name in FRAME:
+            raise GuestcredError(
+                f"{secret.name} is a name of guestcred's own: it says in the guest what was sent",
+                "give the secret another name",
+                status=USAGE,
+            )
+    values = [(secret.name.encode("ascii"), secret.value) for secret in secrets]
+    return (
+        Secret(MANIFEST, manifest_value(os.urandom(SALT_SIZE), values), literal=True),
+        *secrets,
+        Secret(END, end_value(len(secrets)), literal=True),
+    )
+
+
 def limits(
     encoded: tuple[Encoded, ...],
     hypervisor: str,
@@ -99,8 +132,8 @@ def limits(
         Limit("store", pages, STORE_PAGES, unit="pages", source=kept),
         Limit("total", total, TOTAL_SIZE_MAX, source="systemd takes 1 MiB in all"),
     ]
-    if guest_systemd == IMPORTS_SMBIOS_SINCE:
-        source = "systemd 252 reads the first 4096 bytes of a Type 11 structure"
+    if guest_systemd is not None and guest_systemd < READ_WHOLE_SINCE:
+        source = "systemd before 257 reads the first 4096 bytes of a Type 11 structure"
         found.insert(0, Limit("structure", structure, READ_CUT, source=source))
     if body is not None and takes.requests:
         found.append(request_limit(hypervisor, body))
@@ -146,6 +179,7 @@ def _leave_out(limit: Limit, encoded: tuple[Encoded, ...]) -> str:
     cost = {
         credential.name: _pages(credential.size) if limit.unit == "pages" else len(credential.text) + 1
         for credential in encoded
+        if credential.name not in FRAME
     }
     out = []
     for name in sorted(cost, key=lambda name: -cost[name]):

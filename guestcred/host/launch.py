@@ -11,8 +11,10 @@ from collections.abc import Callable
 from guestcred.errors import FINDINGS, GuestcredError
 from guestcred.host.answer import QUOTES_CONFIG, reason_in
 from guestcred.host.encode import Encoded
-from guestcred.host.outcome import done_or_undone
 from guestcred.host.vmm_api import ApiError, Dropped, Gone, NotThere, Refused, Vmm
+from guestcred.manifest import FRAME
+from guestcred.outcome import done_or_undone
+from guestcred.record import Record
 
 ENDING_TRIES, ENDING_PAUSE = 20, 0.1  # how often, and after how many seconds, to ask a cloud-hypervisor that dies
 
@@ -24,43 +26,48 @@ _MAKE_ROOM = {
 _IN_USE = "it is in use: 'ch-remote --api-socket {0} shutdown', and then 'ch-remote --api-socket {0} delete'"
 
 
-def boot_vm(
-    vmm: Vmm,
-    config: bytes,
-    encoded: tuple[Encoded, ...],
-    values: tuple[bytes, ...],
-    check_version: Callable[[int], None],
-) -> None:
-    """Create and boot a VM from `config`, which has the strings of `encoded`, in a cloud-hypervisor without one.
+class Offer(Record):
+    """What a VM is offered: the VM config with the strings of `encoded`, and the secrets' `values` among them."""
+
+    config: bytes
+    encoded: tuple[Encoded, ...]
+    values: tuple[bytes, ...]
+
+    @property
+    def texts(self) -> tuple[bytes, ...]:
+        """Our OEM strings."""
+        return tuple(credential.text for credential in self.encoded)
+
+
+def failure(vmm: Vmm, error: ApiError, offer: Offer, *hints: str) -> GuestcredError:
+    """What to say of a call that failed: with cloud-hypervisor's reason, and with nothing that is of the offer."""
+    said = reason_in(error.said, offer.config, offer.values) if isinstance(error, Refused) else ""
+    hints = (*error.hints, *hints)
+    problem = f"{error.action} failed at {vmm.path}: {error}"
+    if said == QUOTES_CONFIG:
+        hints = (QUOTES_CONFIG, *hints)
+    elif said:
+        problem += f": {said}"
+    names = [credential.name for credential in offer.encoded if credential.name not in FRAME]
+    sent = f"nothing of {', '.join(names)} reached a guest" if names else "no guest was started"
+    return GuestcredError(problem, *hints, sent, status=FINDINGS)
+
+
+def boot_vm(vmm: Vmm, offer: Offer, check_version: Callable[[int], None]) -> None:
+    """Create and boot a VM from an offer, in a cloud-hypervisor without one.
 
     `check_version` is called with its major version (0: not told) before anything is sent, and may raise. If it fails,
     or a signal comes before it is done, our VM (known by its strings) is deleted, and a VM of somebody else is left
-    alone. Raises GuestcredError with cloud-hypervisor's reason, and without anything in it that is of `config` or of
-    the secrets' `values`.
+    alone. Raises GuestcredError.
     """
-    names = [credential.name for credential in encoded]
-    texts = tuple(credential.text for credential in encoded)
-
-    def failed(error: ApiError, *hints: str) -> GuestcredError:
-        said = reason_in(error.said, config, values) if isinstance(error, Refused) else ""
-        hints = (*error.hints, *hints)
-        problem = f"{error.action} failed at {vmm.path}: {error}"
-        if said == QUOTES_CONFIG:
-            hints = (QUOTES_CONFIG, *hints)
-        elif said:
-            problem += f": {said}"
-        sent = f"nothing of {', '.join(names)} reached a guest" if names else "no guest was started"
-        return GuestcredError(problem, *hints, sent, status=FINDINGS)
-
     try:
         there = vmm.info()
-        version = _version(vmm) if there is None else 0
+        version = about(vmm)[0] if there is None else 0
     except ApiError as error:
         # a refusal, or silence: something listens there
         absent = isinstance(error, Gone | NotThere)
-        raise failed(
-            error, *(["start 'cloud-hypervisor --api-socket' first, as this user"] if absent else [])
-        ) from None
+        hints = ["start 'cloud-hypervisor --api-socket' first, as this user"] if absent else []
+        raise failure(vmm, error, offer, *hints) from None
     if there is not None:
         raise GuestcredError(
             f"there is already a VM at {vmm.path}",
@@ -76,17 +83,17 @@ def boot_vm(
             nonlocal created
             created = True
 
-        vmm.create(config, sending)
+        vmm.create(offer.config, sending)
         vmm.boot()
 
     def undo(error: BaseException) -> None:
         if created:
-            left.extend(_undo(vmm, texts, error))
+            left.extend(_undo(vmm, offer.texts, error))
 
     try:
         done_or_undone(create_and_boot, undo)
     except ApiError as error:
-        raise failed(error, *left) from None
+        raise failure(vmm, error, offer, *left) from None
 
 
 def _undo(vmm: Vmm, texts: tuple[bytes, ...], error: BaseException) -> list[str]:
@@ -131,13 +138,19 @@ def _is_ending(vmm: Vmm) -> bool:
     return False
 
 
-def _version(vmm: Vmm) -> int:
-    """The major version in its vmm.ping (VmmPingResponse in its vmm/src/api/mod.rs: "54.0.0"); 0 where it tells none."""
+def about(vmm: Vmm) -> tuple[int, tuple[str, ...] | None]:
+    """The major version and the features in its vmm.ping (VmmPingResponse in its vmm/src/api/mod.rs: "54.0.0", ["kvm"]).
+
+    0 and None where it tells none.
+    """
     try:
-        major = re.match(r"v?(\d{1,4})\b", json.loads(vmm.ping())["version"])
-    except (Refused, ValueError, LookupError, TypeError, RecursionError):
-        return 0
-    return int(major[1]) if major else 0
+        told = json.loads(vmm.ping())
+        major = re.match(r"v?(\d{1,4})\b", told["version"])
+        features = told.get("features")
+    except (Refused, ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        return 0, None
+    known = isinstance(features, list) and all(isinstance(feature, str) for feature in features)
+    return int(major[1]) if major else 0, tuple(features) if known else None
 
 
 def _state(info: bytes) -> str:

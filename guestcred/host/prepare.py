@@ -9,7 +9,7 @@ import time
 from guestcred.descriptor import read_to_end
 from guestcred.errors import FINDINGS, USAGE, GuestcredError, reason
 from guestcred.host import hypervisors
-from guestcred.host.encode import Encoded, Limit, check_guest, encode, limits
+from guestcred.host.encode import Encoded, Limit, check_guest, encode, framed, limits
 from guestcred.host.secret import READ_TIMEOUT, STDIN, Secret, read_secrets
 from guestcred.record import Record
 
@@ -26,6 +26,7 @@ class Request(Record):
     allow_empty: bool
     guest_systemd: int | None
     reserve: int
+    no_manifest: bool = False
 
 
 class Prepared(Record):
@@ -42,8 +43,12 @@ class Prepared(Record):
         return [credential.text.decode("ascii") for credential in self.encoded]
 
 
-def prepare(asked: Request, config: str | None, *, optional: bool = False) -> Prepared:
+def prepare(
+    asked: Request, config: str | None, *, optional: bool = False, base: hypervisors.Config | None = None
+) -> Prepared:
     """Read, encode and measure; `config` is the path of a VM config, `-` for standard input, or None.
+
+    `base` is a VM config that was read already.
 
     With `optional`, no config or an empty one counts as `{}`. Raises GuestcredError for what cannot be read or encoded;
     the limits are only measured, `check_limits` raises.
@@ -58,9 +63,10 @@ def prepare(asked: Request, config: str | None, *, optional: bool = False) -> Pr
         keep_newline=asked.keep_newline,
         allow_empty=asked.allow_empty,
     )
-    base = _read_config(config, asked.hypervisor, optional)
+    if base is None:
+        base = _read_config(config, asked.hypervisor, optional)
     others = () if base is None else base.strings
-    encoded = encode(secrets, others)
+    encoded = encode(secrets if asked.no_manifest else framed(secrets), others)
     document = None if base is None else base.merged([credential.text.decode("ascii") for credential in encoded])
     found = limits(
         encoded,

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import fcntl
 import os
-import signal
-import sys
+import re
 from typing import NoReturn
 
-from guestcred.errors import FINDINGS, GuestcredError, reason
+from guestcred.errors import FINDINGS, USAGE, GuestcredError, reason
 from guestcred.host import hypervisors
+from guestcred.host.program import become
 
 
 def exec_qemu(texts: tuple[bytes, ...], command: tuple[str, ...]) -> NoReturn:
@@ -24,21 +24,19 @@ def exec_qemu(texts: tuple[bytes, ...], command: tuple[str, ...]) -> NoReturn:
         raise GuestcredError(
             f"cannot make {len(texts)} memory files for the strings: {reason(error)}", status=FINDINGS
         ) from None
-    try:
-        for ignored in (signal.SIGPIPE, signal.SIGXFSZ):  # Python ignores them, and QEMU would inherit that
-            signal.signal(ignored, signal.SIG_DFL)
-        os.execvpe(command[0], [*command, *hypervisors.qemu(paths)], _environment())
-    except OSError as error:
-        raise GuestcredError(f"cannot run {command[0]}: {reason(error)}", status=FINDINGS) from None
+    become([*command, *hypervisors.qemu(paths)])
 
 
-def _environment() -> dict[str, str]:
-    """The environment without what Python itself put there: in the C locale it sets LC_CTYPE (PEP 538)."""
-    environment = dict(os.environ)
-    # the UTF-8 mode comes with that locale, and not with an LC_CTYPE that asks for UTF-8 (PEP 540)
-    if sys.flags.utf8_mode and environment.get("LC_CTYPE") in ("C.UTF-8", "C.utf8", "UTF-8"):
-        del environment["LC_CTYPE"]
-    return environment
+def guest_cid(command: tuple[str, ...]) -> int:
+    """The vsock address of the guest in QEMU's command line. Raises GuestcredError."""
+    found = re.search(r"(?:^|,)guest-cid=([0-9]{1,9})(?:,|$)", "\n".join(command), re.MULTILINE)
+    if found is None:
+        raise GuestcredError(
+            "--notify guest needs the guest's vsock",
+            "add -device vhost-vsock-pci,guest-cid=3 to the command line",
+            status=USAGE,
+        )
+    return int(found[1])
 
 
 def _sealed(text: bytes) -> int:

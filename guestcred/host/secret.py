@@ -39,7 +39,7 @@ def read_secrets(
 ) -> tuple[Secret, ...]:
     """Read `NAME=FILE` and take `NAME=VALUE` literals, in order; all names are checked before a file is opened.
 
-    A FILE is an absolute path, a plain name in `folder` ($CREDENTIALS_DIRECTORY), or `-`. One newline at the end is
+    A FILE is a path with a `/` in it, a plain name in `folder` ($CREDENTIALS_DIRECTORY), or `-`. One newline at the end is
     removed unless `keep_newline`. A pipe may take `timeout` seconds. Raises GuestcredError that names the secret and
     never shows its value.
     """
@@ -92,11 +92,11 @@ def _names_a_file(path: str, folder: str | None) -> bool:
     """Whether it is the path of something, or of nothing yet in a folder that is there; a value is neither."""
     if not path or "\0" in path:
         return False
-    if not os.path.isabs(path):
-        return folder is not None and "/" not in path and os.path.lexists(os.path.join(folder, path))
+    if "/" not in path:
+        return folder is not None and os.path.lexists(os.path.join(folder, path))
     above = os.path.dirname(path)
     # all is below '/', a value in base64 that begins with it as well
-    return os.path.lexists(path) or (above.strip("/") != "" and os.path.isdir(above))
+    return os.path.lexists(path) or (above.strip("./") != "" and os.path.isdir(above))
 
 
 def _refused(
@@ -153,18 +153,17 @@ def _read(name: str, path: str, folder: str | None, timeout: float) -> bytes:
 def _open(name: str, path: str, folder: str | None) -> int:
     # without O_NONBLOCK, open(2) would wait for a pipe's writer
     flags = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
-    if os.path.isabs(path):
+    if "/" in path:
         return os.open(path, flags)
-    if "/" in path or path in ("", ".", ".."):
-        reason = "it is neither an absolute path nor a plain name"
-        raise _refused(name, path, folder, reason, "give an absolute path", status=USAGE)
+    if path in ("", ".", ".."):
+        raise _refused(name, path, folder, "it is a folder", status=USAGE)
     if folder is None:
         raise _refused(
             name,
             path,
             folder,
             "$CREDENTIALS_DIRECTORY is not set",
-            "give an absolute path, or run it in a unit with LoadCredential=",
+            "give a path such as ./FILE, or run it in a unit with LoadCredential=",
             status=USAGE,
         )
     at = os.open(folder, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)

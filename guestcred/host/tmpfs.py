@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from guestcred.descriptor import is_in_memory
 from guestcred.errors import FINDINGS, USAGE, GuestcredError, reason
-from guestcred.host.outcome import done_or_undone, unbroken
+from guestcred.outcome import done_or_undone, unbroken
 
 
 def fill_private_folder(folder: str, files: dict[str, bytes], use: Callable[[list[str]], object]) -> None:

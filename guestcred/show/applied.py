@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from guestcred.apply.plan import File, Plan
-from guestcred.c_modules import quoted
 from guestcred.show import report
 from guestcred.show.lines import LEFT, Column, columns, finding_lines
 from guestcred.text import count, size, visible
@@ -39,24 +38,6 @@ def report_json(plan: Plan) -> dict[str, object]:
             for finding in plan.left
         ],
     }
-
-
-def json_text(value: object) -> str:
-    """JSON on one line, of dictionaries, lists, tuples, strings, integers, booleans and None."""
-    match value:
-        case dict():
-            return "{" + ", ".join(f"{quoted(key)}: {json_text(below)}" for key, below in value.items()) + "}"
-        case list() | tuple():
-            return "[" + ", ".join(map(json_text, value)) + "]"
-        case str():
-            return quoted(value)
-        case None:
-            return "null"
-        case bool():
-            return "true" if value else "false"
-        case int():
-            return str(value)
-    raise TypeError(f"no JSON of a {type(value).__name__}")
 
 
 def headline(plan: Plan) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from guestcred.host.encode import Encoded, Limit, fits
+from guestcred.manifest import FRAME
 from guestcred.show.lines import LEFT, Column, columns
 from guestcred.text import count
 
@@ -37,7 +38,7 @@ def capacity_json(hypervisor: str, encoded: tuple[Encoded, ...], found: tuple[Li
 
 def capacity_text(hypervisor: str, encoded: tuple[Encoded, ...], found: tuple[Limit, ...]) -> str:
     """The same for people: the verdict, a line for each credential, a line for each limit."""
-    lines = [f"{'fits' if fits(found) else 'does not fit'}: {count(len(encoded), 'credential')} for {hypervisor}"]
+    lines = [f"{'fits' if fits(found) else 'does not fit'}: {_told(encoded)} for {hypervisor}"]
     lines += columns(
         [
             (credential.name, credential.encoding, f"{credential.size:>5} bytes, {len(credential.text):>5} as a string")
@@ -61,3 +62,8 @@ def capacity_text(hypervisor: str, encoded: tuple[Encoded, ...], found: tuple[Li
         LEFT,
     )
     return "\n".join(lines) + "\n"
+
+
+def _told(encoded: tuple[Encoded, ...]) -> str:
+    own = [credential for credential in encoded if credential.name not in FRAME]
+    return count(len(own), "credential") + (" and a manifest" if len(own) < len(encoded) else "")

@@ -1,68 +1,12 @@
-"""A decoded table -> text or JSON, with every value redacted unless revealed."""
+"""A decoded table -> text or JSON."""
 
 from __future__ import annotations
 
-from guestcred.diagnose.findings import Finding
-from guestcred.record import Record
 from guestcred.show.lines import Column, columns, warning_lines
-from guestcred.smbios.values import StringNumber, Uuid
-from guestcred.smbios.walk import OEM_STRINGS, OEM_STRINGS_NAME, Structure, Table
-from guestcred.systemd.offered import (
-    Accepted,
-    Rejected,
-    Verdict,
-    is_bare_secret,
-    mentions_credential,
-    shortened,
-    split_prefix,
-)
-from guestcred.systemd.rules import name_is_valid
+from guestcred.show.redacted import Dump
+from guestcred.smbios.walk import OEM_STRINGS, OEM_STRINGS_NAME
+from guestcred.systemd.offered import Accepted, Rejected, Verdict
 from guestcred.text import count, printable, size
-
-
-class Dump(Record):
-    """A decoded table to show: `kind` is the structure type (None: all), `typed` adds the fields by name."""
-
-    table: Table
-    version: str | None
-    verdicts: tuple[Verdict, ...]
-    warnings: tuple[Finding, ...]
-    kind: int | None
-    typed: bool
-    reveal: bool
-
-    def structures(self) -> list[Structure]:
-        """The structures of the type that is shown."""
-        return [structure for structure in self.table.structures if self.kind is None or structure.type == self.kind]
-
-    def strings(self, structure: Structure) -> list[str]:
-        """The structure's strings; what may hold a secret is redacted unless `reveal`."""
-        if self.reveal:
-            return [printable(text) for text in structure.strings]
-        # a comma in a value may have cut it into several strings, and nobody knows into how many
-        oem = structure.type == OEM_STRINGS
-        shown, behind = [], False
-        for text in structure.strings:
-            behind = behind or (oem and mentions_credential(text))
-            shown.append(redacted(text, behind or b"io.systemd.cred" in text.lower()))
-        return shown
-
-
-def redacted(text: bytes, hide: bool) -> str:
-    """A string without what may be secret: the value of a credential, and with `hide` all of any other string."""
-    split = split_prefix(text)
-    if split is not None:
-        name, equals, value = split[1].partition(b"=")
-        prefix = text[: len(text) - len(split[1])].decode("ascii")
-        if not equals or not name_is_valid(name):
-            return prefix + _hidden(split[1])
-        shown = name.decode("ascii")
-        return f"{prefix}{shortened(shown) if is_bare_secret(name, value) else shown}={_hidden(value)}"
-    return _hidden(text) if hide else printable(text)
-
-
-def _hidden(value: bytes) -> str:
-    return f"[{size(len(value))} redacted]"
 
 
 def dump_json(dump: Dump) -> dict[str, object]:
@@ -77,7 +21,9 @@ def dump_json(dump: Dump) -> dict[str, object]:
             "strings": strings,
         }
         if dump.typed:
-            entry |= {"name": _type_name(structure.type), "fields": dict(_fields(structure, dump))}
+            from guestcred.show.structures import typed_json
+
+            entry |= typed_json(structure, strings, dump)
         structures.append(entry)
     shown = [dump.strings(structure) for structure in dump.table.structures if structure.type == OEM_STRINGS]
     return {
@@ -108,85 +54,41 @@ def _oem_json(verdict: Verdict, shown: str, reveal: bool) -> dict[str, object]:
     return {**told, "value": printable(verdict.value)} if reveal else told
 
 
-def _fields(structure: Structure, dump: Dump) -> list[tuple[str, object]]:
-    """Fields by their DSP0134 names; bytes as hexadecimal, strings as shown; OEM bytes are hidden unless revealed."""
-    from guestcred.smbios.layout import fields_of
-
-    strings = dump.strings(structure)
-    fields: list[tuple[str, object]] = []
-    for name, value in fields_of(structure).items():
-        if isinstance(value, StringNumber):
-            fields.append((name, strings[value - 1] if 1 <= value <= len(strings) else None))
-        elif isinstance(value, bytes):
-            secret = structure.type == OEM_STRINGS or mentions_credential(value)
-            fields.append((name, _hidden(value) if secret and not dump.reveal else _bytes_text(value, dump.version)))
-        else:
-            fields.append((name, value))
-    return fields
-
-
-def _bytes_text(value: bytes, version: str | None) -> str:
-    if not isinstance(value, Uuid):
-        return value.hex()
-    # drivers/firmware/dmi_scan.c, dmi_save_uuid(): before SMBIOS 2.6 the byte order was not defined
-    numbers = [int(part) for part in (version or "3.0").split(".")[:2]]
-    return value.text(little_endian=numbers >= [2, 6])
-
-
 def dump_text(dump: Dump) -> str:
-    """The table, structure by structure, with its Type 11 strings as credentials."""
+    """The table: its Type 11 strings as credentials, or structure by structure with all fields."""
     table = dump.table
     version = f"SMBIOS {dump.version}" if dump.version else "SMBIOS version unknown"
     lines = [f"{version}, {size(table.size)}, {count(len(table.structures), 'structure')}"]
-    by_place = {(verdict.place.instance, verdict.place.index): verdict for verdict in dump.verdicts}
-    oem = [structure for structure in table.structures if structure.type == OEM_STRINGS]
-    instances = {id(structure): instance for instance, structure in enumerate(oem)}
-    for structure in dump.structures():
-        lines += [
-            "",
-            f"handle {structure.handle:#06x}, type {structure.type} ({_type_name(structure.type)}), "
-            f"{count(len(structure.strings), 'string')}",
-        ]
-        if dump.typed:
-            lines += [f"  {name}: {_field_text(value)}" for name, value in _fields(structure, dump)]
-        strings = dump.strings(structure)
-        if structure.type == OEM_STRINGS:
-            rows = [
-                (str(index), _oem_text(by_place.get((instances[id(structure)], index)), text, dump.reveal))
-                for index, text in enumerate(strings, 1)
-            ]
-        else:
-            named = _named_strings(structure) if dump.typed else set()
-            rows = [(str(index), text) for index, text in enumerate(strings, 1) if index not in named]
-        lines += columns(rows, Column(least=3, right=True))
+    if dump.typed:
+        from guestcred.show.structures import typed_lines
+
+        lines += typed_lines(dump)
+    else:
+        lines += _credential_lines(dump)
     if not dump.structures():
-        lines += ["", "no structure" + (f" of type {dump.kind}" if dump.kind is not None else "") + " in this table"]
+        lines += ["", f"no structure{dump.chosen} in this table"]
     for warning in dump.warnings:
         lines += warning_lines(warning, colour=False)
     return "\n".join(lines) + "\n"
 
 
-def _type_name(number: int) -> str:
-    if number == OEM_STRINGS:
-        return OEM_STRINGS_NAME  # the types' declarations need construct, and a dump of OEM strings does not
-    from guestcred.smbios.layout import type_name
-
-    return type_name(number)
-
-
-def _named_strings(structure: Structure) -> set[int]:
-    """The numbers of the strings that a field names."""
-    from guestcred.smbios.layout import fields_of
-
-    return {value for value in fields_of(structure).values() if isinstance(value, StringNumber)}
-
-
-def _field_text(value: object) -> str:
-    if value is None:
-        return "-"
-    if isinstance(value, list):
-        return ", ".join(f"{handle:#06x}" for handle in value) or "-"
-    return f"{value} ({value:#x})" if isinstance(value, int) and value > 9 else str(value)
+def _credential_lines(dump: Dump) -> list[str]:
+    lines: list[str] = []
+    by_place = {verdict.place.key: verdict for verdict in dump.verdicts}
+    oem = [structure for structure in dump.table.structures if structure.type == OEM_STRINGS]
+    instances = {id(structure): instance for instance, structure in enumerate(oem)}
+    for structure in dump.structures():
+        lines += [
+            "",
+            f"handle {structure.handle:#06x}, type {structure.type} ({OEM_STRINGS_NAME}), "
+            f"{count(len(structure.strings), 'string')}",
+        ]
+        rows = [
+            (str(index), _oem_text(by_place.get((instances[id(structure)], index)), text, dump.reveal))
+            for index, text in enumerate(dump.strings(structure), 1)
+        ]
+        lines += columns(rows, Column(least=3, right=True))
+    return lines
 
 
 def _oem_text(verdict: Verdict | None, shown: str, reveal: bool) -> str:

@@ -21,7 +21,7 @@ def _place(place: Place | None) -> str:
 
 def _cause(credential: Credential) -> str | None:
     """The cause of a loss, or where a foreign credential came from."""
-    return credential.cause if credential.place else credential.origin or "unknown"
+    return credential.cause if credential.place or credential.loss else credential.origin or "unknown"
 
 
 def check_json(comparison: Comparison) -> dict[str, object]:
@@ -38,6 +38,7 @@ def check_json(comparison: Comparison) -> dict[str, object]:
                 "handle": credential.place and credential.place.handle,
                 "index": credential.place and credential.place.index,
                 "cause": _cause(credential),
+                "meant": credential.meant,
             }
             for credential in comparison.credentials
         ],

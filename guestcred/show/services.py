@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from itertools import islice
 
-from guestcred.diagnose.services import Outcome, Services
+from guestcred.diagnose.outcomes import Outcome
+from guestcred.diagnose.services import Services
 from guestcred.record import to_json
 from guestcred.show.lines import BOLD, LEFT, RIGHT, Column, columns, finding_lines, painted, verdict
 from guestcred.show.report import finding_json
-from guestcred.text import count, size
+from guestcred.text import count, listed, size
 
 WITHOUT_SOURCE = {
     "skipped": "no source has {}",
@@ -36,6 +37,8 @@ def services_text(services: Services, colour: bool) -> str:
         lines += islice(aligned, len(service.credentials))
     for finding in services.findings:
         lines += finding_lines(finding, colour)
+    if services.managers:
+        lines += ["", f"not looked at: the units of {listed(list(services.managers))}, which users start themselves"]
     return "\n".join(lines) + "\n"
 
 
@@ -53,4 +56,5 @@ def services_json(services: Services) -> dict[str, object]:
         "systemd": services.systemd,
         "services": [to_json(service) for service in services.services],
         "findings": [finding_json(finding) for finding in services.findings],
+        "user_managers": list(services.managers),
     }

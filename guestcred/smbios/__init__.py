@@ -1,1 +1,24 @@
-"""The SMBIOS parser: bytes, structures, typed fields; usable alone, and nothing of systemd or credentials in it."""
+"""The SMBIOS parser: bytes, structures, typed fields; usable alone, and nothing of systemd or credentials in it.
+
+`read()` and `parse()` give a `Table`, `build()` makes structures for one: docs/smbios.md.
+"""
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from guestcred.smbios.library import Structure as Structure
+    from guestcred.smbios.library import Table as Table
+    from guestcred.smbios.library import build as build
+    from guestcred.smbios.library import parse as parse
+    from guestcred.smbios.library import read as read
+else:
+
+    def __getattr__(name: str) -> object:
+        """The library is imported when somebody asks for it: the boot path passes through here too."""
+        if name not in __all__:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from guestcred.smbios import library
+
+        return getattr(library, name)
+
+
+__all__ = ["Structure", "Table", "build", "parse", "read"]

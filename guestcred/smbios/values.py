@@ -2,6 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+
+class Words(dict[int, str]):
+    """What the values of an enumeration mean, in the specification's words; `ranges` has (first, last, word)."""
+
+    def __init__(self, words: Mapping[int, str], *ranges: tuple[int, int, str]) -> None:
+        super().__init__(words)
+        self.ranges = ranges
+
+    def word(self, number: int) -> str | None:
+        """The word of a value, None where the specification has none."""
+        found = self.get(number)
+        if found is None:
+            found = next((word for first, last, word in self.ranges if first <= number <= last), None)
+        return found
+
+
+def words(first: int, listed: str) -> dict[int, str]:
+    """Numbers from `first` on with words that are separated by `; `; `-` leaves a number out."""
+    return {number: word for number, word in enumerate(listed.split("; "), first) if word != "-"}
+
 
 class StringNumber(int):
     """A number of a string in the structure's own set, 0 for none (DSP0134 6.1.3); `text` is that string, if it is there."""
@@ -12,6 +34,65 @@ class StringNumber(int):
         made = super().__new__(cls, number)
         made.text = text
         return made
+
+
+class Handle(int):
+    """The handle of another structure, or 0xFFFF and 0xFFFE for none and unknown (DSP0134 7)."""
+
+
+class Word(int):
+    """A value of an enumeration; `word` is what it means, None where it is out of the specification."""
+
+    word: str | None
+
+    def __new__(cls, number: int, word: str | None = None) -> Word:
+        made = super().__new__(cls, number)
+        made.word = word
+        return made
+
+
+class Flags(int):
+    """A field of which each bit has a meaning of its own."""
+
+    meanings: Mapping[int, str]
+
+    def __new__(cls, number: int, meanings: Mapping[int, str]) -> Flags:
+        made = super().__new__(cls, number)
+        made.meanings = meanings
+        return made
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """What the bits that are set mean, from bit 0 on; bits without a meaning are left out."""
+        return tuple(word for bit, word in sorted(self.meanings.items()) if self >> bit & 1)
+
+
+Part = tuple[int, int, "Words | None"]
+"""The lowest bit of a part of a bit field, its width in bits, and the words of its values."""
+
+
+class Bits(int):
+    """A field with several numbers in it: `parts` by their names, also as attributes."""
+
+    layout: Mapping[str, Part]
+
+    def __new__(cls, number: int, layout: Mapping[str, Part]) -> Bits:
+        made = super().__new__(cls, number)
+        made.layout = layout
+        return made
+
+    @property
+    def parts(self) -> dict[str, int]:
+        """The numbers by name; `Word` where the specification has words for them."""
+        return {name: getattr(self, name) for name in self.layout}
+
+    def __getattr__(self, name: str) -> int:
+        try:
+            low, width, meanings = self.layout[name]
+        except KeyError:
+            raise AttributeError(f"no part {name}: {', '.join(self.layout)}") from None
+        number = self >> low & (1 << width) - 1
+        return number if meanings is None else Word(number, meanings.word(number))
 
 
 class Uuid(bytes):

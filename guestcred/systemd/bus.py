@@ -3,28 +3,38 @@
 from __future__ import annotations
 
 import socket
-import struct
 import time
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from jeepney import DBusAddress, HeaderFields, Message, MessageType, Parser, new_method_call
+from jeepney import DBusAddress, Message, new_method_call
 from jeepney.auth import BEGIN, make_auth_external
 from jeepney.bus_messages import message_bus
 
 from guestcred.errors import GuestcredError, reason
 from guestcred.record import Record
-from guestcred.systemd.requests import INTERFACES, Unit, parse_unit
+from guestcred.systemd.dbus import ERROR, HEAD, METHOD_RETURN, MalformedError, message_size, read_body, read_message
+from guestcred.systemd.requests import INTERFACES, SET_ENCRYPTED, Unit, parse_unit
 
 # PID 1 listens on the first itself, also early in boot; behind the second there is a bus daemon
 PRIVATE, SYSTEM_BUS = "/run/systemd/private", "/run/dbus/system_bus_socket"
-TIMEOUT = 10.0  # seconds for one answer
+# seconds for all that is said on one connection: for one question, and for one about each unit
+TIMEOUT, UNITS_TIMEOUT = 10.0, 60.0
+_WELCOME_MAX = 4096  # bytes of the answer to our name
 
 _T = TypeVar("_T")
 _NAME = "org.freedesktop.systemd1"
 _MANAGER = DBusAddress("/org/freedesktop/systemd1", bus_name=_NAME, interface=f"{_NAME}.Manager")
-# what jeepney raises for bytes that are not D-Bus, and parse_unit() for properties of other types
-_GARBAGE = (ValueError, LookupError, TypeError, AttributeError, struct.error)
+# the types of the properties that are read, by org.freedesktop.systemd1(5)
+_TYPES = {
+    **dict.fromkeys(("LoadCredential", "LoadCredentialEncrypted", "ImportCredentialEx"), "a(ss)"),
+    **dict.fromkeys(("SetCredential", "SetCredentialEncrypted"), "a(say)"),
+    "ImportCredential": "as",
+    **dict.fromkeys(("Version", "Virtualization", "ConfidentialVirtualization"), "s"),
+    **dict.fromkeys(("Id", "ActiveState", "SubState", "LoadState", "Result", "User"), "s"),
+    "Names": "as",
+    **dict.fromkeys(("UID", "MainPID"), "u"),
+}
 
 
 class _Refused(Exception):
@@ -32,11 +42,12 @@ class _Refused(Exception):
 
 
 class _Peer:
-    """A connection that asks one thing at a time."""
+    """A connection that asks one thing at a time, and whose every word must come within `seconds`."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, seconds: float) -> None:
+        self._deadline = time.monotonic() + seconds
         self._socket = socket.socket(socket.AF_UNIX)
-        self._parser = Parser()
+        self._held = bytearray()  # what came and was not read yet
         self._serial = 0
         try:
             self._authenticate(path)
@@ -46,22 +57,36 @@ class _Peer:
 
     def _authenticate(self, path: str) -> None:
         """SASL EXTERNAL in one go, then wait: systemd 252 never answers a message that it reads together with BEGIN."""
-        deadline = time.monotonic() + TIMEOUT
-        self._socket.settimeout(TIMEOUT)
-        self._socket.connect(path)
-        self._socket.sendall(b"\0" + make_auth_external() + BEGIN)
-        answer = b""
-        while not answer.endswith(b"\r\n"):
-            answer += self._receive(deadline)
+        self._in_time().connect(path)
+        self._in_time().sendall(b"\0" + make_auth_external() + BEGIN)
+        while b"\r\n" not in self._held:
+            if len(self._held) > _WELCOME_MAX:
+                raise MalformedError("no SASL")
+            self._receive()
+        answer, _, self._held = self._held.partition(b"\r\n")
         if not answer.startswith(b"OK "):
             raise PermissionError("it refuses this user")
 
-    def _receive(self, deadline: float) -> bytes:
-        self._socket.settimeout(max(deadline - time.monotonic(), 0.001))
-        data = self._socket.recv(1 << 16)
+    def _in_time(self) -> socket.socket:
+        """The socket, whose next call waits no longer than until the deadline. Raises TimeoutError after it."""
+        left = self._deadline - time.monotonic()
+        if left <= 0:
+            raise TimeoutError
+        self._socket.settimeout(left)
+        return self._socket
+
+    def _receive(self) -> None:
+        data = self._in_time().recv(1 << 16)
         if not data:
             raise ConnectionResetError("it closed the connection")
-        return data
+        self._held += data
+
+    def _take(self, size: int) -> bytes:
+        while len(self._held) < size:
+            self._receive()
+        taken = bytes(self._held[:size])
+        del self._held[:size]
+        return taken
 
     def __enter__(self) -> _Peer:
         return self
@@ -69,28 +94,29 @@ class _Peer:
     def __exit__(self, *_: object) -> None:
         self._socket.close()
 
-    def ask(self, message: Message) -> Any:
-        """The body of the reply."""
+    def ask(self, call: Message, signature: str) -> tuple[Any, ...]:
+        """The values in the reply, which are of these types."""
         self._serial += 1
-        deadline = time.monotonic() + TIMEOUT
-        self._socket.settimeout(TIMEOUT)
-        self._socket.sendall(message.serialise(serial=self._serial))
+        self._in_time().sendall(call.serialise(serial=self._serial))
         while True:
-            for reply in iter(self._parser.get_next_message, None):
-                if reply.header.fields.get(HeaderFields.reply_serial) != self._serial:
-                    continue
-                if reply.header.message_type == MessageType.error:
-                    raise _Refused(str(reply.header.fields.get(HeaderFields.error_name)))
-                return reply.body
-            self._parser.add_data(self._receive(deadline))
+            head = self._take(HEAD)
+            reply = read_message(head + self._take(message_size(head) - HEAD))
+            if reply.answers == self._serial and reply.kind == ERROR:
+                raise _Refused(str(reply.error))
+            if reply.answers == self._serial and reply.kind == METHOD_RETURN:
+                return read_body(reply, signature)
 
-    def manager(self, method: str, signature: str = "", *arguments: str) -> Any:
-        return self.ask(new_method_call(_MANAGER, method, signature or None, arguments))[0]
+    def manager(self, returns: str, method: str, signature: str = "", *arguments: str) -> Any:
+        """What a method of the manager returns, of the type `returns`."""
+        return self.ask(new_method_call(_MANAGER, method, signature or None, arguments), returns)[0]
 
     def properties(self, path: str, interface: str) -> dict[str, Any]:
         address = DBusAddress(path, bus_name=_NAME, interface="org.freedesktop.DBus.Properties")
-        (variants,) = self.ask(new_method_call(address, "GetAll", "s", (f"{_NAME}.{interface}",)))
-        return {name: value for name, (_, value) in variants.items()}
+        (variants,) = self.ask(new_method_call(address, "GetAll", "s", (f"{_NAME}.{interface}",)), "a{sv}")
+        for name, (signature, _) in variants:
+            if _TYPES.get(name, signature) != signature:
+                raise MalformedError(f"{name} of another type")
+        return {name: value for name, (_, value) in variants}
 
 
 class Manager(Record):
@@ -112,37 +138,52 @@ def read_manager() -> Manager:
         properties = peer.properties(_MANAGER.object_path, "Manager")
         names = ("Version", "Virtualization", "ConfidentialVirtualization")
         version, virtualization, confidential = map(properties.get, names)
-        if not all(isinstance(text, str | None) for text in (version, virtualization, confidential)) or version is None:
-            raise TypeError
+        if version is None:
+            raise MalformedError("no version")
         return Manager(version, virtualization or "", confidential)
 
-    return _ask("what it is", ask)
+    return _ask("what it is", TIMEOUT, ask)
 
 
-def read_units(name: str | None = None) -> tuple[Unit, ...]:
-    """The loaded units that could request credentials, by name; systemd loads the unit `name` if it has not yet.
+class Loaded(Record):
+    """PID 1's units that could request credentials, by name.
+
+    `aliases` has other names of those that do; `unusable` the names that have no unit, with systemd's word for why,
+    such as "masked"; `managers` the units of user managers that run; `values` those of SetCredentialEncrypted=, by unit
+    and id.
+    """
+
+    units: tuple[Unit, ...]
+    aliases: dict[str, str] = {}  # noqa: RUF012  # nobody changes it
+    unusable: dict[str, str] = {}  # noqa: RUF012
+    managers: tuple[str, ...] = ()
+    values: dict[str, dict[str, bytes]] = {}  # noqa: RUF012
+
+
+def read_units(name: str | None = None) -> Loaded:
+    """The loaded units; systemd loads the unit `name`, which may be an alias, if it has not yet.
 
     Raises GuestcredError (exit status 3) where PID 1 cannot be asked or does not answer.
     """
-    return _ask("for its units", lambda peer: _units(peer, name))
+    return _ask("for its units", UNITS_TIMEOUT, lambda peer: _units(peer, name))
 
 
-def _ask(what: str, question: Callable[[_Peer], _T]) -> _T:
+def _ask(what: str, seconds: float, question: Callable[[_Peer], _T]) -> _T:
     """PID 1's answer, by its own socket, or by the bus if that fails."""
     reasons = []
     for path in (PRIVATE, SYSTEM_BUS):
         try:
-            with _Peer(path) as peer:
+            with _Peer(path, seconds) as peer:
                 if path == SYSTEM_BUS:
-                    peer.ask(message_bus.Hello())
+                    peer.ask(message_bus.Hello(), "s")
                 return question(peer)
         except TimeoutError:
-            reasons.append(f"{path}: no answer within {TIMEOUT:.0f} seconds")
+            reasons.append(f"{path}: no answer within {seconds:.0f} seconds")
         except OSError as error:
             reasons.append(f"{path}: {reason(error)}")
         except _Refused as error:
             reasons.append(f"{path}: {error}")
-        except _GARBAGE:
+        except MalformedError:
             reasons.append(f"{path}: an answer that is no D-Bus or not systemd's")
     raise GuestcredError(
         f"cannot ask PID 1 {what} ({'; '.join(reasons)})",
@@ -150,30 +191,58 @@ def _ask(what: str, question: Callable[[_Peer], _T]) -> _T:
     )
 
 
-def _units(peer: _Peer, name: str | None) -> tuple[Unit, ...]:
+def _units(peer: _Peer, name: str | None) -> Loaded:
     # ListUnits gives a(ssssssouso): name, description, load state, active state, sub state, following, path, job
-    listed = {
-        unit: (active, path) for unit, _, load, active, _, _, path, *_ in peer.manager("ListUnits") if load == "loaded"
-    }
+    rows = peer.manager("a(ssssssouso)", "ListUnits")
+    listed = {unit: (active, sub, path) for unit, _, load, active, sub, _, path, *_ in rows if load == "loaded"}
+    unusable = {unit: load for unit, _, load, *_ in rows if load != "loaded"}
+    aliases: dict[str, str] = {}
     if name is not None and name not in listed:
-        listed |= _load(peer, name)
-    units = []
-    for unit, (active, path) in sorted(listed.items()):
+        _load(peer, name, listed, aliases, unusable)
+    units, values = [], {}
+    for unit, (active, sub, path) in sorted(listed.items()):
         interface = INTERFACES.get(unit.rpartition(".")[2])
         if interface is None:
             continue
         try:
-            units.append(parse_unit(unit, active, peer.properties(path, interface)))
+            properties = peer.properties(path, interface)
+            parsed = parse_unit(unit, active, properties, sub)
+            if parsed.requests:
+                names = peer.properties(path, "Unit").get("Names", ())
+                aliases |= {other: unit for other in names if other != unit}
         except _Refused:
             continue  # it has been unloaded in the meantime
-    return tuple(units)
+        units.append(parsed)
+        values[unit] = {identifier: bytes(value) for identifier, value in properties.get(SET_ENCRYPTED, ())}
+    managers = [unit for unit, (active, *_) in listed.items() if active == "active" and unit.startswith("user@")]
+    return Loaded(
+        units=tuple(units),
+        aliases=aliases,
+        unusable=unusable,
+        managers=tuple(sorted(managers)),
+        values=values,
+    )
 
 
-def _load(peer: _Peer, name: str) -> dict[str, tuple[str, str]]:
-    """The unit of that name or alias, loaded from its files; empty where there is none."""
+def _load(
+    peer: _Peer,
+    name: str,
+    listed: dict[str, tuple[str, str, str]],
+    aliases: dict[str, str],
+    unusable: dict[str, str],
+) -> None:
+    """Have the unit of that name or alias loaded from its files, and add it where it belongs."""
     try:
-        path = peer.manager("LoadUnit", "s", name)
+        path = peer.manager("o", "LoadUnit", "s", name)
         properties = peer.properties(path, "Unit")
     except _Refused:
-        return {}
-    return {properties["Id"]: (properties["ActiveState"], path)} if properties["LoadState"] == "loaded" else {}
+        return
+    unit, active, load = map(properties.get, ("Id", "ActiveState", "LoadState"))
+    if unit is None or active is None or load is None:
+        raise MalformedError("no unit")
+    if load != "loaded":
+        unusable[name] = load
+        return
+    listed[unit] = (active, properties.get("SubState", ""), path)
+    if unit != name:
+        aliases[name] = unit

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from guestcred.errors import GuestcredError
 from guestcred.record import Record
 from guestcred.smbios.walk import OEM_STRINGS, OEM_STRINGS_SIZE, Structure
-from guestcred.systemd.rules import SIZE_MAX, TOTAL_SIZE_MAX, base64_decode, is_whole_base64, name_is_valid, shown_name
+from guestcred.systemd.rules import (
+    BINARY_PREFIX,
+    SIZE_MAX,
+    TEXT_PREFIX,
+    TOTAL_SIZE_MAX,
+    URL_SAFE_SINCE,
+    base64_decode,
+    name_is_valid,
+)
+from guestcred.systemd.shown import shown
 
-TEXT_PREFIX = b"io.systemd.credential:"
-BINARY_PREFIX = b"io.systemd.credential.binary:"
-SHOWN_FRONT = 4  # characters of a name that may be a secret
+STRINGS_MAX = 4096  # OEM strings of a table that are looked at; PID 1 has room for 256 credentials
 FORMATTED_SIZE = OEM_STRINGS_SIZE  # what PID 1 insists on: offsetof(struct dmi_field_header, contents) in systemd
 
 TYPE_CHECKING = False
@@ -32,16 +40,21 @@ REASONS: dict[Reason, str] = {
 
 class Place(Record):
     """Where an OEM string is: `index` counts the strings of a structure from 1, `instance` Type 11 structures from 0,
-    like the N of `entries/11-N`."""
+    like the N of `entries/11-N`. Only these two tell strings apart: firmware may give structures the same `handle`."""
 
     handle: int
     index: int
     instance: int
 
     @property
-    def of_structure(self) -> tuple[int, int]:
-        """(handle, number): the string among those of its structure."""
-        return self.handle, self.index
+    def key(self) -> tuple[int, int]:
+        """(instance, number): no other string of the table has the same."""
+        return self.instance, self.index
+
+    @property
+    def short(self) -> str:
+        """The string by entry and number, in the form in which it may stand in for a name, since no name has a ':'."""
+        return f"{OEM_STRINGS}-{self.instance}:{self.index}"
 
     def __str__(self) -> str:
         return f"handle {self.handle:#06x}, string {self.index}"
@@ -57,14 +70,15 @@ class Accepted(Record):
 
     @property
     def shown(self) -> str:
-        """The name for people and programs: only its front where it may be the secret itself."""
-        return shortened(self.name) if is_bare_secret(self.name.encode("ascii"), self.value) else self.name
+        """The name for people and programs."""
+        return shown(self.name, self.value)
 
 
 class Rejected(Record):
-    """An OEM string with a credential prefix that PID 1 refuses; `name` is as it is shown, None where none can be read.
+    """An OEM string with a credential prefix that PID 1 refuses.
 
-    `raw_name` is all from the prefix to the first '=', or to the end.
+    `raw_name` is all from the prefix to the first '=', or to the end; `shown` is that for people and programs, and
+    `name` the same, but None where it is no name.
     """
 
     name: str | None
@@ -72,6 +86,7 @@ class Rejected(Record):
     reason: Reason
     hint: str
     raw_name: bytes
+    shown: str
 
 
 class Unrelated(Record):
@@ -94,60 +109,6 @@ def split_prefix(text: bytes) -> tuple[str, bytes] | None:
     return None
 
 
-def is_bare_secret(name: bytes, value: bytes) -> bool:
-    """Whether `NAME=` may be missing before a padded base64 value: PID 1 then takes the padding for '=' and a value."""
-    return value in (b"", b"=") and is_whole_base64(name + b"=" + value)
-
-
-def shortened(name: str) -> str:
-    """The front of a name that may be a secret."""
-    return f"{name[:SHOWN_FRONT]}..."
-
-
-def is_secret_file(name: str, size: int) -> bool:
-    """Whether PID 1 may have made a file of `size` bytes from a bare secret: the file's name is then that secret."""
-    raw = name.encode("utf-8", "surrogateescape")
-    return size < 2 and any(is_bare_secret(raw, value) for value in (b"", b"="))
-
-
-def shown_file(name: str, size: int) -> str:
-    """The name of a credential's file for people and programs: only its front where it may be the secret itself."""
-    return shortened(name) if is_secret_file(name, size) else shown_name(name)
-
-
-def mentions_credential(text: bytes) -> bool:
-    """Whether a string may be meant as a credential, however its prefix is spelt, and so may hold a secret."""
-    lower = text.lower()
-    return b"credential" in lower or b"io.systemd.cred" in lower
-
-
-def near_miss(text: bytes) -> str | None:
-    """What is wrong with a string that was probably meant to be a credential, or None."""
-    if TEXT_PREFIX in text or BINARY_PREFIX in text:
-        return (
-            "a space or quote or other text comes before the prefix: remove it where the hypervisor is given the string"
-        )
-    lower = text.lower()
-    head = lower.partition(b"=")[0]
-    behind = lower[head.find(b"credential") :]
-    if b"io.systemd.cred" not in head and not (b"credential" in head and (b":" in behind or b"=" in behind)):
-        return None
-    prefix = BINARY_PREFIX if b".binary" in head else TEXT_PREFIX
-    wanted = prefix.decode("ascii")
-    if b"io.systemd.credentials" in head:
-        return f"the prefix has an 's' too many: write '{wanted}'"
-    if prefix in lower:
-        return f"the prefix must be in lower case: write '{wanted}'"
-    return "the prefix must be exactly 'io.systemd.credential:' or 'io.systemd.credential.binary:'"
-
-
-def near_name(text: bytes) -> bytes | None:
-    """The name in a near miss, between ':' and '='; never a part of the value, which `why` would then give away."""
-    behind = text[text.lower().find(b"io.systemd.cred") :].partition(b":")[2]
-    name, equals, _ = behind.partition(b"=")
-    return name if equals else None
-
-
 def _rejection_hint(reason: Reason, name: bytes | None, value: bytes) -> str:
     match reason:
         case "no-equals":
@@ -159,7 +120,7 @@ def _rejection_hint(reason: Reason, name: bytes | None, value: bytes) -> str:
         case "invalid-name":
             return "rename the credential on the host"
         case "bad-base64" if base64_decode(value, None) is not None:
-            return "systemd before 254 knows no URL-safe base64 ('-' and '_'): encode with the standard alphabet"
+            return f"systemd before {URL_SAFE_SINCE} knows no URL-safe base64 ('-' and '_'): encode with the standard alphabet"
         case "bad-base64" if base64_decode(value + b"=" * (-len(value) % 4), None) is not None:
             return "the '=' padding at the end is missing"
         case "bad-base64":
@@ -179,15 +140,16 @@ class Importer:
 
     def __init__(self, systemd: int | None) -> None:
         self._systemd = systemd
-        self._taken: set[str] = set()
+        self._taken: dict[str, Accepted] = {}  # by name
         self._total = 0  # bytes of all values taken
         self._ended = False
 
     def take(self, structure: Structure, instance: int) -> list[Verdict]:
         """The verdicts on the strings of Type 11 structure number `instance`; empty ones are skipped, as PID 1 does."""
         self._ended = self._ended or structure.length != FORMATTED_SIZE
+        handle = structure.handle
         return [
-            self._judge(text, Place(structure.handle, index, instance))
+            self._judge(text, Place(handle=handle, index=index, instance=instance))
             for index, text in enumerate(structure.strings, 1)
             if text
         ]
@@ -195,6 +157,8 @@ class Importer:
     def _judge(self, text: bytes, place: Place) -> Verdict:
         split = split_prefix(text)
         if split is None:
+            from guestcred.systemd.unrelated import near_miss
+
             return Unrelated(text, place, near_miss(text))
         encoding, assignment = split
         raw_name, equals, raw_value = assignment.partition(b"=")
@@ -217,20 +181,34 @@ class Importer:
         elif name in self._taken:
             reason = "duplicate"
         else:
-            self._taken.add(name)
+            taken = Accepted(name=name, encoding=encoding, value=value, place=place)
+            self._taken[name] = taken
             self._total += len(value)
-            return Accepted(name=name, encoding=encoding, value=value, place=place)
+            return taken
+        # what is hidden once is hidden here too
+        first = self._taken.get(name or "")
+        told = shown(raw_name, raw_value) if first is None else first.shown
         return Rejected(
-            name=shortened(name) if name is not None and is_bare_secret(raw_name, raw_value) else name,
+            name=told if name is not None else None,
             place=place,
             reason=reason,
             hint=_rejection_hint(reason, raw_name if equals else None, raw_value),
             raw_name=raw_name,
+            shown=told,
         )
 
 
 def judge(structures: tuple[Structure, ...], systemd: int | None) -> tuple[Verdict, ...]:
-    """Judge every string of every Type 11 structure in table order; `systemd` is the same as for `Importer`."""
+    """Judge every string of every Type 11 structure in table order; `systemd` is the same as for `Importer`.
+
+    Raises GuestcredError (exit status 3) for more than STRINGS_MAX of them.
+    """
+    oem = [structure for structure in structures if structure.type == OEM_STRINGS]
+    strings = sum(structure.string_set.count(b"\0") + 1 for structure in oem if structure.string_set)
+    if strings > STRINGS_MAX:
+        raise GuestcredError(
+            f"the table has {strings} OEM strings, more than the {STRINGS_MAX} that guestcred looks at",
+            "see who makes the table: PID 1 has room for 256 credentials, and no hypervisor needs so many strings",
+        )
     importer = Importer(systemd)
-    instances = enumerate(structure for structure in structures if structure.type == OEM_STRINGS)
-    return tuple([verdict for number, structure in instances for verdict in importer.take(structure, number)])
+    return tuple([verdict for number, structure in enumerate(oem) for verdict in importer.take(structure, number)])

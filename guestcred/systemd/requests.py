@@ -22,7 +22,11 @@ SET_ENCRYPTED: Setting = "SetCredentialEncrypted"
 # the types of units with an execution context, and so with credentials, and their D-Bus interfaces; systemd.exec(5)
 INTERFACES = {"service": "Service", "socket": "Socket", "mount": "Mount", "swap": "Swap"}
 
+CONFIGURED = "configured"  # as the state of a unit from guestcred's own configuration
+FAILED_STATUS = 243  # EXIT_CREDENTIALS in systemd src/shared/exit-status.h
+
 _NO_UID = 0xFFFFFFFF  # UID_INVALID
+_EXITED = 1  # CLD_EXITED
 
 
 class Request(Record):
@@ -43,12 +47,18 @@ class Request(Record):
         """Whether the setting asks systemd to decrypt the value."""
         return self.setting in (LOAD_ENCRYPTED, SET_ENCRYPTED)
 
+    @property
+    def is_pattern(self) -> bool:
+        """Whether it asks for all that match, under names that nobody wrote down."""
+        return self.setting == IMPORT and self.source.endswith("*")
+
 
 class Unit(Record):
     """A unit and its requests, in the order in which systemd takes them.
 
-    `running` says that its main process runs, `only_stops` that it runs commands only to stop; `uid` is what PID 1
-    resolved the user to, or None; `folder` is where its credentials are delivered, below the root.
+    `running` says that a process of it runs, `only_stops` that it runs commands only to stop; `uid` is what PID 1
+    resolved the user to, or None; `folder` is where its credentials are delivered, below the root. `failure` is not
+    None where its last start ended at its credentials: then it is what PID 1 said of that, or "".
     """
 
     name: str
@@ -59,6 +69,12 @@ class Unit(Record):
     folder: str
     only_stops: bool
     requests: tuple[Request, ...]
+    failure: str | None = None
+
+    @property
+    def is_configured(self) -> bool:
+        """Whether it is from guestcred's own configuration: `apply` delivers to it, not systemd."""
+        return self.state == CONFIGURED
 
 
 def full_name(name: str) -> str:
@@ -66,8 +82,8 @@ def full_name(name: str) -> str:
     return name if name.rpartition(".")[2] in INTERFACES else f"{name}.service"
 
 
-def parse_unit(name: str, state: str, properties: Mapping[str, Any]) -> Unit:
-    """A unit from its name, its ActiveState and the D-Bus properties of its type's interface.
+def parse_unit(name: str, state: str, properties: Mapping[str, Any], sub_state: str = "") -> Unit:
+    """A unit from its name, its ActiveState and SubState, and the D-Bus properties of its type's interface.
 
     See org.freedesktop.systemd1(5). Values of other types raise ValueError, LookupError, TypeError or AttributeError.
     """
@@ -92,11 +108,25 @@ def parse_unit(name: str, state: str, properties: Mapping[str, Any]) -> Unit:
     return Unit(
         name=name,
         state=state,
-        running=bool(properties.get("MainPID", 0)),
+        # of a Type=forking without PIDFile= systemd need not know the main process; a socket "runs" with its service
+        running=bool(properties.get("MainPID", 0)) or (name.endswith(".service") and sub_state == "running"),
         user=properties.get("User", ""),
         uid=None if uid == _NO_UID else uid,
         folder=f"run/credentials/{name}",
         only_stops=any(map(many, ("ExecStop", "ExecStopPost")))
         and not any(map(many, ("ExecStartPre", "ExecStart", "ExecStartPost"))),
         requests=tuple(requests),
+        failure="" if _failed_at_credentials(properties) else None,
     )
+
+
+def _failed_at_credentials(properties: Mapping[str, Any]) -> bool:
+    """Whether a process of the unit ended before its program began, for want of credentials."""
+    if properties.get("Result", "success") == "success":
+        return False
+    ended = [(properties.get("ExecMainCode", 0), properties.get("ExecMainStatus", 0))]
+    # a(sasbttttuii) of each Exec...=: the last two are how its process ended
+    for key, commands in properties.items():
+        if key.startswith("Exec") and isinstance(commands, list | tuple):
+            ended += [tuple(command[-2:]) for command in commands if isinstance(command, list | tuple)]
+    return (_EXITED, FAILED_STATUS) in ended

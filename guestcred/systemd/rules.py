@@ -4,26 +4,41 @@ from __future__ import annotations
 
 import binascii
 
-from guestcred.text import printable
-
+TEXT_PREFIX = b"io.systemd.credential:"
+BINARY_PREFIX = b"io.systemd.credential.binary:"
 SYSTEM = "run/credentials/@system"  # where PID 1 puts what it imported, below the root
 
 SIZE_MAX = 1024 * 1024  # bytes; systemd src/shared/creds-util.h CREDENTIAL_SIZE_MAX
 TOTAL_SIZE_MAX = 1024 * 1024  # bytes; CREDENTIALS_TOTAL_SIZE_MAX
 NAME_MAX = 255  # bytes; FDNAME_MAX and NAME_MAX
-READ_CUT = 4096  # bytes; all that systemd 252 reads of an entry (read_virtual_file() of a sysfs file)
+READ_CUT = (
+    4096  # bytes; all that systemd before 257 reads of an entry (read_virtual_file() of a sysfs file); seen: 252, 254
+)
+READ_WHOLE_SINCE = 257  # read_smbios11_field() in systemd src/shared/smbios11.c reads it with read_full_file_full()
 PAGE = 4096  # bytes
-STORE_PAGES = 256  # pages of the 1 MiB tmpfs that holds @system (systemd 257, 262)
+STORE_PAGES = 256  # pages of the 1 MiB tmpfs that holds @system since systemd 254, on Linux 6.4 and later
 
-URL_SAFE_SINCE = 254  # unbase64char() takes "-" and "_" since then; 252 refuses them
+URL_SAFE_SINCE = 255  # unbase64char() takes "-" and "_" since then; 252 and 254 refuse them
 CONFIDENTIAL_VM_SINCE = 254  # import_credentials_smbios() skips confidential VMs since then
 TDX_TRUSTED_SINCE = 262  # but takes them under TDX, whose SMBIOS table is measured
-CMDLINE_BINARY_SINCE = 254  # systemd.set_credential_binary=; seen to be ignored by 252 and taken by 257
+CMDLINE_BINARY_SINCE = 254  # systemd.set_credential_binary=; seen to be ignored by 252 and taken by 254 and 257
 IMPORTS_SMBIOS_SINCE = 252
+
+# what systemd itself reads, by systemd.system-credentials(7): its units ask for these in case they are there
+SYSTEMD_OWN = (
+    "agetty.", "bootctl.", "cryptsetup.", "firstboot.", "fsck.", "fstab.", "getty.", "home.", "import.", "imds.",
+    "journal.", "login.", "network.", "passwd.", "quotacheck.", "resolve.", "shell.", "ssh.", "sysctl.", "system.",
+    "systemd.", "sysusers.", "tmpfiles.", "tty.", "udev.", "userdb.", "veritysetup.", "vmm.",
+)  # fmt: skip
 
 _NAME_BYTES = bytes(byte for byte in range(0x20, 0x7F) if byte not in b"/:")
 _WHITESPACE = b" \t\n\r"  # systemd string-util.h WHITESPACE
 _ALPHABET = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+
+
+def pages(size: int) -> int:
+    """How many pages of a tmpfs a credential of that size (bytes) takes."""
+    return max(1, -(-size // PAGE))
 
 
 def name_is_valid(name: bytes) -> bool:
@@ -37,7 +52,7 @@ def base64_decode(text: bytes, systemd: int | None) -> bytes | None:
     """Decode as systemd's unbase64mem() does, or return None where it refuses.
 
     White space may be anywhere, groups must be whole, padding is only at the end, and spare bits must be
-    zero. `systemd` is its major version: before 254 it refuses the URL-safe characters; None means the newest rules.
+    zero. `systemd` is its major version: before 255 it refuses the URL-safe characters; None means the newest rules.
     """
     compact = text.translate(None, _WHITESPACE)
     if systemd is None or systemd >= URL_SAFE_SINCE:
@@ -51,12 +66,6 @@ def base64_decode(text: bytes, systemd: int | None) -> bytes | None:
     if padding and _ALPHABET.index(digits[-1:]) & (15 if padding == 2 else 3):
         return None
     return binascii.a2b_base64(compact)
-
-
-def shown_name(name: str) -> str:
-    """A name of a file or an argument for people and JSON: unchanged if systemd takes it, else with escapes."""
-    raw = name.encode("utf-8", "surrogateescape")
-    return name if name_is_valid(raw) else printable(raw)
 
 
 def is_whole_base64(text: bytes) -> bool:

@@ -16,7 +16,6 @@ from vm.booted import Booted
 from vm.images import Image
 from vm.scenarios import Scenario
 
-LIMIT = 300  # seconds for one boot; 25 to 60 are usual
 WITH_US = ("setpriv", "--pdeathsig", "KILL")  # the kernel ends the command when we end, however that happens
 RESULTS_SIZE = 16 << 20  # bytes
 DRIVER = Path(__file__).parent / "driver.py"
@@ -68,23 +67,23 @@ def children(pid: int) -> list[int]:
     return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
-def run_qemu(command: list[str], log: Path) -> str:
+def run_qemu(command: list[str], log: Path, limit: float) -> str:
     """Run QEMU to its end, to its limit or to ours; says which."""
     with (
         log.open("wb") as out,
         subprocess.Popen([*WITH_US, *command], stdin=subprocess.DEVNULL, stdout=out, stderr=out) as qemu,
     ):
         try:
-            qemu.wait(LIMIT)
+            qemu.wait(limit)
             return f"ended with status {qemu.returncode}"
         except subprocess.TimeoutExpired:
-            return f"was ended after {LIMIT} s"
+            return f"was ended after {limit} s"
         finally:
             qemu.kill()
 
 
-def boot(image: Image, scenario: Scenario, out: Path) -> Booted:
-    """Boot once; results are put below `out`. Raises AssertionError with the console's tail where none come back."""
+def boot(image: Image, scenario: Scenario, out: Path, extra: tuple[str, ...] = ()) -> Booted:
+    """Boot once, with `extra` arguments for QEMU; results are put below `out`. Raises AssertionError with the console's tail where none come back."""
     shutil.rmtree(out, ignore_errors=True)
     out.mkdir(parents=True)
     console = out / "console.log"
@@ -96,7 +95,7 @@ def boot(image: Image, scenario: Scenario, out: Path) -> Booted:
         with results.open("wb") as file:
             file.truncate(RESULTS_SIZE)
         command = [
-            "qemu-system-x86_64", "-accel", "tcg", "-cpu", "qemu64", "-m", "512",
+            "qemu-system-x86_64", "-accel", "tcg", "-cpu", "qemu64", "-m", "512", *extra,
             "-machine", f"{scenario.machine},smbios-entry-point-type={scenario.entry_point}",
             "-nodefaults", "-display", "none", "-no-reboot", "-serial", f"file:{console}",
             "-kernel", str(image.kernel), "-initrd", str(image.initrd),
@@ -107,7 +106,7 @@ def boot(image: Image, scenario: Scenario, out: Path) -> Booted:
             *_firmware(scenario, folder), *_smbios(scenario, folder),
         ]  # fmt: skip
         begin = time.monotonic()
-        ended = run_qemu(command, out / "qemu.log")
+        ended = run_qemu(command, out / "qemu.log", scenario.limit)
         seconds = time.monotonic() - begin
         with contextlib.suppress(tarfile.TarError), tarfile.open(results) as archive:
             archive.extractall(out)

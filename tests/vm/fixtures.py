@@ -18,7 +18,7 @@ from guestcred.smbios import layout
 from guestcred.smbios.entry_point import SIZE_64
 from vm import aarch64
 from vm.boot import boot
-from vm.images import OUT, RELEASES, ROOT, CannotRun, Image, build_image, package, ready
+from vm.images import GUESTS, OUT, ROOT, CannotRun, Image, build_image, package, ready
 from vm.scenarios import Scenario, scenarios, text
 from vm.verify import verify
 
@@ -157,7 +157,7 @@ def cloud_hypervisor(scratch: Path) -> str:
 def main() -> int:
     try:
         ready()
-        by_name = {release.name: build_image(release, package(), OUT / "images") for release in RELEASES}
+        by_name = {release.name: build_image(release, package(), OUT / "images") for release in GUESTS}
     except CannotRun as error:
         print(f"real guests cannot run here: {error}", file=sys.stderr)
         return 1

@@ -12,6 +12,7 @@ import sys
 import time
 from pathlib import Path
 
+from guestcred.manifest import FRAME
 from guestcred.smbios.walk import parse
 from guestcred.systemd.offered import Accepted, judge
 
@@ -58,11 +59,17 @@ def main(folder: str) -> None:
     offered = [
         verdict for verdict in judge(parse(TABLE.read_bytes()).structures, None) if isinstance(verdict, Accepted)
     ]
+    imported = os.listdir(SYSTEM)
     seen = {
-        "offered": {verdict.name: _state(TABLE) | _digest(verdict.value) for verdict in offered},
-        "imported": {
-            name: _state(SYSTEM / name) | _digest((SYSTEM / name).read_bytes()) for name in os.listdir(SYSTEM)
+        "offered": {
+            verdict.name: _state(TABLE) | _digest(verdict.value) for verdict in offered if verdict.name not in FRAME
         },
+        "imported": {
+            name: _state(SYSTEM / name) | _digest((SYSTEM / name).read_bytes())
+            for name in imported
+            if name not in FRAME
+        },
+        "frame": [name for name in imported if name in FRAME],
         "delivered": _delivered(),
         "check": _check(),
     }

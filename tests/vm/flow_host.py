@@ -93,11 +93,11 @@ def make_state(vm: str, user: str) -> Path:
     return folder
 
 
-def configure(vm: str, credentials: list[str], literals: list[str]) -> Path:
+def configure(vm: str, credentials: list[str]) -> Path:
     """/etc/microvm/NAME as docs/host.md says; returns the VM's state directory."""
     folder = MACHINES / vm
     folder.mkdir(parents=True)
-    for name, lines in (("credentials", credentials), ("literals", literals), ("qemu", machine())):
+    for name, lines in (("credentials", credentials), ("command", machine())):
         (folder / name).write_text("".join(f"{line}\n" for line in lines))
     return make_state(vm, "microvm")
 
@@ -163,6 +163,7 @@ def through_unit(machine: Machine, wanted: Needles, record: Record) -> Seen:
     results = read_results(folder)
     record.compare(machine.vm, "offered", "/sys/firmware/dmi/tables/DMI", results["offered"], machine.sent)
     record.compare(machine.vm, "imported", "/run/credentials/@system", results["imported"], machine.sent)
+    record.check(len(results["frame"]) == 2, f"{machine.vm}: imported with a manifest and its end", results["frame"])
     check = results["check"]
     record.check(check["status"] == 0, f"{machine.vm}: guestcred check agrees (exit 0)", check)
     return results
@@ -222,11 +223,13 @@ def flow(record: Record) -> None:
     make_secrets()
     configure(
         "test-vm",
-        [f"{name}={file}" for name, file in REFERENCE.items()],
-        [f"{name}={value.decode()}" for name, value in LITERALS.items()],
+        [
+            *(f"{name}={file}" for name, file in REFERENCE.items()),
+            *(f"--set={name}={value.decode()}" for name, value in LITERALS.items()),
+        ],
     )
     configure(
-        "difficult-vm", ["--keep-newline", "--allow-empty", *(f"{name}={file}" for name, file in DIFFICULT.items())], []
+        "difficult-vm", ["--keep-newline", "--allow-empty", *(f"{name}={file}" for name, file in DIFFICULT.items())]
     )
     drop_in = Path("/etc/systemd/system/microvm@difficult-vm.service.d/credentials.conf")
     drop_in.parent.mkdir()

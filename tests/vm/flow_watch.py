@@ -124,7 +124,7 @@ def memory_files(pid: int) -> tuple[dict[str, Seen], bool]:
         if "memfd:oem-string" not in target:
             continue
         with entry.open("rb") as file:
-            ((name, value),) = arrived(build_structure(11, 0, [file.read()])).items()
             sealed = sealed and fcntl.fcntl(file, fcntl.F_GET_SEALS) & SEALS == SEALS
-            found[name] = described(os.fstat(file.fileno()), value)
+            for name, value in arrived(build_structure(11, 0, [file.read()])).items():  # none for the manifest's two
+                found[name] = described(os.fstat(file.fileno()), value)
     return found, sealed

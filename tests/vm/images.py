@@ -37,7 +37,8 @@ class CannotRun(Exception):
 class Release:
     """A Debian release: the name used here, its suite, the systemd it comes with, and the packages on top.
 
-    A `small` one is without documentation, translations and apt's lists.
+    `backports` are upgraded to those of the suite's backports. A `small` one is without documentation, translations and
+    apt's lists. Outside the full matrix it boots the scenarios of the core; if `core` is given, only those of them.
     """
 
     name: str
@@ -45,10 +46,13 @@ class Release:
     systemd: int
     packages: tuple[str, ...] = tuple(PACKAGES)
     small: bool = True
+    backports: tuple[str, ...] = ()
+    core: tuple[str, ...] | None = None
 
     @property
     def recipe(self) -> str:
         parts = [self.suite, *self.packages, *(() if self.small else ("whole",))]
+        parts += [f"{package}/backports" for package in self.backports]
         return hashlib.sha256(" ".join(parts).encode()).hexdigest()[:12]
 
     @property
@@ -62,6 +66,16 @@ RELEASES = (
     Release("debian13", "trixie", 257),
     Release("debian14", "forky", 262),
 )
+VARIANTS = (
+    Release(
+        "debian12-backports",
+        "bookworm",
+        254,
+        backports=("systemd-sysv", "systemd-container", "udev"),
+        core=("reference",),
+    ),
+)
+GUESTS = (*RELEASES, *VARIANTS)
 HOST = Release("host13", "trixie", 257, tuple(HOST_PACKAGES))  # runs VMs, in a container
 
 
@@ -141,8 +155,17 @@ def build_base(release: Release) -> Path:
     return release.base
 
 
+def recipes(folder: Path, release: Release, name: str = "") -> list[Path]:
+    """What is kept in `folder` of a release, whatever recipe made it; another's name may begin with its name.
+
+    `name` is that of an image with a last command of its own.
+    """
+    front = f"{name}{release.name}-"
+    return [path for path in folder.glob(f"{front}*") if path.is_dir() and "-" not in path.name.removeprefix(front)]
+
+
 def _build_base(release: Release) -> None:
-    for old in CACHE.glob(f"{release.name}-*"):
+    for old in recipes(CACHE, release):
         shutil.rmtree(old, ignore_errors=True)
     with tempfile.TemporaryDirectory(dir=CACHE, prefix=f".{release.name}-") as folder:
         target, log = Path(folder) / "rootfs", CACHE / f"{release.name}.log"
@@ -151,6 +174,28 @@ def _build_base(release: Release) -> None:
         _run("env", f"DEBOOTSTRAP_DIR={scripts}", "debootstrap", "--variant=minbase", release.suite, target, log=log)
         # by apt, not debootstrap: a suite in motion has dependencies that only apt can sort
         chroot(target, "apt-get", "install", "-y", "-qq", "--no-install-recommends", *release.packages, log=log)
+        if release.backports:
+            suite = f"{release.suite}-backports"
+            line = (
+                (target / "etc/apt/sources.list")
+                .read_text()
+                .splitlines()[0]
+                .replace(f" {release.suite} ", f" {suite} ")
+            )
+            (target / "etc/apt/sources.list.d/backports.list").write_text(f"{line}\n")
+            chroot(target, "apt-get", "update", "-qq", log=log)
+            chroot(
+                target,
+                "apt-get",
+                "install",
+                "-y",
+                "-qq",
+                "--no-install-recommends",
+                "-t",
+                suite,
+                *release.backports,
+                log=log,
+            )
         chroot(target, "apt-get", "clean", log=log)
         if release.small:
             for unneeded in ("usr/share/doc", "usr/share/locale", "var/lib/apt/lists"):
@@ -188,31 +233,35 @@ def overlay(lower: Path) -> Iterator[Path]:
             subprocess.run(["umount", merged], check=True)
 
 
-def build_image(release: Release, package: Path, out: Path) -> Image:
-    """A disk below `out` with the Debian package installed; reused where package and overlay are the same as before."""
+def build_image(release: Release, package: Path, out: Path, *, name: str = "", finish: str = "true") -> Image:
+    """A disk below `out` with the Debian package installed; reused where package and overlay are the same as before.
+
+    `finish` is a last shell command in it, for which the image has a `name` of its own.
+    """
     base = build_base(release)
-    key = hashlib.sha256(release.recipe.encode() + package.read_bytes())
+    key = hashlib.sha256(release.recipe.encode() + finish.encode() + package.read_bytes())
     for path in sorted(OVERLAY.rglob("*")):
         if path.is_file():
             key.update(str(path.relative_to(OVERLAY)).encode() + path.read_bytes())
-    folder = out / f"{release.name}-{key.hexdigest()[:12]}"
+    folder = out / f"{name}{release.name}-{key.hexdigest()[:12]}"
     image = Image(release, folder / "disk.ext4", folder / "vmlinuz", folder / "initrd")
-    with locked(out / f"{release.name}.lock"):
+    with locked(out / f"{name}{release.name}.lock"):
         if not image.disk.exists():
-            for old in out.glob(f"{release.name}-*"):
+            for old in recipes(out, release, name):
                 shutil.rmtree(old)
             folder.mkdir()
-            _build_image(base, package, image)
+            _build_image(base, package, image, finish)
     return image
 
 
-def _build_image(base: Path, package: Path, image: Image) -> None:
+def _build_image(base: Path, package: Path, image: Image, finish: str) -> None:
     log, made = image.disk.with_name("build.log"), image.disk.with_name("disk.making")
     with overlay(base) as root:
         shutil.copytree(OVERLAY, root, dirs_exist_ok=True)
         shutil.copy(package, root / "tmp/guestcred.deb")
         chroot(root, "sh", "-eu", "/usr/local/lib/vm/setup", log=log)
         (root / "tmp/guestcred.deb").unlink()
+        chroot(root, "sh", "-euc", finish, log=log)
         shutil.copy(next((root / "boot").glob("vmlinuz-*")), image.kernel)
         shutil.copy(next((root / "boot").glob("initrd.img-*")), image.initrd)
         _run("mkfs.ext4", "-q", "-F", "-O", "^has_journal", "-d", root, made, IMAGE_SIZE, log=log)

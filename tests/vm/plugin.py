@@ -92,12 +92,12 @@ def rows(reports: list[pytest.TestReport]) -> Iterator[Row]:
 def guest_table(guests: list[Row]) -> list[str]:
     """Scenario by release: strings offered, credentials predicted and imported, and whether all agrees."""
     lines = [
-        f"{'scenario':<22} {'release':<9} {'machine':<16} {'offered':>7} {'predicted':>9} {'imported':>8} {'s':>4}  verdict"
+        f"{'scenario':<22} {'release':<18} {'machine':<16} {'offered':>7} {'predicted':>9} {'imported':>8} {'s':>4}  verdict"
     ]
     for guest in guests:
         counted = [guest.get(name, "-") for name in ("offered", "predicted", "imported")]  # "-": it did not come so far
         lines.append(
-            f"{guest['scenario']:<22} {guest['release']:<9} {guest['machine']:<16} {counted[0]:>7} {counted[1]:>9} "
+            f"{guest['scenario']:<22} {guest['release']:<18} {guest['machine']:<16} {counted[0]:>7} {counted[1]:>9} "
             f"{counted[2]:>8} {guest['seconds']:>4.0f}  {guest['verdict']}"
         )
     return lines

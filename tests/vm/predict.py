@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+from guestcred.guest.facts import read_facts
 from guestcred.guest.snapshot import Guest
 from guestcred.smbios.walk import Structure, parse
 from guestcred.systemd.offered import Accepted, judge
-from guestcred.systemd.rules import IMPORTS_SMBIOS_SINCE, PAGE, READ_CUT, STORE_PAGES
+from guestcred.systemd.rules import PAGE, READ_CUT, READ_WHOLE_SINCE, STORE_PAGES
+
+TMPFS_SINCE = 254  # mount_credentials_fs() in systemd src/shared/mount-util.c
+NOSWAP_SINCE = (6, 4)  # mm/shmem.c of Linux
 
 
 def read_structures(guest: Guest) -> tuple[Structure, ...]:
-    """The Type 11 structures as this systemd reads them from the entries: 252 only 4096 bytes of each."""
-    cut = READ_CUT if guest.systemd == IMPORTS_SMBIOS_SINCE else None
+    """The Type 11 structures as this systemd reads them from the entries: those before 257 only 4096 bytes of each."""
+    cut = READ_CUT if guest.systemd is not None and guest.systemd < READ_WHOLE_SINCE else None
     return tuple(structure for entry in guest.entries or () for structure in parse(entry.data[:cut]).structures[:1])
 
 
 def predict(guest: Guest) -> dict[str, bytes]:
-    """Name to bytes: the sources in systemd's order, the first of a name wins, and the store has 256 pages."""
+    """Name to bytes: the sources in systemd's order, the first of a name wins, and a tmpfs has 256 pages."""
     if guest.parameters.import_disabled:
         return {}
     smbios = {
@@ -28,7 +32,7 @@ def predict(guest: Guest) -> dict[str, bytes]:
     for source in (guest.fw_cfg or {}, smbios, cmdline):
         for name, value in source.items():
             wanted.setdefault(name, value)
-    if guest.systemd == IMPORTS_SMBIOS_SINCE:
+    if not _keeps_pages(guest):
         return wanted
     kept: dict[str, bytes] = {}
     free = STORE_PAGES
@@ -38,3 +42,9 @@ def predict(guest: Guest) -> dict[str, bytes]:
             break
         kept[name] = value
     return kept
+
+
+def _keeps_pages(guest: Guest) -> bool:
+    """Whether `@system` is a tmpfs: since systemd 254, where the kernel has noswap for it; otherwise it is a ramfs."""
+    major, minor = (read_facts(guest.root).kernel or "0.0").split(".")[:2]
+    return guest.systemd is not None and guest.systemd >= TMPFS_SINCE and (int(major), int(minor)) >= NOSWAP_SINCE

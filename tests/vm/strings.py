@@ -8,7 +8,7 @@ import random
 from guestcred.smbios.layout import build_structure
 
 TEXT, BINARY = b"io.systemd.credential:", b"io.systemd.credential.binary:"
-ENTRY = 4000  # bytes; below what systemd 252 reads of one Type 11
+ENTRY = 4000  # bytes; below what systemd before 257 reads of one Type 11
 
 PREFIXES = [
     TEXT, TEXT, TEXT, BINARY, BINARY, BINARY, BINARY,

@@ -10,7 +10,7 @@ from vm import flow
 from vm.boot import boot
 from vm.images import HOST, OUT, RELEASES, CannotRun, Image, build_base
 from vm.rescue import verify_rescue
-from vm.scenarios import Scenario, scenarios
+from vm.scenarios import Scenario, matrix, scenarios
 from vm.verify import verify
 
 Record = Callable[[str, object], None]
@@ -21,13 +21,13 @@ pytestmark = pytest.mark.vm
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "scenario" in metafunc.fixturenames:
-        known = scenarios(metafunc.config.option.vm_seed)
         marked = [
-            pytest.param(scenario, id=scenario.name, marks=() if scenario.core else pytest.mark.vm_full)
-            for scenario in known
+            pytest.param(
+                scenario, release, id=f"{scenario.name}-{release.name}", marks=() if core else pytest.mark.vm_full
+            )
+            for scenario, release, core in matrix(scenarios(metafunc.config.option.vm_seed))
         ]
-        metafunc.parametrize("scenario", marked)
-        metafunc.parametrize("image", RELEASES, indirect=True, ids=lambda release: release.name)
+        metafunc.parametrize(("scenario", "image"), marked, indirect=["image"])
 
 
 @pytest.mark.parametrize("image", [DEBIAN13], indirect=True, ids=lambda release: release.name)

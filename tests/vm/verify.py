@@ -7,7 +7,7 @@ from collections import Counter
 
 from guestcred.guest.snapshot import read_guest
 from guestcred.smbios.walk import parse
-from guestcred.systemd.rules import shown_name
+from guestcred.systemd.shown import shown
 from vm.booted import Booted
 from vm.images import Release
 from vm.predict import predict
@@ -44,7 +44,7 @@ def hold_verdict(check: dict[str, object], system: dict[str, bytes]) -> None:
     credentials = check["credentials"]
     assert isinstance(credentials, list)
     here = {credential["name"]: credential["size"] for credential in credentials if credential["status"] != "missing"}
-    _expect(here, {shown_name(name): len(value) for name, value in system.items()}, "what check finds in @system")
+    _expect(here, {shown(name, value): len(value) for name, value in system.items()}, "what check finds in @system")
     there = {credential["name"] for credential in credentials if credential["status"] == "missing"} & here.keys()
     _expect(there, set(), "missing by check, and in @system")
 

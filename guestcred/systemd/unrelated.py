@@ -1,0 +1,176 @@
+"""OEM strings without an exact prefix: which were meant as credentials, and what may be shown of them."""
+
+from __future__ import annotations
+
+from guestcred.systemd.rules import BINARY_PREFIX, TEXT_PREFIX
+from guestcred.systemd.shown import SECRET_WORDS, SHORT, hidden, reads_like_a_name
+from guestcred.text import printable
+
+HEAD = 64  # bytes of a string in which a misspelt prefix is looked for: a string may have 64 KiB, and this is linear
+EDITS = 2  # letters too many, missing, or wrong
+
+# the words of the prefix, without what stands between them; each in pieces, of which two edits leave one whole
+_WORD = b"credential", (b"cred", b"ent", b"ial")
+_ABBREVIATED = b"systemdcred", (b"syst", b"emd", b"cred")
+_WITHOUT = b"iosystemd"
+_NO_LETTERS = bytes(byte for byte in range(256) if not bytes([byte]).isalnum())
+
+# what systemd-stub and systemd-boot read, and nobody takes for a secret: smbios-type-11(7)
+KEYS = (
+    b"io.systemd.stub.kernel-cmdline-extra=",
+    b"io.systemd.boot.kernel-cmdline-extra=",
+    b"io.systemd.boot.entries-extra:",
+    b"io.systemd.boot-entries.extra:",  # as the manual page has it
+    b"io.systemd.boot.loglevel=",
+)
+_LEVELS = frozenset(b"emerg alert crit err error warning notice info debug".split())
+# what firmware has in place of a text that nobody filled in
+_FILLERS = frozenset(
+    b"a any applicable be by default e empty filled in m n/a none not o o.e.m o.e.m. oem product provided reserved "
+    b"serial specified string strings system to type undefined unknown unused vendor".split()
+)
+_BASE64 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/-_= \t\r\n"
+_HEXADECIMAL = b"0123456789abcdefABCDEF \t\r\n"
+_PRINTABLE = bytes(range(0x20, 0x7F)) + b"\t\r\n"
+
+
+def near(text: bytes) -> tuple[int, int] | None:
+    """(start, end) in bytes of the prefix in a string that was probably meant to be a credential, or None."""
+    end = _near_end(text)
+    if end is None:
+        return None
+    for prefix in (TEXT_PREFIX, BINARY_PREFIX):
+        if text[:end].endswith(prefix):
+            return end - len(prefix), end
+    letters = text[:end].lower().translate(None, _NO_LETTERS)
+    for word, _ in (_ABBREVIATED, _WORD):
+        # the same search backwards finds where that part starts
+        length, edits = _closest(letters[::-1], word[::-1])
+        if edits <= EDITS:
+            return _place(text, len(letters) - length), end
+    return 0, end
+
+
+def _near_end(text: bytes) -> int | None:
+    """Where the prefix ends, in bytes, in a string that was probably meant to be a credential."""
+    for prefix in (TEXT_PREFIX, BINARY_PREFIX):
+        at = text.find(prefix)
+        if at >= 0:
+            return at + len(prefix)
+    head, equals, _ = text[:HEAD].partition(b"=")
+    lower = head.lower()
+    bare = b"io.systemd.cred" in lower
+    if not (equals or bare):
+        # with no '=' in the head, a prefix has a ':' behind it or a '=' far away: what follows the last is no part of it
+        head = head[: head.rfind(b":") + 1] or head
+    letters = head.lower().translate(None, _NO_LETTERS)
+    for word, pieces in (_ABBREVIATED, _WORD):
+        if any(piece in letters for piece in pieces):
+            end, edits = _closest(letters, word)
+            if edits <= EDITS:
+                stop = _place(head, end - 1) + 1
+                rest = text[stop:]
+                if b":" in rest or b"=" in rest or bare:
+                    return stop
+    key, colon, _ = lower.partition(b":")
+    letters = key.translate(None, _NO_LETTERS)
+    if colon and abs(len(letters) - len(_WITHOUT)) < EDITS and _closest(letters, _WITHOUT)[1] < EDITS:
+        return len(key)
+    return None
+
+
+def _closest(text: bytes, word: bytes) -> tuple[int, int]:
+    """(end, edits) of the first part of `text` that the fewest edits turn into `word`: Sellers, 1980."""
+    at = text.find(word)
+    if at >= 0:
+        return at + len(word), 0
+    column = list(range(len(word) + 1))  # edits from the best part that ends here to each front of the word
+    end, fewest = 0, len(word)
+    for number, byte in enumerate(text, 1):
+        diagonal = above = 0
+        for row, wanted in enumerate(word, 1):
+            left = column[row]
+            above = diagonal if byte == wanted else 1 + min(diagonal, left, above)
+            diagonal, column[row] = left, above
+        if above < fewest:
+            end, fewest = number, above
+    return end, fewest
+
+
+def _place(head: bytes, number: int) -> int:
+    """The offset in `head` of the letter or digit with that number, from 0."""
+    places = [place for place, byte in enumerate(head) if byte not in _NO_LETTERS]
+    return places[number]
+
+
+def near_miss(text: bytes) -> str | None:
+    """What is wrong with a string that was probably meant to be a credential, or None."""
+    if _near_end(text) is None:
+        return None
+    if TEXT_PREFIX in text or BINARY_PREFIX in text:
+        return (
+            "a space or quote or other text comes before the prefix: remove it where the hypervisor is given the string"
+        )
+    lower = text.lower()
+    head = lower.partition(b"=")[0]
+    prefix = BINARY_PREFIX if b".binary" in head else TEXT_PREFIX
+    wanted = prefix.decode("ascii")
+    if b"io.systemd.credentials" in head:
+        return f"the prefix has an 's' too many: write '{wanted}'"
+    if prefix in lower:
+        return f"the prefix must be in lower case: write '{wanted}'"
+    return "the prefix must be exactly 'io.systemd.credential:' or 'io.systemd.credential.binary:'"
+
+
+def near_assignment(text: bytes) -> tuple[bytes, bytes | None]:
+    """(name, value) in a near miss; the value is None where no '=' is there, and the name may then be anything."""
+    found = near(text)
+    name, equals, value = text[found[0] if found else 0 :].partition(b":")[2].partition(b"=")
+    return name, value if equals else None
+
+
+def mentions_credential(text: bytes) -> bool:
+    """Whether a string may be meant as a credential, however its prefix is spelt, and so may hold a secret."""
+    return b"credential" in text.lower() or _near_end(text) is not None
+
+
+def shown_string(text: bytes, meant: bool, behind: bool) -> str:
+    """A string without an exact prefix: shown where nothing in it can be a secret, else its key, or only its length.
+
+    `meant` is whether it mentions a credential; `behind`, whether it stands behind one, of whose value a comma may
+    have cut it off.
+    """
+    for key in KEYS:
+        if text.startswith(key):
+            value = text[len(key) :]
+            harmless = key.endswith(b".loglevel=") and value in _LEVELS
+            return key.decode("ascii") + (value.decode("ascii") if harmless else hidden(value))
+    if meant:
+        return hidden(text, "a misspelt credential")
+    if not behind:
+        if all(word.lower() in _FILLERS or (word.isdigit() and len(word) < 3) for word in text.split()):
+            return printable(text)
+        key, value = _key(text)
+        if key and reads_like_a_name(key[:-1]):
+            words = key[:-1].lower().translate(bytes.maketrans(b"-_", b"..")).split(b".")
+            plain = len(value) <= SHORT and reads_like_a_name(value) and SECRET_WORDS.isdisjoint(words)
+            return printable(key) + (printable(value) if plain or not value else hidden(value))
+        if len(text) <= SHORT and reads_like_a_name(text):
+            return printable(text)
+    return hidden(text, _looks_like(text))
+
+
+def _key(text: bytes) -> tuple[bytes, bytes]:
+    """(what is in front of the first ':' or '=' and that itself, the rest); nothing in front where there is none."""
+    for number, byte in enumerate(text[:HEAD]):
+        if byte in b":=":
+            return text[: number + 1], text[number + 1 :]
+    return b"", text
+
+
+def _looks_like(text: bytes) -> str:
+    if not text.translate(None, _HEXADECIMAL):
+        return "hexadecimal"
+    if not text.translate(None, _BASE64):
+        return "base64" if b" " not in text.strip() else "text"
+    return "text" if not text.translate(None, _PRINTABLE) else "bytes"

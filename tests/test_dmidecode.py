@@ -1,0 +1,77 @@
+"""Every field of every type says what dmidecode says; where it does not, `dmidecode.py` has the reason."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import pytest
+from conftest import CAPTURES
+from dmidecode import as_dump, compare
+from qemu_tables import MACHINES, table_from_qemu
+
+from guestcred.smbios.fields import Kind
+from guestcred.smbios.layout import build_structure
+from guestcred.smbios.types import TYPES
+
+STRINGS = [b"first", b"second", b"third"]
+EDGES = (0, 1, 2, 0x7F, 0x80, 0xFF)
+VERSIONS = [(2, 0), (2, 2), (2, 8), (3, 0), (3, 7)]
+
+
+def structures_of(number: int, exhaustive: bool) -> bytes:
+    """Structures of a type in which each byte has many values while the others are 1, and some of any bytes and lengths."""
+    chance = random.Random(number)
+    newest = len(build_structure(number, 1)) - 6
+    out, handle = bytearray(), 0
+
+    def put(area: bytes) -> None:
+        nonlocal handle
+        out.extend(bytes([number, 4 + len(area)]) + (handle % 0xFE00).to_bytes(2, "little") + area)
+        out.extend(b"\0".join(STRINGS) + b"\0\0")
+        handle += 1
+
+    offset = 0
+    for field in TYPES[number].subcons:
+        try:
+            size = field.sizeof()
+        except Exception:  # noqa: BLE001 - construct's own, and many: what follows is at no fixed place
+            break
+        many = isinstance(field.kind, Kind) and size <= 2
+        for place in range(offset, offset + size):
+            for value in range(256) if many and (exhaustive or size == 1) else EDGES:
+                area = bytearray([1] * newest)
+                area[place] = value
+                put(bytes(area))
+        offset += size
+    for _ in range(400 if exhaustive else 60):
+        length = chance.choice((newest, newest, chance.randrange(newest + 1), chance.randrange(newest, 200)))
+        put(bytes(chance.choice((*EDGES, chance.randrange(256))) for _ in range(length)))
+    return bytes(out) + build_structure(127, 0xFEFF)
+
+
+@pytest.mark.parametrize("number", [number for number in TYPES if number < 126])
+def test_all_values_of_a_type(number: int, tmp_path: Path, pytestconfig: pytest.Config) -> None:
+    path = tmp_path / "table.bin"
+    path.write_bytes(as_dump(structures_of(number, bool(pytestconfig.getoption("exhaustive"))), VERSIONS[number % 5]))
+    count, missing = compare(path)
+    assert count or number in (44, 46)  # which dmidecode does not know
+    assert not missing, f"{len(missing)} of {count}: {missing[:10]}"
+
+
+@pytest.mark.parametrize("version", [(2, 0), (3, 7)], ids=str)
+@pytest.mark.parametrize("capture", CAPTURES, ids=lambda path: path.name)
+def test_captured_tables(capture: Path, version: tuple[int, int], tmp_path: Path) -> None:
+    path = tmp_path / "table.bin"
+    path.write_bytes(as_dump((capture / "sys/firmware/dmi/tables/DMI").read_bytes(), version))
+    count, missing = compare(path)
+    assert count > 20 and not missing
+
+
+@pytest.mark.qemu
+@pytest.mark.parametrize("machine", MACHINES, ids=" ".join)
+def test_tables_of_qemu(machine: list[str], tmp_path: Path) -> None:
+    path = tmp_path / "table.bin"
+    path.write_bytes(table_from_qemu(machine))
+    count, missing = compare(path)
+    assert count > 20 and not missing

@@ -1,0 +1,163 @@
+"""What a look at a live guest sees beside regular files: the kernel's files, sockets, what systemd decrypts."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from guestcred.guest import journal, observe
+from guestcred.guest.rootfs import Tree
+from guestcred.guest.sealed import unseal
+from guestcred.systemd.delivery import rules_of
+from guestcred.systemd.requests import Request, Unit
+
+RULES = rules_of(257, None)
+
+
+def unit(*requests: Request, name: str = "x.service") -> Unit:
+    return Unit(
+        name=name,
+        state="inactive",
+        running=False,
+        user="",
+        uid=None,
+        folder=f"run/credentials/{name}",
+        only_stops=False,
+        requests=requests,
+    )
+
+
+def paths(*sources: str) -> Unit:
+    return unit(*(Request("LoadCredential", "a", source, True, None) for source in sources))
+
+
+def test_files_of_the_kernel_are_measured() -> None:
+    """They all say that they have 0 or 4096 bytes."""
+    sources = ("/proc/sys/kernel/ostype", "/sys/kernel/mm/transparent_hugepage/enabled", "/proc/self/nowhere")
+    seen = observe.observe(Tree("/"), (paths(*sources),), {}, 257, RULES).outside
+    assert seen == {source: len(Path(source).read_bytes()) for source in sources[:2]}
+    assert Path(sources[1]).stat().st_size == 4096 and len(Path(sources[1]).read_bytes()) < 100
+
+
+def test_a_sparse_file_is_not_read_further_than_systemd_does(tmp_path: Path) -> None:
+    with (tmp_path / "sparse").open("wb") as file:
+        file.truncate(1 << 30)
+    seen = observe.observe(Tree(str(tmp_path)), (paths("/sparse"),), {}, 257, RULES).outside
+    assert seen == {"/sparse": (1 << 20) + 1}
+
+
+def test_who_listens(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = {name: socket.socket(socket.AF_UNIX, kind) for name, kind in (
+        ("heard", socket.SOCK_STREAM), ("deaf", socket.SOCK_STREAM), ("packets", socket.SOCK_SEQPACKET)
+    )}  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    made["heard"].bind("heard")  # a relative path, as another mount namespace would have another one
+    made["deaf"].bind(str(tmp_path / "deaf"))
+    made["packets"].bind(str(tmp_path / "packets"))
+    made["heard"].listen()
+    made["packets"].listen()
+    (tmp_path / "proc/1/net").mkdir(parents=True)
+    (tmp_path / "proc/1/net/unix").write_bytes(Path("/proc/net/unix").read_bytes())
+    seen = observe.observe(Tree(str(tmp_path)), (paths(*(f"/{name}" for name in made)),), {}, 257, RULES)
+    assert seen.odd == {"/heard": "socket", "/deaf": "deaf", "/packets": "deaf"}
+    for each in made.values():
+        each.close()
+
+
+def sealed_for(name: str, value: bytes = b"hunter2") -> bytes:
+    command = ["systemd-creds", f"--name={name}", "--with-key=tpm2-absent", "encrypt", "-", "-"]
+    return subprocess.run(command, input=value, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=True).stdout
+
+
+def test_what_systemd_decrypts() -> None:
+    right = sealed_for("a")
+    assert unseal(right, "a") == 7
+    assert unseal(right, "b") == "other-name"
+    for plain in (b"hunter2", b"no base64 at all\n"):
+        assert unseal(plain, "a") == "not-base64"
+    for plain in (b"", b"A" * 200):
+        assert unseal(plain, "a") == "not-encrypted"
+    damaged = right[:-8] + (b"AAAA" if right[-8:-4] != b"AAAA" else b"BBBB") + right[-4:]
+    assert unseal(damaged, "a") == "undecryptable"
+
+
+def test_a_system_without_systemd_creds(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("subprocess.Popen", lambda *_, **__: (_ for _ in ()).throw(FileNotFoundError()))
+    assert unseal(b"x", "a") is None
+
+
+@pytest.mark.parametrize(("systemd", "places"), [(254, 2), (257, 1)])
+def test_each_encrypted_file_is_asked_about_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, systemd: int, places: int
+) -> None:
+    asked = []
+
+    def fake(text: bytes, identifier: str) -> int:
+        asked.append((text, identifier))
+        return 3
+
+    monkeypatch.setattr(observe, "unseal", fake)
+    for place in ("etc/credstore.encrypted", "usr/lib/credstore.encrypted"):
+        (tmp_path / place).mkdir(parents=True)
+        (tmp_path / place / "K").write_bytes(place.encode())
+    requests = (
+        Request("LoadCredentialEncrypted", "k", "K"),
+        Request("ImportCredential", "", "K*"),
+        Request("SetCredentialEncrypted", "s", "", False, 4),
+        Request("LoadCredential", "plain", "K"),
+    )
+    units = (unit(*requests), unit(*requests, name="y.service"))
+    values = {name: {"s": b"blob"} for name in ("x.service", "y.service")}
+    sealed = observe.observe(Tree(str(tmp_path)), units, values, systemd, rules_of(systemd, None)).sealed
+    stored = {f"K:{place}/K" for place in ("usr/lib/credstore.encrypted", "etc/credstore.encrypted")[-places:]}
+    assert set(sealed) == {"k:etc/credstore.encrypted/K", *stored, "s:x.service", "s:y.service"}
+    assert len(asked) == len(sealed) and (b"YmxvYg==", "s") in asked
+
+
+class Reader:
+    """The journal, played: what was matched, and the entries from the last to the first."""
+
+    entries: list[dict[str, str]]
+
+    def __init__(self) -> None:
+        self.matched: list[str] = []
+        self.left = list(self.entries)
+
+    def __enter__(self) -> Reader:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        # what anybody may write must not count
+        assert set(self.matched) == {"boot", f"MESSAGE_ID={journal._SPAWN_FAILED}", "UNIT=x.service", "_UID=0"}
+
+    def this_boot(self) -> None:
+        self.matched.append("boot")
+
+    def add_match(self, match: str) -> None:
+        self.matched.append(match)
+
+    def seek_tail(self) -> None:
+        pass
+
+    def get_previous(self) -> dict[str, str]:
+        return self.left.pop(0) if self.left else {}
+
+
+@pytest.mark.parametrize(
+    ("messages", "words"),
+    [
+        (["x.service: Failed at step CREDENTIALS spawning /bin/x: Protocol error"],
+         "Failed at step CREDENTIALS spawning /bin/x: Protocol error"),
+        (["x.service: Failed at step EXEC spawning /bin/x: No such file", "x.service: Failed at step CREDENTIALS\x1b[31m"],
+         "Failed at step CREDENTIALS\\x1b[31m"),
+        (["x.service: Failed at step EXEC spawning /bin/x: No such file"], ""),
+        ([], ""),
+    ],
+)  # fmt: skip
+def test_pid_1s_own_words(monkeypatch: pytest.MonkeyPatch, messages: list[str], words: str) -> None:
+    monkeypatch.setattr(Reader, "entries", [{"MESSAGE": message} for message in messages], raising=False)
+    monkeypatch.setattr("systemd.journal.Reader", Reader)
+    assert journal.credentials_failure("x.service") == words

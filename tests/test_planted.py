@@ -1,0 +1,300 @@
+"""Secrets in every spelling, with and without a name, planted in guests: nothing printed, told or left shows a piece of one."""
+
+from __future__ import annotations
+
+import base64
+import io
+import itertools
+import json
+import os
+import random
+from collections.abc import Iterator, Sequence
+from contextlib import redirect_stderr, redirect_stdout
+from pathlib import Path
+
+import click
+import pytest
+from applying import put
+from needs import memory
+from test_services import consumer, default, given, imports, load
+
+from guestcred.apply import install, notify
+from guestcred.apply.plan import Plan
+from guestcred.cli.command_line import main, run
+from guestcred.cli.commands import show_error
+from guestcred.errors import GuestcredError
+from guestcred.guest.deliveries import Look, consumers_json
+from guestcred.guest.sources import Observed
+from guestcred.record import Record
+from guestcred.smbios.layout import build_entry_point, build_structure
+from guestcred.smbios.walk import parse
+from guestcred.systemd.offered import Accepted, Rejected, judge
+
+EXACT = {"text": "io.systemd.credential:", "binary": "io.systemd.credential.binary:"}
+MISSPELT = (
+    "io.systemd.crendential:", "io.systemd.crdential:", "io.systemd.creential:", "systemd.cred:", "io.credential.systemd:",
+    "io.systemd:", "IO.Systemd.Credentials.Binary:", " io.systemd.credential:",
+)  # fmt: skip
+UNRELATED = "", "io.systemd.stub.kernel-cmdline-extra=", "org.vendor:", "io.systemd.secret:"
+LENGTHS = 8, 16, 32, 44, 64, 88
+ENDINGS = "", "\n", "\r\n"
+# without a name, with one, and without one and an '=' that somebody typed for it
+NAMINGS = "{0}", "KEY_{1}={0}", "{0}="
+WORDS = ["tangerine", "hunter2hunter2", "lighthouse", "Wonderland", "umbrella", "sparrow", "quicksilver", "gondola"]
+# what the options and arguments of commands are given, by the name of the parameter; None leaves out one that may be
+NEVER = {"reveal"}
+HOST = {"encode", "launch", "stop"}  # have no guest to look at, and print what they are told to encode
+
+
+def encoded(encode: str, chance: random.Random, length: int) -> str:
+    """Base64 or base32 of that length, mostly with padding, which is what makes a name of the rest."""
+    if encode == "b32encode":
+        return base64.b32encode(chance.randbytes(length // 8 * 5 - 1)).decode()
+    data = chance.randbytes(length // 4 * 3 - chance.choice((0, 1, 2, 1, 2)))
+    made: bytes = getattr(base64, encode)(data)
+    return made.decode()
+
+
+def spelt(characters: str, chance: random.Random, length: int) -> str:
+    return "".join(chance.choices(characters, k=length))
+
+
+def words(chance: random.Random, length: int) -> str:
+    return chance.choice("-. _").join(chance.choices(WORDS, k=20))[:length].strip("-. _").ljust(length, "x")
+
+
+# without what is escaped in output, and without '=', which divides a name from its value
+PRINTABLE = "".join(chr(code) for code in range(0x21, 0x7F) if chr(code) not in '"\\=')
+ALPHABETS = {
+    "base64": lambda chance, length: encoded("b64encode", chance, length),
+    "URL-safe base64": lambda chance, length: encoded("urlsafe_b64encode", chance, length),
+    "base32": lambda chance, length: encoded("b32encode", chance, length),
+    "hexadecimal": lambda chance, length: spelt("0123456789abcdef", chance, length),
+    "words": words,
+    "printable": lambda chance, length: spelt(PRINTABLE, chance, length),
+    "in a name": lambda chance, length: spelt(PRINTABLE.translate({ord("/"): None, ord(":"): None}), chance, length),
+}
+
+
+class Planted(Record):
+    """A string in the table, and the secret in it."""
+
+    string: bytes
+    secret: str
+    named: bool
+
+
+def plant(prefixes: Sequence[str]) -> list[Planted]:
+    """All combinations behind each prefix."""
+    chance = random.Random(" ".join(prefixes))
+    planted = []
+    # behind no exact prefix, nothing depends on whether PID 1 would take a name
+    many = len(NAMINGS) if prefixes[0] in EXACT.values() else 2
+    shapes = itertools.product(prefixes, ALPHABETS.values(), LENGTHS, ENDINGS, NAMINGS[:many])
+    for number, (prefix, make, length, ending, naming) in enumerate(shapes):
+        secret = make(chance, length)
+        string = prefix + naming.format(secret, number) + ending
+        planted.append(Planted(string.encode(), secret, naming.startswith("KEY")))
+    return planted
+
+
+GUESTS = {
+    **{f"{name}, {state}": ([prefix], state) for name, prefix in EXACT.items() for state in ("missing", "imported")},
+    "text, by others": ([EXACT["text"]], "elsewhere"),
+    "misspelt": (MISSPELT, "missing"),
+    "unrelated": (UNRELATED, "missing"),
+}
+
+
+def guest(root: Path, planted: list[Planted], state: str) -> list[str]:
+    """The names that PID 1 takes in a guest that is offered these, each in a Type 11 of its own, so that none is hidden for the one before it."""
+    structures = [build_structure(11, 0x1000 + number, [one.string]) for number, one in enumerate(planted)]
+    table = b"".join(structures) + build_structure(127, 0x7F00)
+    offered = judge(parse(table).structures, 257)
+    taken = {verdict.name: verdict.value for verdict in offered if isinstance(verdict, Accepted)}
+    if state == "elsewhere":
+        # names that came by other ways, and nothing of them in the table
+        table, structures = build_structure(127, 0x7F00), []
+    put(root, "sys/firmware/dmi/tables/DMI", table)
+    put(root, "sys/firmware/dmi/tables/smbios_entry_point", build_entry_point(len(table), long=True, major=3))
+    (root / "sys/firmware/dmi/entries").mkdir(parents=True)
+    # where no string is one that PID 1 reads, some of what it sees is as good as all
+    for number, structure in enumerate(structures if taken else structures[::50]):
+        put(root, f"sys/firmware/dmi/entries/11-{number}/raw", structure)
+    put(root, "capture.json", b'{"systemd": "systemd 257 (257.13-1)"}')
+    put(root, "etc/passwd", b"root:x:0:0::/:/bin/sh\n")
+    (root / "run/credentials/@system").mkdir(parents=True)
+    for number, (name, value) in enumerate(taken.items()):
+        folders = ["run/credentials/@system"] if state != "missing" else []
+        if state == "elsewhere":
+            folders.append(
+                ("run/credentials/@initrd", "etc/credstore", "run/credentials/@encrypted", "usr/lib/credstore")[
+                    number % 4
+                ]
+            )
+            if number % 5 == 0:
+                (root / "run/credentials/@system" / name).mkdir()
+                continue
+        for folder in folders:
+            put(root, f"{folder}/{name}", value)
+    delivered = tuple(given(name, len(value)) for name, value in taken.items())
+    units = [
+        consumer(
+            imports("*"),
+            imports("KEY*"),
+            load("x", "/srv/x"),
+            delivered=delivered,
+        ),
+        consumer(default("x"), name="gone.service", delivered=delivered),
+    ]
+    outside = {"/srv/x/": None, **{f"/srv/x/{name}": len(value) for name, value in taken.items()}}
+    put(root, "units.json", json.dumps(consumers_json(Look(tuple(units), (), Observed(outside)))))
+    if not os.geteuid():
+        put(root, "etc/guestcred/demo.toml", '[services.demo]\nuser = "root"\nimport = ["*"]\n')
+    return list(taken)
+
+
+def invocations(group: click.Group, root: Path, names: list[str]) -> Iterator[list[str]]:
+    """Every command of the group in both formats, with each of its options by itself; a new one comes by itself too.
+
+    A new option or argument with a value has to be given one here.
+    """
+    free = itertools.count()
+    values: dict[str, list[str | None]] = {
+        "name": list(names),
+        "require": list(names),
+        "unit": [None, "demo"],
+        "path": [None],
+        "kinds": ["11", "1", "memory", "all"],
+        "handle": ["0x1000"],
+        "keyword": ["system-product-name"],
+        "target": [f"{root.parent}/saved"],
+        "saved": [None],
+        "dev_mem": ["/dev/mem"],
+        "oem_string": ["1"],
+        "form": ["text", "json"],
+    }
+    for name, command in group.commands.items():
+        if name in HOST:
+            continue
+        options: list[list[str]] = [[]]
+        arguments: list[list[str]] = [[]]
+        for parameter in command.params:
+            if parameter.name in NEVER or parameter.name == "form":
+                continue
+            if isinstance(parameter, click.Option) and parameter.is_flag:
+                options.append([parameter.opts[0]])
+                continue
+            assert parameter.name in values, f"give the parameter {parameter.name} of {name} values here"
+            given_values = values[parameter.name]
+            if isinstance(parameter, click.Option):
+                each = [[parameter.opts[0], str(value)] for value in given_values]
+                options += [list(itertools.chain(*each))] if parameter.multiple else each
+            elif parameter.name == "path" and parameter.required:
+                arguments = [["a new folder"]]
+            else:
+                arguments = [[] if value is None else [value] for value in given_values]
+        for option, argument, form in itertools.product(options, arguments, ("text", "json")):
+            argument = [f"{root}/out{next(free)}"] if argument == ["a new folder"] else argument
+            yield ["--root", str(root), name, "--format", form, *option, "--", *argument]
+
+
+def output(arguments: list[str]) -> str:
+    """What the program prints, in this process."""
+    told = io.StringIO()
+    with redirect_stdout(told), redirect_stderr(told):
+        try:
+            run(arguments)
+        except GuestcredError as error:
+            show_error(error)
+    return told.getvalue()
+
+
+def written(root: Path) -> dict[str, bytes]:
+    """Every file, folder and link below the root, with content or target."""
+    found = {}
+    for folder, folders, files in os.walk(root):
+        for name in (*folders, *files):
+            path = Path(folder, name)
+            content = os.readlink(path).encode() if path.is_symlink() else b"" if path.is_dir() else path.read_bytes()
+            found[str(path.relative_to(root))] = content
+    return found
+
+
+class Search:
+    """Finds 8 characters in a row of any secret, and one that is shorter as a whole."""
+
+    def __init__(self, planted: list[Planted]) -> None:
+        self._pieces: dict[int, set[str]] = {}
+        for one in planted:
+            secret = one.secret.rstrip("=")
+            size = min(len(secret), 8)
+            pieces = {secret[start : start + size] for start in range(len(secret) - size + 1)}
+            self._pieces.setdefault(size, set()).update(pieces)
+
+    def find(self, text: str) -> set[str]:
+        found = set()
+        for line in set(text.splitlines()):
+            for size, pieces in self._pieces.items():
+                found |= pieces.intersection([line[start : start + size] for start in range(len(line) - size + 1)])
+        return found
+
+
+OWN_VALUES = "run/credstore/", "run/guestcred/.generation-"
+
+
+@pytest.mark.parametrize("kind", GUESTS)
+def test_no_piece_of_a_secret_is_shown(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    prefixes, state = GUESTS[kind]
+    planted = plant(prefixes)
+    search = Search(planted)
+    journal: list[str] = []
+
+    def tell(plan: Plan, headline: str) -> bool:
+        journal.append(f"{headline}\n{notify.entries(plan)}")
+        return True
+
+    monkeypatch.setattr(notify, "tell", tell)
+    monkeypatch.setattr(install, "_lock", lambda *_: None)  # only the end of a process drops it
+    with memory() as folder:
+        root = folder / "guest"
+        taken = guest(root, planted, state)
+        before = written(root)
+        forgotten = [
+            one for one in planted if not one.named and (state == "missing" or one.secret.rstrip("=") in taken)
+        ]
+        chosen = forgotten[len(forgotten) // 3 :: len(forgotten) // 3]
+        names = [one.secret.rstrip("=") for one in chosen] + [
+            f"{0x1000 + planted.index(one):#06x}:1" for one in chosen[:1]
+        ]
+        outputs = {
+            " ".join(call[2:]): output(call) for call in invocations(main, root, [*names, "[43 characters hidden]"])
+        }
+        after = written(root)
+    for call, told in outputs.items():
+        leaked = search.find(told)
+        assert told and not leaked, f"{call} shows {leaked}"
+    assert len(journal) == 2 and not search.find("\n".join(journal))
+    new = {path: content for path, content in after.items() if before.get(path) != content}
+    assert any(path.startswith("out") for path in new) and "run/guestcred/report.json" in new
+    for path, content in new.items():
+        assert not search.find(path), path
+        if not (path.startswith(OWN_VALUES) and not path.endswith("report.json")):
+            assert not search.find(content.decode("latin-1")), path
+
+
+def test_the_matrix_has_all_that_it_should() -> None:
+    """The strings are what they are meant to be: names that PID 1 takes for secrets, and refusals."""
+    taken = {
+        state: [judge(parse(build_structure(11, 1, [one.string])).structures, 257)[0] for one in plant(prefixes)]
+        for state, (prefixes, _) in GUESTS.items()
+    }
+    for kind in ("text, missing", "binary, missing"):
+        bare = [
+            verdict for verdict in taken[kind] if isinstance(verdict, Accepted) and verdict.name not in verdict.shown
+        ]
+        assert len(bare) > 90
+    assert any(isinstance(verdict, Rejected) for verdict in taken["text, missing"])
+    assert not any(
+        isinstance(verdict, (Accepted, Rejected)) for kind in ("misspelt", "unrelated") for verdict in taken[kind]
+    )

@@ -1,0 +1,122 @@
+"""`make boot-cost`: what the package costs a boot, against the same guest without it; `--icount` counts instructions."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import statistics
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from guestcred.host.encode import encode, framed
+from guestcred.host.secret import Secret
+from guestcred.smbios.layout import build_structure
+from guestcred.smbios.walk import parse
+from guestcred.systemd.offered import Accepted, judge
+from vm.boot import boot
+from vm.images import OUT, RELEASES, CannotRun, Image, Release, build_image, package, ready
+from vm.scenarios import Scenario, reference
+
+DRIVER = Path(__file__).with_name("boot_cost_guest.py")
+TARGETS = ("sysinit.target", "multi-user.target")
+ICOUNT = ("-icount", "shift=0,sleep=off")
+Run = dict[str, Any]
+
+
+def strings(manifest: bool) -> tuple[bytes, ...]:
+    """The five credentials of the reference flow, the same in every boot, framed or not."""
+    five = reference(random.Random(5))
+    if not manifest:
+        return five
+    offered = judge(parse(build_structure(11, 1, five)).structures, None)
+    values = tuple(Secret(verdict.name, verdict.value, False) for verdict in offered if isinstance(verdict, Accepted))
+    return tuple(credential.text for credential in encode(framed(values)))
+
+
+CASES: dict[str, Callable[[], Scenario]] = {
+    "manifest": lambda: _scenario("manifest", strings(manifest=True)),
+    "no manifest": lambda: _scenario("no-manifest", strings(manifest=False)),
+    "rescue": lambda: _scenario("rescue", strings(manifest=True), "vm.hide-entries"),
+}
+LIMITS = {"manifest": 1.005, "no manifest": 1.02, "rescue": 1.05}  # of time to multi-user.target, SPEC 10
+
+
+def _scenario(name: str, offered: tuple[bytes, ...], cmdline: str = "") -> Scenario:
+    return Scenario(f"cost-{name}", offered, cmdline=cmdline, files={"driver.py": DRIVER.read_bytes()})
+
+
+def images(release: Release) -> dict[bool, Image]:
+    """The guest with the package, and the same one from which it was removed; without configuration of ours."""
+    built = package()
+    bare = "rm -r /etc/guestcred"
+    return {
+        True: build_image(release, built, OUT / "images", name="cost", finish=bare),
+        False: build_image(release, built, OUT / "images", name="bare", finish=f"{bare}; dpkg --purge guestcred"),
+    }
+
+
+def measure(image: Image, scenario: Scenario, extra: tuple[str, ...]) -> Run:
+    """One boot: microseconds of guest time to each target, and for each unit of ours its start, time and CPU."""
+    booted = boot(image, scenario, OUT / "cost", extra)
+    told = json.loads((booted.folder / "results.json").read_text())
+    assert isinstance(told, dict)
+    return told
+
+
+def median(runs: list[Run], key: str) -> float:
+    return float(statistics.median(run["targets"][key] for run in runs))
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--release", action="append", choices=[release.name for release in RELEASES])
+    parser.add_argument("--case", action="append", choices=list(CASES))
+    parser.add_argument("--boots", type=int, default=5, help="of each kind; the medians are compared")
+    parser.add_argument("--icount", action="store_true", help="guest time counts instructions: the same in every run")
+    parser.add_argument("--json", type=Path, default=OUT / "boot-cost.json", metavar="FILE", help="the raw figures")
+    asked = parser.parse_args()
+    try:
+        ready()
+    except CannotRun as error:
+        print(f"boot-cost: {error}", file=sys.stderr)
+        return 3
+    raw: list[Run] = []
+    head = ("release", "case", "sysinit", "without", "ratio", "multi-user", "without", "ratio", "most", "units")
+    print("  ".join(f"{word:>10}" for word in head))
+    for release in (release for release in RELEASES if asked.release is None or release.name in asked.release):
+        pair = images(release)
+        for name in asked.case or CASES:
+            runs: dict[bool, list[Run]] = {True: [], False: []}
+            for number in range(asked.boots):
+                # one after the other, so that both meet the same noise
+                for with_us in (True, False) if number % 2 else (False, True):
+                    run = measure(pair[with_us], CASES[name](), ICOUNT if asked.icount else ())
+                    runs[with_us].append(run)
+                    raw.append({"release": release.name, "case": name, "package": with_us, **run})
+            row = [release.name, name]
+            for target in TARGETS:
+                ours, bare = (median(runs[with_us], target) / 1e6 for with_us in (True, False))
+                row += [f"{ours:.3f} s", f"{bare:.3f} s", f"{ours / bare:.4f}"]
+            print("  ".join(f"{word:>10}" for word in [*row, f"{LIMITS[name]}", _units(runs[True])]), flush=True)
+    asked.json.parent.mkdir(parents=True, exist_ok=True)
+    asked.json.write_text(json.dumps(raw, indent=1))
+    return 0
+
+
+def _units(runs: list[Run]) -> str:
+    """Our units that ran: when they started, and their CPU time, in milliseconds; medians."""
+    told = []
+    for unit in runs[0]["units"]:
+        ran = [run["units"][unit] for run in runs if run["units"][unit]["start"]]
+        if ran:
+            start, spent = (statistics.median(unit[key] for unit in ran) / 1e3 for key in ("start", "cpu"))
+            before = all(unit["start"] < run["targets"]["multi-user.target"] for unit, run in zip(ran, runs))
+            told.append(f"{unit} at {start:.0f} ms{'' if before else ' (later)'}, {spent:.0f} ms")
+    return "; ".join(told) or "none started"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
