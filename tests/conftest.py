@@ -153,6 +153,15 @@ def signals() -> Iterator[None]:
     signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown(item: pytest.Item) -> None:
+    """A test that leaves its process in another folder is red itself, in place of those that come after it."""
+    begun = item.config.invocation_params.dir
+    if os.readlink("/proc/self/cwd") != str(begun):
+        os.chdir(begun)
+        pytest.fail("the test has left its process in another folder")
+
+
 @pytest.fixture
 def record_count(record_property: Callable[[str, object], None]) -> Count:
     """Count something by outcome; the end of the run prints the sum over all tests in all processes."""

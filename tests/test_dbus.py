@@ -37,7 +37,7 @@ BASIC: dict[str, st.SearchStrategy[Any]] = {
     "t": st.integers(0, 2**64 - 1),
     "d": st.floats(allow_nan=False),
     "s": TEXT,
-    "o": TEXT.map(lambda path: f"/{path}"),  # jeepney 0.9 writes no other
+    "o": st.from_regex(r"/|(/[A-Za-z0-9_]{1,4}){1,3}", fullmatch=True),  # jeepney 0.9 writes no other
 }
 SIGNATURES = st.recursive(
     st.sampled_from([*BASIC, "v", "ay"]),

@@ -119,7 +119,9 @@ def test_any_lack_of_memory(command: str, record_count: Count, pytestconfig: pyt
                 break
             size += step
             if done.returncode == 1 and re.match(
-                r"MemoryError\n$|(Python path config[^$]*)?Fatal Python error: ", done.stderr
+                r"MemoryError\n$|(Python path config[^$]*)?Fatal Python error: |.*\nlost sys\.stderr\n$",
+                done.stderr,
+                re.DOTALL,
             ):
                 outcomes["no interpreter"] += 1  # it came to no line of the script; addresses differ from run to run
                 continue

@@ -34,6 +34,7 @@ def paths(*sources: str) -> Unit:
     return unit(*(Request("LoadCredential", "a", source, True, None) for source in sources))
 
 
+@pytest.mark.root
 def test_files_of_the_kernel_are_measured() -> None:
     """They all say that they have 0 or 4096 bytes."""
     sources = ("/proc/sys/kernel/ostype", "/sys/kernel/mm/transparent_hugepage/enabled", "/proc/self/nowhere")
@@ -72,6 +73,7 @@ def sealed_for(name: str, value: bytes = b"hunter2") -> bytes:
     return subprocess.run(command, input=value, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=True).stdout
 
 
+@pytest.mark.root
 def test_what_systemd_decrypts() -> None:
     right = sealed_for("a")
     assert unseal(right, "a") == 7
