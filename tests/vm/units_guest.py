@@ -6,6 +6,7 @@ Its functions take the root folder as well, so that tests on the host make the s
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import os
 import re
@@ -54,12 +55,12 @@ def make(root: Path, files: dict[str, tuple[str, str]], sealed: object = seal) -
         elif kind in ("sealed", "null"):
             path.write_bytes(sealed(value, "tpm2-absent" if kind == "null" else "host"))  # type: ignore[operator]
         else:
-            os.chdir(path.parent)  # the path of a socket may have 107 bytes only
-            bind(
-                path.name if len(str(path)) > 107 else str(path),
-                socket.SOCK_DGRAM if kind == "dgram" else socket.SOCK_STREAM,
-                kind == "socket",
-            )
+            with contextlib.chdir(path.parent):  # the path of a socket may have 107 bytes only
+                bind(
+                    path.name if len(str(path)) > 107 else str(path),
+                    socket.SOCK_DGRAM if kind == "dgram" else socket.SOCK_STREAM,
+                    kind == "socket",
+                )
 
 
 def answer() -> None:
