@@ -55,6 +55,7 @@ def tree(tmp_path: Path) -> Build:
         *,
         table: bytes | None = None,
         declared: int | None = None,
+        count: int = 0,
         entries: bool | Sequence[bytes] = True,
         fw_cfg: dict[str, bytes] | None = None,
         initrd: dict[str, bytes] | None = None,
@@ -77,7 +78,10 @@ def tree(tmp_path: Path) -> Build:
             (folder / path).write_bytes(content)
 
         put("sys/firmware/dmi/tables/DMI", data)
-        put("sys/firmware/dmi/tables/smbios_entry_point", build_entry_point(length, long=length > 0xFFFF, major=3))
+        put(
+            "sys/firmware/dmi/tables/smbios_entry_point",
+            build_entry_point(length, long=length > 0xFFFF, major=3, count=count),
+        )
         if entries is not False:
             raws = [build_structure(11, 0x0E00, strings)] if entries is True else entries
             (folder / "sys/firmware/dmi/entries").mkdir(parents=True, exist_ok=True)

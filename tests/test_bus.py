@@ -39,6 +39,8 @@ PROPERTIES: dict[str, dict[str, tuple[str, Any]]] = {
         "Version": ("s", "257.13-1"),
         "Virtualization": ("s", "kvm"),
         "ConfidentialVirtualization": ("s", ""),
+        "UserspaceTimestamp": ("t", 1_700_000_000_000_000),
+        "GeneratorsStartTimestamp": ("t", 1_700_000_000_200_000),
         "Environment": ("as", ["SECRET=" + SECRET.decode()]),
     },
     "/u/t": {
@@ -184,11 +186,19 @@ def test_units_over_the_private_socket(listen: Listen) -> None:
 
 def test_what_pid_1_says_of_itself(listen: Listen) -> None:
     peer = listen("PRIVATE", manager)
-    assert bus.read_manager() == Manager("257.13-1", "kvm", "")
+    assert bus.read_manager() == Manager("257.13-1", "kvm", "", 1_700_000_000_000_000, 1_700_000_000_200_000)
     assert peer.asked == ["GetAll"]
 
 
-@pytest.mark.parametrize("found", [{}, {"Version": ("u", 257)}, {"Version": ("s", "257"), "Virtualization": ("u", 1)}])
+@pytest.mark.parametrize(
+    "found",
+    [
+        {},
+        {"Version": ("u", 257)},
+        {"Version": ("s", "257"), "Virtualization": ("u", 1)},
+        {"Version": ("s", "257"), "UserspaceTimestamp": ("s", "1")},
+    ],
+)
 def test_a_manager_of_another_kind(listen: Listen, found: dict[str, tuple[str, Any]]) -> None:
     listen("PRIVATE", lambda message: new_method_return(message, "a{sv}", (found,)))
     with pytest.raises(GuestcredError, match="cannot ask PID 1 what it is"):

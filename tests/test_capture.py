@@ -144,7 +144,7 @@ def test_check_says_the_same_of_a_capture(
         systemd=systemd,
         unreadable={"run/credentials/@system/8": "permission denied"},
     )
-    safe = disguised(guest, {}, None)[0]
+    safe = disguised(guest, Facts(), {}, None)[0]
     assert check_json(survey(guest, Facts()).comparison) == check_json(survey(safe, Facts()).comparison)
 
 
@@ -176,11 +176,11 @@ def test_a_manifest_says_of_the_noise_what_it_said_of_the_secrets(change: str, e
         systemd=257,
         unreadable={},
     )
-    safe = disguised(guest, {}, None)[0]
+    safe = disguised(guest, Facts(), {}, None)[0]
     real, noise = (check_json(survey(one, Facts()).comparison) for one in (guest, safe))
     assert real == noise
     assert isinstance(real["findings"], list) and bool(real["findings"]) == (change != "none")
-    held = safe.table + b"".join((safe.system or {}).values())
+    held = (safe.table or b"") + b"".join((safe.system or {}).values())
     assert salt.hex().encode() not in held and not any(digest(salt, name, value) in held for name, value in sent), (
         "digests of real values"
     )
@@ -399,6 +399,13 @@ def guests(tree: Build) -> dict[str, Path]:
             initrd={"BOOT": value},
             cmdline=b'quiet x=y "systemd.set_credential=CMD:' + value + b'" systemd.set_credential=BAD/:' + value,
             root="sources",
+        ),
+        "stages": tree(
+            [b"io.systemd.credential:hello="],
+            {"KEY": value, value.decode(): b""},
+            earlier_stage=True,
+            stages={"KEY": "system", value.decode(): "initrd"},
+            root="stages",
         ),
         "disabled": tree([key], {}, cmdline=b"systemd.import_credentials=no", root="disabled"),
         "absent": tree([key], {}, entries=False, root="absent"),

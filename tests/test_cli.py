@@ -6,6 +6,7 @@ import functools
 import itertools
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -125,6 +126,14 @@ def test_shadowed_by_fw_cfg(tree: Build) -> None:
     assert cause(tree([KEY], {"KEY": b"other"}, fw_cfg={"KEY": b"other"})) == ("differs", "shadowed-by-fw-cfg")
 
 
+@pytest.mark.parametrize(("systemd", "stage", "expected"), [
+    ("262", "initrd", "shadowed-by-initrd"), ("257", "initrd", "unknown"), ("262", "system", "unknown"),
+])  # fmt: skip
+def test_shadowed_by_the_initrd(tree: Build, systemd: str, stage: str, expected: str) -> None:
+    root = tree([KEY], {"KEY": b"other"}, systemd=systemd, earlier_stage=True, stages={"KEY": stage})
+    assert cause(root) == ("differs", expected)
+
+
 @pytest.mark.parametrize("systemd", ["252 (252.39)", "254 (254.26-1~bpo12+1)", "256"])
 def test_cut_at_4096(tree: Build, systemd: str) -> None:
     long = b"io.systemd.credential:LONG=" + b"y" * 5000
@@ -165,6 +174,13 @@ def test_store_full(tree: Build) -> None:
         ({"fw_cfg": {"F": b"v"}}, "fw-cfg"),
         ({"cmdline": b"systemd.set_credential=F:v"}, "cmdline"),
         ({"initrd": {"F": b"v"}}, "initrd"),
+        ({"earlier_stage": True, "stages": {"F": "system"}}, "initrd"),
+        ({"stages": {"F": "system"}}, "initrd"),
+        ({"stages": {"F": "system"}, "systemd": "252"}, "unknown"),
+        ({"earlier_stage": True, "stages": {"F": "initrd"}}, "earlier-stage"),
+        ({"earlier_stage": True, "stages": {"F": "initrd"}, "cmdline": b"systemd.set_credential=F:v"}, "cmdline"),
+        ({"earlier_stage": True, "stages": {"F": ["initrd"], "G": "other"}}, "unknown"),
+        ({"stages": [1]}, "unknown"),
         ({}, "unknown"),
     ],
 )
@@ -409,7 +425,36 @@ def test_why_is_no_oracle_for_values(tree: Build) -> None:
 
 def test_bytes_behind_the_end_may_hold_what_nobody_knows(tree: Build) -> None:
     root = tree(table=table_of(KEY) + table_of(b"io.systemd.credential:X=1"), system={"KEY": SECRET, "X": b"1"})
+    (root / "sys/firmware/dmi/tables/smbios_entry_point").unlink()
     assert "behind the End-of-Table structure" in run("--root", root, "check")
+
+
+def checked(root: Path, status: int = 0) -> list[dict[str, object]]:
+    credentials = json.loads(run("--root", root, "check", "--format", "json", status=status))["credentials"]
+    assert isinstance(credentials, list)
+    return credentials
+
+
+def test_linux_goes_on_behind_the_end_by_the_count_of_a_32_bit_entry_point(tree: Build, tmp_path: Path) -> None:
+    behind = build_structure(11, 0x0E01, [b"io.systemd.credential:X=behind"])
+    table = table_of(KEY) + behind + b"\0" * 9
+    entries = [build_structure(11, 0x0E00, [KEY]), behind]
+    root = tree(table=table, count=3, entries=entries, system={"KEY": SECRET, "X": b"behind"})
+    assert {row["name"]: row["status"] for row in checked(root)} == {"KEY": "imported", "X": "imported"}
+    assert "handle 0x0e01, string 1" in run("--root", root, "why", "X")
+    assert json.loads(run("--root", root, "dump", "--format", "json"))["oem_strings"][1]["name"] == "X"
+    run("--root", root, "capture", tmp_path / "out")
+    assert b"behind" not in (tmp_path / "out/sys/firmware/dmi/tables/DMI").read_bytes()
+    assert checked(tmp_path / "out") == checked(root)
+    # told, but not taken: Linux stops at type 127 where there is no count, as under every 64-bit entry point
+    root = tree(table=table, count=0, entries=entries[:1], system={"KEY": SECRET}, root="stops")
+    assert [row["name"] for row in checked(root)] == ["KEY"]
+
+
+def test_what_pid_1_lost_behind_the_end_is_missing(tree: Build) -> None:
+    table = table_of(KEY) + build_structure(11, 0x0E01, [b"io.systemd.credential:X=1"])
+    root = tree(table=table, count=3, entries=False, system={"KEY": SECRET})
+    assert {row["name"]: row["status"] for row in checked(root, 1)} == {"KEY": "imported", "X": "missing"}
 
 
 def test_refusals_of_one_reason_are_one_finding(tree: Build) -> None:
@@ -433,6 +478,39 @@ def test_no_table(tmp_path: Path) -> None:
     printed = run("--root", tmp_path, "check", status=3)
     assert printed.startswith("guestcred: error: there is no DMI table at ")
     assert "guestcred: hint: " in printed
+
+
+def without_smbios(root: Path) -> Path:
+    shutil.rmtree(root / "sys/firmware/dmi")
+    return root
+
+
+def test_a_machine_without_smbios_says_what_other_sources_gave(tree: Build, tmp_path: Path) -> None:
+    given = {"fw_cfg": {"FW": b"v", "LOST": b"v"}, "cmdline": b"systemd.set_credential=CMD:v"}
+    root = without_smbios(tree([], {"FW": b"v", "CMD": b"v", "OTHER": b"v"}, **given))
+    told = "there is no SMBIOS table, so no OEM string of the host's arrived.\n"
+    printed = run("--root", root, "check")
+    assert printed.startswith("agrees: 3 foreign (systemd 257)\n") and told in printed
+    assert [(row["name"], row["cause"]) for row in checked(root)] == [
+        ("CMD", "cmdline"), ("FW", "fw-cfg"), ("OTHER", "unknown"),
+    ]  # fmt: skip
+    assert "it came from QEMU's fw_cfg" in run("--root", root, "why", "FW")
+    assert "not imported" in run("--root", root, "why", "LOST", status=1)
+    assert "there is no SMBIOS table" in run("--root", root, "why", "NOBODY", status=1)
+    assert "NOBODY is required" in run("--root", root, "check", "--require", "NOBODY", status=1)
+    run("--root", root, "capture", tmp_path / "out")
+    assert checked(tmp_path / "out") == checked(root)
+    run("--root", root, "dump", status=3)
+
+
+def test_without_smbios_and_any_other_source_there_is_nothing_to_look_at(tree: Build) -> None:
+    assert "there is no DMI table" in run("--root", without_smbios(tree([], {})), "check", status=3)
+
+
+def test_a_table_that_should_be_there_is_missed(tree: Build) -> None:
+    root = tree([KEY], {"FW": b"v"}, fw_cfg={"FW": b"v"})
+    (root / "sys/firmware/dmi/tables/DMI").unlink()
+    assert "there is no DMI table" in run("--root", root, "check", status=3)
 
 
 @pytest.mark.parametrize(

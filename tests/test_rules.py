@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 from guestcred.systemd.rules import (
     CMDLINE_BINARY_SINCE,
     CONFIDENTIAL_VM_SINCE,
+    EXTRA_SYSTEM_SINCE,
     IMPORTS_SMBIOS_SINCE,
+    INITRD_SINCE,
     PAGE,
     READ_CUT,
     READ_WHOLE_SINCE,
@@ -55,7 +57,6 @@ def test_white_space_may_stand_anywhere(value: bytes) -> None:
 def test_who_takes_what_since_when() -> None:
     """As the sources and the booted guests say that the constants name."""
     assert (SYSTEM, READ_CUT, STORE_PAGES * PAGE) == ("run/credentials/@system", 4096, SIZE_MAX)
-    assert READ_WHOLE_SINCE == 257
     assert (SIZE_MAX, TOTAL_SIZE_MAX) == (1 << 20, 1 << 20)
     assert (IMPORTS_SMBIOS_SINCE, CONFIDENTIAL_VM_SINCE, CMDLINE_BINARY_SINCE, TDX_TRUSTED_SINCE) == (
         252,
@@ -63,6 +64,8 @@ def test_who_takes_what_since_when() -> None:
         254,
         262,
     )
+    assert (READ_WHOLE_SINCE, INITRD_SINCE, EXTRA_SYSTEM_SINCE) == (257, 254, 262)
+    assert base64_decode(b"-_-_", 254) is None and base64_decode(b"-_-_", 255) == b"\xfb\xff\xbf"
 
 
 # one for each prefix, by the manual pages of systemd.system-credentials(7) and of the programs that read them

@@ -36,6 +36,37 @@ def _covers(data: bytes, table: Table) -> None:
     parse_entry_point(data)
 
 
+def _linux(data: bytes, count: int) -> list[int]:
+    """The offsets that dmi_decode_table() of Linux 6.12's drivers/firmware/dmi_scan.c decodes, for a count or 0."""
+    found: list[int] = []
+    at, seen = 0, 0
+    while (not count or seen < count) and at + 4 <= len(data) and data[at + 1] >= 4:
+        kind, start = data[at], at
+        at += data[at + 1]
+        while at < len(data) - 1 and data[at : at + 2] != b"\0\0":
+            at += 1
+        if at < len(data) - 1:
+            found.append(start)
+        at, seen = at + 2, seen + 1
+        if not count and kind == 127:
+            break
+    return found
+
+
+parts = st.sampled_from([build_structure(127, 0x7F00), build_structure(11, 1, [b"a", b"bc"]), build_structure(1, 2)])
+
+
+@given(st.lists(parts | st.binary(max_size=9), max_size=8), st.integers(0, 9))
+def test_structures_are_those_that_linux_decodes(pieces: list[bytes], count: int) -> None:
+    data = b"".join(pieces)
+    table = parse(data, count)
+    found = [structure.offset for structure in table.structures if structure.complete]
+    if count and count < len(parse(data).structures):  # Linux has cut the table there before anybody reads it
+        found = found[:count]
+    assert found == _linux(data, count)
+    assert (table.ended is None) == any(structure.type == 127 and structure.complete for structure in table.structures)
+
+
 @given(
     st.lists(
         st.tuples(

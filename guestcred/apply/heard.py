@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 NEEDS_FACTS = b"f"
 ANSWER_MAX, NAME_MAX = 1 << 23, 256  # bytes
-ORIGINS = (None, "fw-cfg", "cmdline", "initrd")
+ORIGINS = (None, "fw-cfg", "cmdline", "initrd", "earlier-stage")
 
 
 class Heard(Record):
@@ -53,7 +53,7 @@ def hear(look: Unparsed, before: Callable[[], None]) -> Heard:
     facts: Facts | None = None
     loaded = False
     json_text("")  # loads what makes JSON
-    if MANIFEST.encode("ascii") in look.guest.table:
+    if MANIFEST.encode("ascii") in (look.guest.table or b""):
         _load_meant()  # it will be lacking; only a guess, and no parsing
 
     def work() -> bytes:
@@ -225,7 +225,7 @@ def _held(said: object, look: Unparsed, facts: Facts | None) -> Heard:
 
 def _assignment(guest: Guest, start: int, end: int) -> tuple[str, bytes]:
     """(name, decoded value) of the OEM string from `start` to `end` in the table, where one may be."""
-    table = guest.table
+    table = guest.table or b""
     if not 0 <= start < end <= len(table):
         raise Lie("a place outside of the table")
     text = table[start:end]

@@ -53,12 +53,14 @@ def _never(_name: bytes, _value: bytes) -> None:
     pass
 
 
-def hide_table(data: bytes, replace: Replace, hides: Hides = may_be_secret, framed: Framed = _never) -> bytes:
+def hide_table(
+    data: bytes, replace: Replace, hides: Hides = may_be_secret, framed: Framed = _never, count: int = 0
+) -> bytes:
     """A DMI table, or one entry of it, with everything replaced that may be secret or tells the machine from others.
 
-    The result has the same length and the same structures. Any bytes are accepted.
+    The result has the same length and the same structures; `count` is that of `parse`. Any bytes are accepted.
     """
-    table = parse(data)
+    table = parse(data, count)
     out = bytearray()
     for structure in table.structures:
         out += data[len(out) : structure.offset]

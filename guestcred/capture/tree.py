@@ -26,9 +26,10 @@ from guestcred.guest.snapshot import (
     Guest,
     Parameters,
     other_sources,
+    parse_table,
+    structure_count,
 )
 from guestcred.record import to_json
-from guestcred.smbios.walk import parse
 from guestcred.systemd.offered import Accepted, Unrelated, judge
 from guestcred.systemd.rules import SYSTEM, name_is_valid
 from guestcred.systemd.search_path import CREDSTORES, ENCRYPTED_PATH
@@ -36,6 +37,7 @@ from guestcred.systemd.shown import may_be_shown, reads_like_a_name
 
 Stores = dict[str, dict[str, bytes]]
 """Folder of a credential store to the name and bytes of each of its files."""
+Disguised = tuple[Guest, Facts, Stores, dict[str, object] | None]
 
 
 def read_stores(tree: Tree) -> Stores:
@@ -53,7 +55,7 @@ class Names:
     def __init__(self, guest: Guest, stores: Stores, replace: Replace) -> None:
         self._replace = replace
         self._hidden: dict[bytes, bool] = {}
-        for verdict in judge(parse(guest.table).structures, guest.systemd):
+        for verdict in judge(parse_table(guest.table, guest.entry_point).structures, guest.systemd):
             if not isinstance(verdict, Unrelated) and verdict.name is not None:
                 raw = verdict.name.encode("ascii") if isinstance(verdict, Accepted) else verdict.raw_name
                 self._note(raw, verdict.shown.encode("ascii") != raw)
@@ -96,22 +98,20 @@ class Names:
         return os.fsdecode(prefix + self._replace("name", secret))
 
 
-def disguised(guest: Guest, stores: Stores, look: Look | None) -> tuple[Guest, Stores, dict[str, object] | None]:
-    """The same guest with noise for every secret, and the document `units.json` of a look at its units.
+def disguised(guest: Guest, facts: Facts, stores: Stores, look: Look | None) -> Disguised:
+    """The same guest with noise for every secret: its look, facts, stores, and `units.json` of a look at its units.
 
     The noise is meant to leave the verdict of `check` as it is.
     """
     disguise = Disguise()
-    _rewritten(guest, stores, look, disguise.collect)
+    _rewritten(guest, facts, stores, look, disguise.collect)
     disguise.settle()
-    return _rewritten(guest, stores, look, disguise.replace)
+    return _rewritten(guest, facts, stores, look, disguise.replace)
 
 
-def _rewritten(
-    guest: Guest, stores: Stores, look: Look | None, replace: Replace
-) -> tuple[Guest, Stores, dict[str, object] | None]:
+def _rewritten(guest: Guest, facts: Facts, stores: Stores, look: Look | None, replace: Replace) -> Disguised:
     names = Names(guest, stores, replace)
-    taken = judge(parse(guest.table).structures, guest.systemd)
+    taken = judge(parse_table(guest.table, guest.entry_point).structures, guest.systemd)
     offered = {verdict.name.encode("ascii"): verdict.value for verdict in taken if isinstance(verdict, Accepted)}
     framed = Frames(offered, names.meant, replace)
 
@@ -136,9 +136,12 @@ def _rewritten(
     for path, why in guest.unreadable.items():
         folder, _, name = path.rpartition("/")
         unreadable[f"{folder}/{names.file(name)}"] = why
+    table = guest.table
+    if table is not None:
+        table = hide_table(table, replace, names.hides, framed, structure_count(guest.entry_point))
     safe = Guest(
         root=guest.root,
-        table=hide_table(guest.table, replace, names.hides, framed),
+        table=table,
         entry_point=guest.entry_point,
         entries=entries,
         system=values(guest.system),
@@ -149,7 +152,8 @@ def _rewritten(
         unreadable=unreadable,
     )
     units = None if look is None else consumers_json(look, names.delivered)
-    return safe, {folder: files(held) for folder, held in stores.items()}, units
+    stages = facts.stages and {names.file(name): stage for name, stage in facts.stages.items()}
+    return safe, facts.replace(stages=stages), {folder: files(held) for folder, held in stores.items()}, units
 
 
 def tree_of(guest: Guest, facts: Facts, stores: Stores, units: dict[str, object] | None) -> dict[str, bytes | None]:
@@ -169,8 +173,9 @@ def tree_of(guest: Guest, facts: Facts, stores: Stores, units: dict[str, object]
     files: dict[str, bytes | None] = {
         CAPTURE: json.dumps(told, indent=1).encode() + b"\n",
         CMDLINE: _command_line(guest.parameters, guest.systemd),
-        TABLE: guest.table,
     }
+    if guest.table is not None:
+        files[TABLE] = guest.table
     if units is not None:
         files[UNITS] = json.dumps(units, indent=1).encode() + b"\n"
     if guest.entry_point is not None:

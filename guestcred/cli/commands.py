@@ -118,21 +118,21 @@ def capture(view: View, path: str) -> int:
     """Save the guest below the new folder `path`, with noise for every secret."""
     from guestcred.capture.tree import disguised, read_stores, tree_of
     from guestcred.capture.writing import write_tree
+    from guestcred.diagnose.survey import facts_of
     from guestcred.guest.deliveries import read_consumers
-    from guestcred.guest.facts import read_facts
 
     guest = read_guest(view.root, view.systemd)
-    facts = read_facts(view.root)
+    facts = facts_of(guest)
     tree = Tree(view.root)
     held = read_stores(tree)
     try:
         look = read_consumers(tree, systemd=guest.systemd)
     except GuestcredError:
         look = None  # no systemd runs here, and the rest is worth saving
-    safe, stores, units = disguised(guest, held, look)
-    files = tree_of(safe, facts, stores, units)
+    safe, known, stores, units = disguised(guest, facts, held, look)
+    files = tree_of(safe, known, stores, units)
     write_tree(path, files)
-    if _verdict(safe, facts) != _verdict(guest, facts):
+    if _verdict(safe, known) != _verdict(guest, facts):
         # a capture that says something else is worth more than none
         print(
             "guestcred: warning: 'check' says something else of this capture than of the guest: "

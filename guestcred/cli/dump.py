@@ -12,13 +12,13 @@ from guestcred.diagnose.survey import no_structure
 from guestcred.errors import USAGE, GuestcredError, reason
 from guestcred.guest.facts import read_systemd
 from guestcred.guest.rootfs import FILE_MAX, Tree
-from guestcred.guest.snapshot import read_table, refuse_large
+from guestcred.guest.snapshot import parse_table, read_table, refuse_large
 from guestcred.show.dump import dump_json, dump_text
 from guestcred.show.keywords import STRING_KEYWORDS
 from guestcred.show.redacted import Dump
 from guestcred.smbios.entry_point import parse_entry_point
 from guestcred.smbios.sources import Source, from_memory, split
-from guestcred.smbios.walk import OEM_STRINGS, parse
+from guestcred.smbios.walk import OEM_STRINGS
 from guestcred.systemd.offered import judge
 
 _CREDENTIALS = frozenset({OEM_STRINGS})
@@ -96,7 +96,7 @@ def decoded(view: View, path: str | None, *, kinds: frozenset[int] | None, typed
     if path is None and systemd is None:
         systemd = read_systemd(Tree(view.root))
     point = parse_entry_point(source.entry) if source.entry is not None else None
-    table = parse(source.table)
+    table = parse_table(source.table, source.entry)
     warnings = table_warnings(table, point)
     if source.entry is not None and point is None:
         warnings.insert(0, Finding("entry-point", "the entry point is not one that SMBIOS knows", REPORT))

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
         "cut-by-kernel",
         "store-full",
         "shadowed-by-fw-cfg",
+        "shadowed-by-initrd",
         "lost-at-switch-root",
         "lost-on-the-way",
         "altered",
@@ -65,6 +66,10 @@ CAUSES: dict[Cause, tuple[str, str]] = {
     "shadowed-by-fw-cfg": (
         "QEMU's fw_cfg offers a credential of the same name, and it comes before SMBIOS",
         "remove one of the two on the host: '-fw_cfg name=opt/io.systemd.credentials/...' or the OEM string",
+    ),
+    "shadowed-by-initrd": (
+        "the initrd brought a credential of the same name in /.extra/system_credentials, and it comes before SMBIOS",
+        "remove one of the two: the file from what the initrd is made of, or the OEM string on the host",
     ),
     "lost-at-switch-root": (
         "the initrd's PID 1 imported it, and /run/credentials/@system did not come along at switch-root",

@@ -7,6 +7,7 @@ from itertools import pairwise
 
 from guestcred.c_modules import compare_digest
 from guestcred.diagnose.findings import (
+    NO_TABLE,
     Finding,
     altered,
     length_cut_finding,
@@ -99,7 +100,18 @@ def needs_facts(offered: tuple[Verdict, ...], guest: Guest) -> bool:
             imported = system.get(verdict.name)
             if imported is None or not compare_digest(imported, verdict.value):
                 return True
-    return any(values.keys() - system.keys() for _, values in other_sources(guest))
+    return any(values.keys() - system.keys() for _, values in other_sources(guest)) or bool(unexplained(offered, guest))
+
+
+def unexplained(offered: tuple[Verdict, ...], guest: Guest) -> frozenset[str]:
+    """The names in `@system` whose bytes no source has that can be seen."""
+    accepted = {verdict.name: verdict.value for verdict in offered if isinstance(verdict, Accepted)}
+    sources = (accepted, *(values for _, values in other_sources(guest)))
+    return frozenset(
+        name
+        for name, imported in (guest.system or {}).items()
+        if not any(name in values and compare_digest(values[name], imported) for values in sources)
+    )
 
 
 def compare(
@@ -179,7 +191,7 @@ def compare(
     ]
     foreign = []
     for name in system.keys() - {offer.name for offer in accepted}:
-        origin = evidence().source(name, system[name])
+        origin = evidence().origin(name, system[name])
         told = shown(name, system[name])
         foreign.append(Credential(name=name, shown=told, size=len(system[name]), origin=origin, meant=sizes.get(name)))
     credentials += by_what_is_shown(foreign)
@@ -196,12 +208,15 @@ def compare(
     listed = {name for credential in credentials for name in (credential.name, credential.shown)}
     findings += _required([name for name in require if name not in listed], guest, offered, evidence, cut_off, frame)
     warnings = [] if cut_off else table_warnings(table, point)
+    if guest.table is None:
+        warnings.append(NO_TABLE)
     if (
-        point is None
+        guest.entry_point is None
         and table.trailing
         and any(credential.place is None and credential.origin is None for credential in credentials)
     ):
-        warnings.append(trailing_warning(table))
+        # how far the kernel read stands in the entry point
+        warnings.append(trailing_warning(table, "and PID 1 may have read them"))
     doubts = {}
     for verdict, after in pairwise((*offered, None)):
         if isinstance(verdict, Accepted):

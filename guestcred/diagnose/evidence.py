@@ -9,7 +9,9 @@ from guestcred.record import Record
 from guestcred.smbios.walk import parse
 from guestcred.systemd.offered import Accepted, Verdict, judge
 from guestcred.systemd.rules import (
+    EXTRA_SYSTEM_SINCE,
     IMPORTS_SMBIOS_SINCE,
+    INITRD_SINCE,
     READ_CUT,
     READ_WHOLE_SINCE,
     STORE_PAGES,
@@ -51,6 +53,7 @@ class Evidence:
         self._guest = guest
         self._facts = facts
         self._system = guest.system or {}
+        self._stages = (facts.stages if facts is not None else None) or {}
         self._sources = other_sources(guest)
         self.spans = spans(guest.entries or ())
         # what another source offers with the same bytes says nothing about SMBIOS
@@ -80,7 +83,12 @@ class Evidence:
             return "truncated", "cut-read"
         if len(imported) < len(offer.value) and compare_digest(imported, offer.value[: len(imported)]):
             return "truncated", "unknown"
-        return "differs", "unknown"
+        return "differs", "shadowed-by-initrd" if self._brought_by_initrd(offer.name) else "unknown"
+
+    def _brought_by_initrd(self, name: str) -> bool:
+        """Whether the initrd's PID 1 took it from /.extra/system_credentials: its only source that is gone by now."""
+        version = self._guest.systemd
+        return self._stages.get(name) == "initrd" and (version is None or version >= EXTRA_SYSTEM_SINCE)
 
     def missing(self, offer: Accepted) -> Cause:
         """The cause of a credential that was not imported."""
@@ -105,6 +113,17 @@ class Evidence:
             if name in values and compare_digest(values[name], imported):
                 return source
         return None
+
+    def origin(self, name: str, imported: bytes) -> Origin | None:
+        """Where a foreign credential came from: a source that is still there, or who imported it; None if neither."""
+        stage, source = self._stages.get(name), self.source(name, imported)
+        if source is not None or stage is None:
+            return source
+        if stage == "initrd":
+            return "earlier-stage"
+        # PID 1 removes @initrd once it took it; no other source of its own goes
+        version = self._guest.systemd
+        return "initrd" if version is None or version >= INITRD_SINCE else None
 
     def not_imported(self, source: Origin) -> Cause:
         """Why `@system` lacks what another source holds (systemd src/core/import-creds.c)."""

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     Code = Literal[
         Loss, Reason, Ending,
         # of a table and its entry point
-        "cut-by-kernel", "entry-point", "length-differs", "trailing-bytes",
+        "cut-by-kernel", "no-table", "entry-point", "length-differs", "trailing-bytes",
         # of one credential
         "unreadable", "near-miss", "required", "not-imported", "manifest",
         # of a value that looks wrong
@@ -62,6 +62,13 @@ class Finding(Record):
     def status(self) -> str:
         """What became of the credentials in `names`, in one word."""
         return "rejected" if self.code in REASONS else self.code
+
+
+NO_TABLE = Finding(
+    "no-table",
+    "there is no SMBIOS table, so no OEM string of the host's arrived",
+    "if the host hands any over: QEMU's microvm and Firecracker have no SMBIOS, and cloud-hypervisor places none above 65512 bytes",
+)
 
 
 def loss(status: Loss, cause: Cause, names: list[str], why_not_rescued: str | None = None) -> Finding:
@@ -133,15 +140,14 @@ def table_warnings(table: Table, point: EntryPoint | None) -> list[Finding]:
         message = f"the entry point says {point.table_length} bytes, and the table here has {table.size}"
         warnings.append(Finding("length-differs", message, REPORT))
     if exact and table.trailing:
-        warnings.append(trailing_warning(table))
+        warnings.append(trailing_warning(table, "and the kernel takes no structure from them"))
     return warnings
 
 
-def trailing_warning(table: Table) -> Finding:
-    """The warning for bytes after the table's end."""
-    # with a 32-bit entry point Linux goes on by the count of structures (drivers/firmware/dmi_scan.c, dmi_decode_table)
+def trailing_warning(table: Table, clause: str) -> Finding:
+    """The warning for bytes after the table's end; `clause` says who reads them."""
     verb = "is" if table.trailing == 1 else "are"
-    message = f"{count(table.trailing, 'byte')} {verb} behind the End-of-Table structure, and PID 1 may have read them"
+    message = f"{count(table.trailing, 'byte')} {verb} behind the End-of-Table structure, {clause}"
     return Finding("trailing-bytes", message, REPORT)
 
 

@@ -24,6 +24,7 @@ ORIGINS: dict[Origin | None, str] = {
     "fw-cfg": "QEMU's fw_cfg",
     "cmdline": "the kernel command line",
     "initrd": "the initrd (/run/credentials/@initrd)",
+    "earlier-stage": "a source that only the initrd's PID 1 saw (as /.extra/system_credentials is, from systemd 262 on)",
     None: "a source that cannot be seen from here",
 }
 

@@ -10,9 +10,8 @@ from guestcred.guest.credstores import shown_file
 from guestcred.guest.deliveries import Look
 from guestcred.guest.facts import read_kernel
 from guestcred.guest.rootfs import Tree
-from guestcred.guest.snapshot import TABLE, read_table
+from guestcred.guest.snapshot import TABLE, parse_table, read_table
 from guestcred.record import Record
-from guestcred.smbios.walk import parse
 from guestcred.systemd.delivery import rules_of
 from guestcred.systemd.offered import Accepted, judge
 from guestcred.systemd.requests import IMPORT, LOAD, LOAD_ENCRYPTED, Unit
@@ -93,8 +92,8 @@ def judge_services(tree: Tree, look: Look, offered: dict[str, str] | None, syste
 
 def offered_names(tree: Tree, systemd: int | None) -> dict[str, str]:
     """The names that the table offers, each with the form that may be shown; none where there is no table."""
-    table = read_table(tree)[0] if tree.exists(TABLE) else b""
-    verdicts = judge(parse(table).structures, systemd)
+    table = parse_table(*read_table(tree)) if tree.exists(TABLE) else parse_table(None, None)
+    verdicts = judge(table.structures, systemd)
     return {verdict.name: verdict.shown for verdict in verdicts if isinstance(verdict, Accepted)}
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 
-from guestcred.diagnose.compare import Comparison, compare, needs_facts
+from guestcred.diagnose.compare import Comparison, compare, needs_facts, unexplained
 from guestcred.errors import GuestcredError
 from guestcred.guest.facts import Facts, read_facts
-from guestcred.guest.snapshot import TABLE, Guest
-from guestcred.smbios.walk import Table, parse
+from guestcred.guest.snapshot import TABLE, Guest, parse_table
+from guestcred.smbios.walk import Table
 from guestcred.systemd.offered import Verdict, judge
 
 TYPE_CHECKING = False
@@ -49,8 +49,8 @@ def survey(
 
     Raises GuestcredError (exit status 3) where the table has no structure.
     """
-    table = parse(guest.table)
-    if not table.holds_anything:
+    table = parse_table(guest.table, guest.entry_point)
+    if guest.table is not None and not table.holds_anything:
         raise no_structure(os.path.join(guest.root, TABLE))
     offered = judge(table.structures, guest.systemd)
     if facts is None and needs_facts(offered, guest):
@@ -58,6 +58,15 @@ def survey(
     result = Survey(guest, table, offered, facts)
     result.comparison = compare(guest, table, offered, result.evidence, _point(guest, table), require)
     return result
+
+
+def facts_of(guest: Guest) -> Facts:
+    """All facts about a guest, whether something is missing or not; of the stages only those that decide something."""
+    facts = read_facts(guest.root)
+    if facts.stages is None:
+        return facts
+    names = unexplained(judge(parse_table(guest.table, guest.entry_point).structures, guest.systemd), guest)
+    return facts.replace(stages={name: stage for name, stage in facts.stages.items() if name in names})
 
 
 def _point(guest: Guest, table: Table) -> EntryPoint | None:

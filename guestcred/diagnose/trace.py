@@ -121,7 +121,9 @@ def _rejected(known: Known, at: str) -> Trace:
 
 def _absent(known: Known, cause: Cause | None, clause: str, fix: str, survey: Survey, at: str) -> Trace:
     status: Literal["not-offered", "not-imported"] = "not-offered"
-    stages = _meant(known.name, survey, at) or [Stage("offered", False, f"no string of that name in {at}{TABLE}")]
+    there = survey.guest.table is not None
+    nowhere = f"no string of that name in {at}{TABLE}" if there else "there is no SMBIOS table"
+    stages = _meant(known.name, survey, at) or [Stage("offered", False, nowhere)]
     if known.origins:
         status = "not-imported"
         stages = [

@@ -14,6 +14,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Literal
 
+    from guestcred.guest.stages import Stage
     from guestcred.systemd.bus import Manager
 
 CAPTURE = "capture.json"
@@ -43,7 +44,8 @@ class Facts(Record):
     """What PID 1's decisions rest on: names of the container manager and confidential technology, or None.
 
     `earlier_stage` says that the initrd had a PID 1 before this one. `unasked` has the fields, "container" and
-    "confidential", that are None because PID 1 could not be asked.
+    "confidential", that are None because PID 1 could not be asked. `stages` says whose PID 1 imported what
+    is in `@system`; None where that is known of nothing.
     """
 
     container: str | None = None
@@ -52,6 +54,7 @@ class Facts(Record):
     kernel: str | None = None
     earlier_stage: bool = False
     unasked: frozenset[str] = frozenset()
+    stages: dict[str, Stage] | None = None
 
     def distrusts(self, systemd: int | None) -> bool:
         """Whether that systemd takes nothing from SMBIOS and fw_cfg because this is a confidential VM."""
@@ -144,6 +147,7 @@ def read_facts(root: str = "/") -> Facts:
             kernel=fact("kernel"),
             earlier_stage=captured.get("earlier_stage") is True,
             unasked=_captured_unasked(captured),
+            stages=_captured_stages(captured),
         )
     environment = _environment(tree)
     # PID 1 sets $CREDENTIALS_DIRECTORY itself, but its environ file does not show that: if it is there,
@@ -161,7 +165,22 @@ def read_facts(root: str = "/") -> Facts:
         virtualization=name if name and name not in CONTAINERS else None,
         kernel=os.uname().release,
         earlier_stage=earlier,
+        stages=_live_stages(tree, manager, earlier) or None,
     )
+
+
+def _live_stages(tree: Tree, manager: Manager, earlier: bool) -> dict[str, Stage]:
+    from guestcred.guest.stages import read_stages
+
+    return read_stages(tree, manager, earlier)
+
+
+def _captured_stages(captured: dict[str, object]) -> dict[str, Stage] | None:
+    if captured.get("stages") is None:
+        return None
+    from guestcred.guest.stages import captured_stages
+
+    return captured_stages(captured)
 
 
 def _environment(tree: Tree) -> bytes:

@@ -6,13 +6,14 @@ from guestcred.errors import GuestcredError
 from guestcred.guest.facts import read_systemd
 from guestcred.guest.rootfs import Tree
 from guestcred.record import Record
+from guestcred.smbios.walk import Table, parse
 from guestcred.systemd.rules import SYSTEM
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Literal
 
-    Origin = Literal["fw-cfg", "cmdline", "initrd"]  # what offers credentials besides SMBIOS
+    Origin = Literal["fw-cfg", "cmdline", "initrd", "earlier-stage"]  # what offers credentials besides SMBIOS
 
 TABLE_MAX = 1 << 20  # bytes of a table that are looked at; Linux keeps 64 KiB of most
 
@@ -42,12 +43,14 @@ class Parameters(Record):
 class Guest(Record):
     """One look at a guest. Dictionaries map credential names to bytes; None where the folder is absent.
 
+    `table` is None on a machine without SMBIOS, which is looked at for what other sources gave.
+
     `entries` is None where `dmi-sysfs` has made no folder; `systemd` is the major version or None. `unreadable` has
     the paths in their folders that hold no readable file, with the reason.
     """
 
     root: str
-    table: bytes
+    table: bytes | None
     entry_point: bytes | None
     entries: tuple[Entry, ...] | None
     system: dict[str, bytes] | None
@@ -74,14 +77,18 @@ def other_sources(guest: Guest) -> tuple[tuple[Origin, dict[str, bytes]], ...]:
 def read_guest(root: str = "/", systemd: int | None = None) -> Guest:
     """Look at the live system, or at the captured tree below `root`; `systemd` overrides the version seen.
 
-    Raises GuestcredError (exit status 3) where there is no table or it may not be read.
+    Raises GuestcredError (exit status 3) where there is no table and no other credential, or it may not be read.
     """
     return parsed(read_unparsed(Tree(root), systemd))
 
 
 def read_unparsed(tree: Tree, systemd: int | None) -> Unparsed:
-    """The bytes of that look, as `read_guest` reads them, for a process apart to parse. Raises GuestcredError (exit status 3) where there is no table or it may not be read."""
-    table, entry_point = read_table(tree)
+    """The bytes of that look, as `read_guest` reads them, for a process apart to parse. Raises GuestcredError as that does."""
+    table, entry_point, absent = None, None, None
+    try:
+        table, entry_point = read_table(tree)
+    except NoSmbiosError as error:
+        absent = error
     entries = tree.names(ENTRIES)
     if systemd is None:
         systemd = read_systemd(tree)
@@ -105,7 +112,11 @@ def read_unparsed(tree: Tree, systemd: int | None) -> Unparsed:
         systemd=systemd,
         unreadable=unreadable,
     )
-    return Unparsed(guest, tree.read(CMDLINE) or b"")
+    cmdline = tree.read(CMDLINE) or b""
+    set_there = b"set_credential" in cmdline.replace(b"-", b"_")
+    if absent is not None and not (guest.system or guest.fw_cfg or guest.initrd or set_there):
+        raise absent
+    return Unparsed(guest, cmdline)
 
 
 def parsed(look: Unparsed) -> Guest:
@@ -124,6 +135,24 @@ def read_table(tree: Tree) -> tuple[bytes, bytes | None]:
         raise _no_table(tree)
     refuse_large(len(table), tree.shown(TABLE))
     return table, tree.read(ENTRY_POINT)
+
+
+def structure_count(entry_point: bytes | None) -> int:
+    """How many structures Linux takes from a table, type 127 or not; 0 where it stops at the first type 127."""
+    if entry_point is None:
+        return 0
+    from guestcred.smbios.entry_point import parse_entry_point
+
+    point = parse_entry_point(entry_point)
+    return (point.count or 0) if point else 0
+
+
+def parse_table(table: bytes | None, entry_point: bytes | None) -> Table:
+    """The structures of a table as Linux takes them, who made `entries/` of the same; none without SMBIOS."""
+    if table is None:
+        return Table(structures=(), ended=None, size=0, trailing=0)
+    parsed = parse(table)
+    return parse(table, structure_count(entry_point)) if parsed.trailing else parsed
 
 
 def refuse_large(size: int, where: str) -> None:
@@ -148,14 +177,20 @@ def _read_entries(tree: Tree, names: list[str]) -> tuple[Entry, ...]:
     return tuple(entries)
 
 
+class NoSmbiosError(GuestcredError):
+    """The machine has no SMBIOS at all; a table that should be there, and is not, is another error."""
+
+
 def _no_table(tree: Tree) -> GuestcredError:
     where = tree.shown(TABLE)
+    kind: type[GuestcredError] = NoSmbiosError
     if not tree.live:
+        kind = GuestcredError if tree.exists("sys/firmware/dmi") else kind
         hint = "a captured tree holds the same paths as a guest: is this its top folder?"
     elif tree.names("sys/firmware/devicetree/base"):
         hint = "this machine describes itself by device tree: its firmware has no SMBIOS, so hand credentials over by kernel command line or disk"
     elif tree.names("sys/firmware") is None:
-        hint = "there is no /sys/firmware: mount sysfs, or run this in the guest itself"
+        hint, kind = "there is no /sys/firmware: mount sysfs, or run this in the guest itself", GuestcredError
     elif tree.names("sys/firmware/dmi") is None:
         hint = (
             "the kernel found no SMBIOS: this hypervisor gives none (Firecracker does not), "
@@ -163,10 +198,11 @@ def _no_table(tree: Tree) -> GuestcredError:
             "or this is a container or a kernel without CONFIG_DMI"
         )
     else:
+        kind = GuestcredError
         # cloud-hypervisor 54 boots a guest with 65,513 bytes all the same
         hint = (
             "the kernel has DMI but no table under it: most likely the table was too large (cloud-hypervisor's above "
             "65512 bytes): offer less, 'guestcred encode --dry-run' on the host counts it; "
             "or is /sys/firmware/dmi covered by a mount?"
         )
-    return GuestcredError(f"there is no DMI table at {where}", hint)
+    return kind(f"there is no DMI table at {where}", hint)

@@ -69,7 +69,7 @@ class Structure(Record):
 
 
 class Table(Record):
-    """The structures of a table, how it ended (None: by type 127), its size, and how many bytes follow its end."""
+    """The structures of a table, how it ended (None: with a type 127), its size, and how many bytes follow its end."""
 
     structures: tuple[Structure, ...]
     ended: Ended | None
@@ -82,12 +82,18 @@ class Table(Record):
         return any(structure.complete or structure.formatted[:2] == _WHOLE_OEM_STRINGS for structure in self.structures)
 
 
-def parse(data: bytes) -> Table:
-    """Walk a DMI table (DSP0134 6.1.2, 6.1.3). Any bytes are a table; takes linear time and never raises."""
+def parse(data: bytes, count: int = 0) -> Table:
+    """Walk a DMI table (DSP0134 6.1.2, 6.1.3). Any bytes are a table; takes linear time and never raises.
+
+    `count` is the number of structures by a 32-bit entry point: until then Linux goes on behind a type 127, and
+    whatever is no whole structure there is left out (dmi_decode_table() in drivers/firmware/dmi_scan.c).
+    """
     structures: list[Structure] = []
     offset, size = 0, len(data)
+    behind = False  # a type 127
 
     def table(reason: Ending | None) -> Table:
+        reason = None if behind else reason
         return Table(
             structures=tuple(structures),
             ended=Ended(offset, reason) if reason else None,
@@ -107,12 +113,15 @@ def parse(data: bytes) -> Table:
         if not complete:
             end = size
         text = data[start:end]
+        if not complete and behind:
+            return table(None)
         if not complete and text.endswith(b"\0"):
             text = text[:-1]
         structures.append(Structure(offset=offset, formatted=data[offset:start], string_set=text, complete=complete))
         if not complete:
             return table("cut-formatted-area" if start > size else "cut-strings")
         offset = end + 2
-        if kind == END_OF_TABLE:
+        behind = behind or kind == END_OF_TABLE
+        if behind and len(structures) >= count:
             return table(None)
     return table("no-end-of-table" if structures else "empty")

@@ -31,6 +31,7 @@ _TYPES = {
     **dict.fromkeys(("SetCredential", "SetCredentialEncrypted"), "a(say)"),
     "ImportCredential": "as",
     **dict.fromkeys(("Version", "Virtualization", "ConfidentialVirtualization"), "s"),
+    **dict.fromkeys(("UserspaceTimestamp", "GeneratorsStartTimestamp"), "t"),
     **dict.fromkeys(("Id", "ActiveState", "SubState", "LoadState", "Result", "User"), "s"),
     "Names": "as",
     **dict.fromkeys(("UID", "MainPID"), "u"),
@@ -124,11 +125,14 @@ class Manager(Record):
 
     `version` is the text of `systemctl --version`; `virtualization` names the container or VM, "" for neither;
     `confidential` the technology of a confidential VM, "" for none and None from a systemd that does not say (before 254).
+    It `started` itself, and after its import the `generators`, at these microseconds since 1970; 0 is unknown.
     """
 
     version: str
     virtualization: str
     confidential: str | None
+    started: int = 0
+    generators: int = 0
 
 
 def read_manager() -> Manager:
@@ -140,7 +144,13 @@ def read_manager() -> Manager:
         version, virtualization, confidential = map(properties.get, names)
         if version is None:
             raise MalformedError("no version")
-        return Manager(version, virtualization or "", confidential)
+        return Manager(
+            version=version,
+            virtualization=virtualization or "",
+            confidential=confidential,
+            started=properties.get("UserspaceTimestamp", 0),
+            generators=properties.get("GeneratorsStartTimestamp", 0),
+        )
 
     return _ask("what it is", TIMEOUT, ask)
 

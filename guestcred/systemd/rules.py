@@ -23,6 +23,10 @@ CONFIDENTIAL_VM_SINCE = 254  # import_credentials_smbios() skips confidential VM
 TDX_TRUSTED_SINCE = 262  # but takes them under TDX, whose SMBIOS table is measured
 CMDLINE_BINARY_SINCE = 254  # systemd.set_credential_binary=; seen to be ignored by 252 and taken by 254 and 257
 IMPORTS_SMBIOS_SINCE = 252
+INITRD_SINCE = 254  # import_credentials_initrd(): from /run/credentials/@initrd, which it then removes
+EXTRA_SYSTEM_SINCE = (
+    262  # import_credentials_boot() takes /.extra/system_credentials/*.cred of the initrd, before all others
+)
 
 # what systemd itself reads, by systemd.system-credentials(7): its units ask for these in case they are there
 SYSTEMD_OWN = (

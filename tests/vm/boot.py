@@ -6,6 +6,7 @@ import contextlib
 import io
 import json
 import shutil
+import stat
 import subprocess
 import tarfile
 import tempfile
@@ -51,6 +52,12 @@ def _smbios(scenario: Scenario, folder: Path) -> list[str]:
     return arguments
 
 
+def _machine(scenario: Scenario) -> str:
+    if scenario.machine == "microvm":
+        return "microvm,auto-kernel-cmdline=on"
+    return f"{scenario.machine},smbios-entry-point-type={scenario.entry_point}"
+
+
 def _firmware(scenario: Scenario, folder: Path) -> list[str]:
     if scenario.firmware == "seabios":
         return []
@@ -60,6 +67,47 @@ def _firmware(scenario: Scenario, folder: Path) -> list[str]:
         "-drive", f"if=pflash,format=raw,unit=0,readonly=on,file={code}",
         "-drive", f"if=pflash,format=raw,unit=1,file={folder / 'vars'}",
     ]  # fmt: skip
+
+
+def _archive(files: dict[str, bytes | str]) -> bytes:
+    """A cpio archive in the kernel's "newc" form (Documentation/driver-api/early-userspace/buffer-format.rst)."""
+    folders = {str(parent): None for path in files for parent in Path(path).parents if str(parent) != "."}
+    members: dict[str, bytes | str | None] = {**dict(sorted(folders.items())), **files, "TRAILER!!!": b""}
+    out = bytearray()
+    for number, (path, data) in enumerate(members.items(), 1):
+        mode = (
+            stat.S_IFDIR | 0o755
+            if data is None
+            else stat.S_IFLNK | 0o777
+            if isinstance(data, str)
+            else stat.S_IFREG | 0o644
+        )
+        body = data.encode() if isinstance(data, str) else data or b""
+        fields = (number, mode, 0, 0, 1, 0, len(body), 0, 0, 0, 0, len(path) + 1, 0)
+        for part in (b"070701" + b"".join(b"%08x" % field for field in fields) + path.encode() + b"\0", body):
+            out += part + bytes(-len(part) % 4)
+    return bytes(out)
+
+
+def _initrd(image: Image, scenario: Scenario, folder: Path) -> Path:
+    """The image's initrd, and behind it what the scenario adds: the kernel unpacks one archive after the other."""
+    if scenario.initrd is None:
+        return image.initrd
+    made = folder / "initrd"
+    data = image.initrd.read_bytes()
+    made.write_bytes(data + bytes(-len(data) % 4) + _archive(scenario.initrd.files))
+    return made
+
+
+def _drives(scenario: Scenario, *drives: str) -> list[str]:
+    """QEMU's arguments for disks; a microvm has no PCI, where "if=virtio" puts them."""
+    arguments: list[str] = []
+    for number, drive in enumerate(drives):
+        if scenario.machine == "microvm":
+            arguments += ["-drive", f"{drive},if=none,id=d{number}", "-device", f"virtio-blk-device,drive=d{number}"]
+        else:
+            arguments += ["-drive", f"{drive},if=virtio"]
+    return arguments
 
 
 def children(pid: int) -> list[int]:
@@ -96,13 +144,16 @@ def boot(image: Image, scenario: Scenario, out: Path, extra: tuple[str, ...] = (
             file.truncate(RESULTS_SIZE)
         command = [
             "qemu-system-x86_64", "-accel", "tcg", "-cpu", "qemu64", "-m", "512", *extra,
-            "-machine", f"{scenario.machine},smbios-entry-point-type={scenario.entry_point}",
+            "-machine", _machine(scenario),
             "-nodefaults", "-display", "none", "-no-reboot", "-serial", f"file:{console}",
-            "-kernel", str(image.kernel), "-initrd", str(image.initrd),
-            "-append", f"console=ttyS0 panic=-1 root=/dev/vda rw quiet {scenario.cmdline}",
-            "-drive", f"file={image.disk},if=virtio,format=raw,snapshot=on",
-            "-drive", f"file={folder / 'in'},if=virtio,format=raw,readonly=on",
-            "-drive", f"file={results},if=virtio,format=raw",
+            "-kernel", str(image.kernel), "-initrd", str(_initrd(image, scenario, folder)),
+            "-append", f"console=ttyS0 panic=-1 no_timer_check root=/dev/vda rw quiet {scenario.cmdline}",
+            *_drives(
+                scenario,
+                f"file={image.disk},format=raw,snapshot=on",
+                f"file={folder / 'in'},format=raw,readonly=on",
+                f"file={results},format=raw",
+            ),
             *_firmware(scenario, folder), *_smbios(scenario, folder),
         ]  # fmt: skip
         begin = time.monotonic()

@@ -21,11 +21,13 @@ PACKAGES = [
     *("systemd-sysv", "systemd-container", "linux-image-cloud-amd64", "initramfs-tools", "busybox", "dbus", "kmod", "udev"),
     *("python3", "python3-construct", "python3-click", "python3-systemd", "python3-jeepney"),
 ]  # fmt: skip
+DRACUT_PACKAGES = ["dracut" if package == "initramfs-tools" else package for package in PACKAGES]
 HOST_PACKAGES = [
     *("systemd-sysv", "dbus", "procps", "qemu-system-x86", "age"),
     *("python3", "python3-construct", "python3-click", "python3-systemd", "python3-jeepney"),
 ]
 IMAGE_SIZE = "1400M"
+RECIPE = 12  # hexadecimal digits of what something was made of
 NEEDS_ROOT = "needs root: guests' file systems are made by mount and chroot; run it as root or with sudo"
 
 
@@ -50,10 +52,15 @@ class Release:
     core: tuple[str, ...] | None = None
 
     @property
+    def dracut(self) -> bool:
+        """Whether its initrd has a PID 1 of systemd's own."""
+        return "dracut" in self.packages
+
+    @property
     def recipe(self) -> str:
         parts = [self.suite, *self.packages, *(() if self.small else ("whole",))]
         parts += [f"{package}/backports" for package in self.backports]
-        return hashlib.sha256(" ".join(parts).encode()).hexdigest()[:12]
+        return hashlib.sha256(" ".join(parts).encode()).hexdigest()[:RECIPE]
 
     @property
     def base(self) -> Path:
@@ -73,6 +80,10 @@ VARIANTS = (
         254,
         backports=("systemd-sysv", "systemd-container", "udev"),
         core=("reference",),
+    ),
+    *(
+        Release(f"{release.name}-dracut", release.suite, release.systemd, tuple(DRACUT_PACKAGES), core=core)
+        for release, core in zip(RELEASES, ((), ("initrd",), ()), strict=True)
     ),
 )
 GUESTS = (*RELEASES, *VARIANTS)
@@ -160,8 +171,7 @@ def recipes(folder: Path, release: Release, name: str = "") -> list[Path]:
 
     `name` is that of an image with a last command of its own.
     """
-    front = f"{name}{release.name}-"
-    return [path for path in folder.glob(f"{front}*") if path.is_dir() and "-" not in path.name.removeprefix(front)]
+    return list(folder.glob(f"{name}{release.name}-{'[0-9a-f]' * RECIPE}"))
 
 
 def _build_base(release: Release) -> None:
@@ -243,7 +253,7 @@ def build_image(release: Release, package: Path, out: Path, *, name: str = "", f
     for path in sorted(OVERLAY.rglob("*")):
         if path.is_file():
             key.update(str(path.relative_to(OVERLAY)).encode() + path.read_bytes())
-    folder = out / f"{name}{release.name}-{key.hexdigest()[:12]}"
+    folder = out / f"{name}{release.name}-{key.hexdigest()[:RECIPE]}"
     image = Image(release, folder / "disk.ext4", folder / "vmlinuz", folder / "initrd")
     with locked(out / f"{name}{release.name}.lock"):
         if not image.disk.exists():

@@ -18,8 +18,13 @@ def read_structures(guest: Guest) -> tuple[Structure, ...]:
     return tuple(structure for entry in guest.entries or () for structure in parse(entry.data[:cut]).structures[:1])
 
 
-def predict(guest: Guest) -> dict[str, bytes]:
-    """Name to bytes: the sources in systemd's order, the first of a name wins, and a tmpfs has 256 pages."""
+def predict(
+    guest: Guest, first: dict[str, bytes] | None = None, last: dict[str, bytes] | None = None
+) -> dict[str, bytes]:
+    """Name to bytes: the sources in systemd's order, the first of a name wins, and a tmpfs has 256 pages.
+
+    `first` and `last` are what an initrd brings, before and behind the other sources.
+    """
     if guest.parameters.import_disabled:
         return {}
     smbios = {
@@ -29,7 +34,7 @@ def predict(guest: Guest) -> dict[str, bytes]:
     }
     cmdline = {name: value for name, (_, value) in guest.parameters.credentials.items()}
     wanted: dict[str, bytes] = {}
-    for source in (guest.fw_cfg or {}, smbios, cmdline):
+    for source in (first or {}, guest.fw_cfg or {}, smbios, cmdline, last or {}):
         for name, value in source.items():
             wanted.setdefault(name, value)
     if not _keeps_pages(guest):

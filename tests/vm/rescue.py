@@ -7,8 +7,7 @@ import json
 import re
 from dataclasses import dataclass
 
-from guestcred.guest.snapshot import read_guest
-from guestcred.smbios.walk import parse
+from guestcred.guest.snapshot import parse_table, read_guest
 from guestcred.systemd.offered import Accepted, judge
 from vm.booted import Booted
 
@@ -80,7 +79,7 @@ def verify_rescue(booted: Booted, rescue: Rescue) -> Cost:
     guest = read_guest(str(booted.guest))
     values = {
         verdict.name: verdict.value
-        for verdict in judge(parse(guest.table).structures, guest.systemd)
+        for verdict in judge(parse_table(guest.table, guest.entry_point).structures, guest.systemd)
         if isinstance(verdict, Accepted)
     }
     digests = {name: hashlib.sha256(value).hexdigest() for name, value in values.items()}

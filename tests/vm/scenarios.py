@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from guestcred.smbios.layout import build_structure
+from guestcred.systemd.rules import EXTRA_SYSTEM_SINCE, INITRD_SINCE
 from vm import strings
 from vm.booted import Booted
 from vm.images import GUESTS, RELEASES, Release
@@ -28,11 +29,45 @@ Counts = dict[str, int]
 
 
 @dataclass(frozen=True)
+class Initrd:
+    """What the initrd brings: credentials in /.extra/system_credentials, and those handed over in @initrd."""
+
+    extra: dict[str, bytes]
+    handed: dict[str, bytes]
+
+    @property
+    def files(self) -> dict[str, bytes | str]:
+        """Files of the initrd by path; a `str` is a link's target."""
+        unit = b"""[Unit]
+DefaultDependencies=no
+Before=initrd.target
+[Service]
+Type=oneshot
+ExecStart=/bin/sh -c 'mkdir -p -m 0700 /run/credentials/@initrd && cp /handed/* /run/credentials/@initrd'
+"""
+        units = "usr/lib/systemd/system"
+        return {
+            **{f".extra/system_credentials/{name}.cred": value for name, value in self.extra.items()},
+            **{f"handed/{name}": value for name, value in self.handed.items()},
+            f"{units}/vm-initrd.service": unit,
+            f"{units}/initrd.target.wants/vm-initrd.service": "../vm-initrd.service",
+        }
+
+    def first(self, systemd: int) -> dict[str, bytes]:
+        """What this systemd imports from it before all other sources."""
+        return self.extra if systemd >= EXTRA_SYSTEM_SINCE else {}
+
+    def last(self, systemd: int) -> dict[str, bytes]:
+        """And behind them."""
+        return self.handed if systemd >= INITRD_SINCE else {}
+
+
+@dataclass(frozen=True)
 class Scenario:
     """One boot. `counts` maps systemd's version to how often `check` must say each `STATUS[ CAUSE]`.
 
     Where `counts` is None, only PID 1's own doing is the measure. `exit` None means 0 or 1 as it comes.
-    `fixture` names the releases of which `make fixtures` keeps what it captured.
+    With `initrd` it is booted by the releases whose initrd has a PID 1. `fixture` names the releases of which `make fixtures` keeps what it captured.
     """
 
     name: str
@@ -44,6 +79,7 @@ class Scenario:
     firmware: str = "seabios"
     entry_point: str = "32"
     files: dict[str, bytes] = field(default_factory=dict)
+    initrd: Initrd | None = None
     commands: tuple[tuple[str, ...], ...] = ()
     counts: Callable[[int], Counts] | None = None
     findings: frozenset[str] | None = None
@@ -57,6 +93,8 @@ class Scenario:
     @property
     def shown(self) -> str:
         """Machine, firmware and SMBIOS version, for people."""
+        if self.machine == "microvm":
+            return "microvm, no SMBIOS"
         return f"{self.machine} {self.firmware} {'2.8' if self.entry_point == '32' else '3.0'}"
 
     @property
@@ -70,6 +108,7 @@ def matrix(known: list[Scenario]) -> list[tuple[Scenario, Release, bool]]:
         (scenario, release, scenario.core and (release.core is None or scenario.name in release.core))
         for scenario in known
         for release in GUESTS
+        if release.dracut == (scenario.initrd is not None)
     ]
 
 
@@ -128,6 +167,16 @@ def _verify_container(booted: Booted) -> None:
     assert system == "", f"the container's PID 1 imported {system}"
 
 
+def _initrd(systemd: int) -> Counts:
+    """`check` on what an initrd brought: five and SAME from SMBIOS, and one each of the other sources."""
+    found = {"imported": 6, "foreign fw-cfg": 1, "foreign cmdline": 1}
+    if systemd >= INITRD_SINCE:
+        found["foreign initrd"] = 1
+    if systemd >= EXTRA_SYSTEM_SINCE:
+        found |= {"imported": 5, "foreign earlier-stage": 1, "differs shadowed-by-initrd": 1}
+    return found
+
+
 def scenarios(seed: int, chance: int = 400) -> list[Scenario]:
     """All scenarios; what is random in them comes from `seed`."""
     dice = random.Random(seed)
@@ -139,7 +188,7 @@ def scenarios(seed: int, chance: int = 400) -> list[Scenario]:
     wrong = build_structure(11, 0x0E80, [text("WRONG", b"x")])
     wrong = bytes([11, 6]) + wrong[2:5] + b"\0" + wrong[5:]  # a Type 11 with a sixth byte
     return [
-        Scenario("reference", five, counts=_all("imported", 5), exit=0, core=True, fixture=ALL,
+        Scenario("reference", five, counts=_all("imported", 5), exit=0, core=True, fixture=(*ALL, "debian12-backports"),
                  rescue=Rescue(delivered=True, rescued=0, status=0)),
         Scenario("reference-pc-30", five, machine="pc", entry_point="64", counts=_all("imported", 5), exit=0, fixture=NEWEST),
         Scenario("reference-pc-28", five, machine="pc", counts=_all("imported", 5), exit=0),
@@ -172,6 +221,12 @@ def scenarios(seed: int, chance: int = 400) -> list[Scenario]:
         Scenario("import-disabled", five, cmdline="systemd.import_credentials=no",
                  counts=_all("missing import-disabled", 5), exit=1, core=True, fixture=NEWEST,
                  rescue=Rescue(delivered=False, rescued=0, status=1)),
+        Scenario("initrd", (*five, text("SAME", b"from SMBIOS")), fw_cfg={"FW": b"from fw_cfg"},
+                 cmdline="systemd.set_credential=CMD:cmdline", counts=_initrd, core=True,
+                 initrd=Initrd(extra={"SAME": b"from .extra", "EXTRA": b"from .extra"}, handed={"HANDED": b"from @initrd"}),
+                 fixture=tuple(release.name for release in GUESTS if release.dracut)),
+        Scenario("microvm", fw_cfg={"FW": b"from fw_cfg"}, cmdline="systemd.set_credential=CMD:cmdline", machine="microvm",
+                 counts=lambda _: {"foreign fw-cfg": 1, "foreign cmdline": 1}, exit=0, fixture=NEWEST),
         Scenario("container", five, commands=(CONTAINER,), counts=_all("imported", 5), exit=0, verify=_verify_container),
         Scenario("units", five, files=UNITS_FILES, commands=(UNITS,), counts=_all("imported", 5), exit=0, limit=1500,
                  verify=verify_units),

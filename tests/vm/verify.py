@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 
-from guestcred.guest.snapshot import read_guest
-from guestcred.smbios.walk import parse
+from guestcred.guest.snapshot import parse_table, read_guest
 from guestcred.systemd.shown import shown
 from vm.booted import Booted
 from vm.images import Release
@@ -23,11 +22,12 @@ def _expect(found: object, wanted: object, what: str) -> None:
         raise AssertionError(f"{what}: {found!r}, wanted {wanted!r}")
 
 
-def compare_with_pid1(booted: Booted, release: Release) -> tuple[int, int, int]:
+def compare_with_pid1(booted: Booted, scenario: Scenario, release: Release) -> tuple[int, int, int]:
     """(strings offered, credentials predicted, imported); AssertionError names each difference in hexadecimal."""
     guest = read_guest(str(booted.guest))
     _expect(guest.systemd, release.systemd, "systemd's version")
-    predicted, system = predict(guest), guest.system or {}
+    brought = [initrd.first(release.systemd), initrd.last(release.systemd)] if (initrd := scenario.initrd) else []
+    predicted, system = predict(guest, *brought), guest.system or {}
     differences = [
         f"{name!r} (hex {os.fsencode(name).hex()}) under systemd {guest.systemd}: "
         f"guestcred says {_shown(predicted.get(name))}; PID 1 has {_shown(system.get(name))}"
@@ -35,7 +35,11 @@ def compare_with_pid1(booted: Booted, release: Release) -> tuple[int, int, int]:
         if predicted.get(name) != system.get(name)
     ]
     assert not differences, "\n".join(differences)
-    strings = sum(len(structure.strings) for structure in parse(guest.table).structures if structure.type == 11)
+    strings = sum(
+        len(structure.strings)
+        for structure in parse_table(guest.table, guest.entry_point).structures
+        if structure.type == 11
+    )
     return strings, len(predicted), len(system)
 
 
@@ -58,7 +62,7 @@ def verify(booted: Booted, scenario: Scenario, release: Release) -> tuple[int, i
         _expect(live["status"], scenario.exit, f"exit status of check ({live['err'] or live['out']})")
     if scenario.exit == 3:
         return 0, 0, 0
-    counted = compare_with_pid1(booted, release)
+    counted = compare_with_pid1(booted, scenario, release)
     _expect(counted[0] > 0, bool(scenario.strings or scenario.structures), "whether strings were offered")
     check = booted.json("check")
     hold_verdict(check, read_guest(str(booted.guest)).system or {})
