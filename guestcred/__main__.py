@@ -18,19 +18,24 @@ NO_MEMORY = "guestcred: error: there is not enough memory\n"
 PR_SET_DUMPABLE = 4  # prctl(2)
 
 
-def plain_form(arguments: list[str]) -> tuple[str, View] | None:
-    """The command and its view of a plain `[--root DIR] check|apply [--format text|json]`, or None: click parses it."""
+def plain_form(arguments: list[str]) -> tuple[str, View, dict[str, bool]] | None:
+    """The command, view and options of a plain `[--root DIR] check|apply [--format text|json]` or `[--root DIR] apply
+    --early`, or None: click parses it."""
     from guestcred.cli.commands import View
 
     match arguments:
         case ["check" | "apply" as command]:
-            return command, View()
+            return command, View(), {}
         case ["check" | "apply" as command, "--format", "text" | "json" as form]:
-            return command, View(form=form)
+            return command, View(form=form), {}
         case ["--root", root, "check" | "apply" as command]:
-            return command, View(root=root)
+            return command, View(root=root), {}
         case ["--root", root, "check" | "apply" as command, "--format", "text" | "json" as form]:
-            return command, View(root=root, form=form)
+            return command, View(root=root, form=form), {}
+        case ["apply", "--early"]:
+            return "apply", View(), {"early": True}
+        case ["--root", root, "apply", "--early"]:
+            return "apply", View(root=root), {"early": True}
     return None
 
 
@@ -112,8 +117,8 @@ def _run() -> int:
             if plain is not None:
                 from guestcred.cli.commands import apply, check
 
-                command, view = plain
-                status = check(view) if command == "check" else apply(view)
+                command, view, options = plain
+                status = check(view) if command == "check" else apply(view, **options)
             elif (plain_of_dump := plain_dump(sys.argv[1:])) is not None:
                 from guestcred.cli.dump import dump
 

@@ -59,6 +59,35 @@ def test_a_missing_credential_is_rescued(root: Path) -> None:
 
 
 @pytest.mark.root
+def test_early_in_a_boot_only_rescues_are_written(root: Path) -> None:
+    """Neither users nor all file systems are there yet, so no configuration is read, and none of its directories go."""
+    put(root, "etc/guestcred/demo.toml", DEMO)
+    apply(root)
+    before = standing(root)
+    put(root, "etc/guestcred/demo.toml", "no TOML")
+    (root / "etc/passwd").unlink()
+    for _ in range(2):
+        done = apply(root, "--early")
+        assert (done.returncode, done.stderr) == (0, "") and "nothing to change" in done.stdout
+        assert standing(root) == before
+    offer(root, {"OTHER": SECRET})
+    done = apply(root, "--early")
+    assert (done.returncode, done.stderr) == (0, "")
+    after = standing(root)
+    assert after.keys() - before.keys() == {"run/credstore/OTHER"}  # and what is not offered any more goes
+    assert before.keys() - after.keys() == {"run/credstore/KEY"}
+    assert {path: after[path] for path in before if "guestcred" in path} == {
+        path: before[path] for path in before if "guestcred" in path
+    }
+
+
+def test_early_in_a_boot_the_folder_of_reports_stays_empty(root: Path) -> None:
+    assert apply(root, "--early", "--dry-run").stdout.startswith("fixed: 1 credential rescued; would be written")
+    assert apply(root, "--early").returncode == 0
+    assert [path for path in standing(root) if "/" in path.removeprefix("run/")] == ["run/credstore/KEY"]
+
+
+@pytest.mark.root
 def test_a_second_run_writes_nothing(root: Path) -> None:
     put(root, "etc/guestcred/demo.toml", DEMO)
     assert apply(root).returncode == 0

@@ -635,7 +635,21 @@ def test_structures_may_share_a_handle(tree: Build) -> None:
     assert "entries/11-1/raw, bytes 7 to 45" in run("--root", root, "why", "B")
 
 
-WORDS = ["--root", "x", "--format", "json", "text", "xml", "--systemd", "257", "--help", "--dry-run", "--require", "A"]
+WORDS = [
+    "--root",
+    "x",
+    "--format",
+    "json",
+    "text",
+    "xml",
+    "--systemd",
+    "257",
+    "--help",
+    "--dry-run",
+    "--early",
+    "--require",
+    "A",
+]
 
 
 def test_the_plain_form_is_what_click_makes_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -657,9 +671,12 @@ def test_the_plain_form_is_what_click_makes_of_it(monkeypatch: pytest.MonkeyPatc
             continue
         called.clear()
         assert run_click(arguments) == 0
-        assert called == [(*found, {"require": ()} if name == "check" else {"dry_run": False})], arguments
+        command, view, options = found
+        rest = {"require": ()} if name == "check" else {"dry_run": False, "early": False}
+        assert called == [(command, view, {**rest, **options})], arguments
         plain += 1
-    assert plain == 2 * (1 + len(WORDS)) * 3  # no root or one of any name, and no form, text or JSON
+    # no root or one of any name, and no form, text or JSON; `apply` also early
+    assert plain == (1 + len(WORDS)) * (2 * 3 + 1)
 
 
 def test_the_plain_form_of_dump_is_what_click_makes_of_it(monkeypatch: pytest.MonkeyPatch) -> None:

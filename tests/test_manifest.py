@@ -226,3 +226,17 @@ def test_what_encode_prints_is_framed() -> None:
     assert json.loads(bare) == strings[1:-1]
     first = json.loads(run("encode", "--for", "json", "--set", "A=one", "--set", "B=two"))[0]
     assert first != strings[0]  # another salt
+
+
+def test_a_manifest_that_was_imported_shortened_is_so_in_a_capture(tree: Build, tmp_path: Path) -> None:
+    """systemd before 257 reads 4096 bytes of the structure, and a manifest of many credentials is longer."""
+    strings = strings_of({f"NAME_{number:04}": b"v" for number in range(200)})
+    raw = build_structure(11, 0x0E00, strings)
+    imported = raw[5:4096].partition(b"=")[2]
+    assert b"\0" not in imported
+    root = tree(strings, {MANIFEST: imported}, systemd="systemd 252 (252.39-1~deb12u2)")
+    found = run("--root", root, "check", "--format", "json", status=1)
+    (first,) = (one for one in json.loads(found)["credentials"] if one["name"] == MANIFEST)
+    assert (first["status"], first["size"]) == ("truncated", len(imported))
+    assert "report that too" not in run("--root", root, "capture", tmp_path / "capture")
+    assert run("--root", tmp_path / "capture", "check", "--format", "json", status=1) == found

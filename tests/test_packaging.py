@@ -79,17 +79,37 @@ def test_debian_12s_jeepney_does() -> None:
 SYSTEMD = ROOT / "packaging/systemd"
 
 
+SERVICES = ("guestcred-rescue.service", "guestcred.service", "guestcred-report.service")
+SHARED = "10-sandbox.conf"
+
+
 def test_the_units_are_well_formed(tmp_path: Path) -> None:
-    for unit in ("guestcred.service", "guestcred-folders.service", "run-guestcred.mount"):
-        text = (SYSTEMD / unit).read_text().replace("/usr/bin/guestcred", "/bin/true")
-        (tmp_path / unit).write_text(text)
-    assert analyze("verify", *sorted(tmp_path.iterdir())) == ""
+    shutil.copytree(SYSTEMD, tmp_path / "units")
+    for path in (tmp_path / "units").rglob("*.*"):
+        if path.is_file():
+            path.write_text(path.read_text().replace("/usr/bin/guestcred", "/bin/true"))
+    units = [path for path in sorted((tmp_path / "units").iterdir()) if path.is_file() and path.suffix != ".catalog"]
+    assert {unit.name for unit in units} == {*SERVICES, "guestcred-report.timer", "run-guestcred.mount"}
+    assert analyze("verify", *units) == ""
 
 
-def test_the_unit_is_sandboxed() -> None:
-    told = analyze("security", "--offline=true", "--threshold=15", SYSTEMD / "guestcred.service")
-    exposure = re.search(r"exposure level for guestcred.service: ([0-9.]+)", told)
+@pytest.mark.parametrize("unit", SERVICES)
+def test_the_units_are_sandboxed(unit: str) -> None:
+    told = analyze("security", "--offline=true", "--threshold=15", SYSTEMD / unit)
+    exposure = re.search(rf"exposure level for {unit}: ([0-9.]+)", told)
     assert exposure is not None and float(exposure[1]) <= 1.5
+
+
+def test_the_units_share_their_sandbox() -> None:
+    """systemd reads it for all names with a dash in `guestcred-.service.d`, and no unit changes any of it."""
+    front, own = SYSTEMD / "guestcred-.service.d", SYSTEMD / "guestcred.service.d"
+    assert [path.name for path in (*front.iterdir(), *own.iterdir())] == [SHARED, SHARED]
+    assert (own / SHARED).resolve() == front / SHARED
+    shared = set(re.findall(r"^(\w+)=", (front / SHARED).read_text().partition("[Service]")[2], re.MULTILINE))
+    assert {"ProtectSystem", "CapabilityBoundingSet", "SystemCallFilter"} <= shared
+    for unit in SERVICES:
+        keys = re.findall(r"^(\w+)=", (SYSTEMD / unit).read_text().partition("[Service]")[2], re.MULTILINE)
+        assert shared.isdisjoint(keys)
 
 
 def test_the_catalog_explains_every_entry() -> None:

@@ -231,6 +231,6 @@ def test_the_tables_at_the_end() -> None:
         "reference              debian13           q35 seabios 2.8        5         6        7   31  agrees",
     ]
     assert cost_table(found[1:]) == [
-        "guestcred.service in              its ms  exposure  critical chain  boot",
+        "guestcred-rescue.service in       its ms  exposure  critical chain  boot",
         "reference on debian13                 13       1.5  not on it       37s",
     ]

@@ -50,6 +50,8 @@ def find_changes(home: Folder | None, store: Folder | None, wanted: Wanted) -> C
     Raises GuestcredError for a file in the way that guestcred did not write.
     """
     rescue, renew, retract = _rescues(store, wanted)
+    if not wanted.report:
+        return Changes(rescue=rescue, renew=renew, retract=retract)
     links, dropped = _links(home, wanted)
     generation, leftovers = _generation(home, wanted)
     return Changes(

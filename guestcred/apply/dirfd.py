@@ -222,7 +222,7 @@ def _is_folder(folder: Folder, name: str) -> bool:
 
 def open_root(path: str, live: bool) -> Folder:
     """The folder below which everything is written; the path may be a link. Live, what is written is root's and of
-    root's group, in which the sandbox of guestcred.service is not."""
+    root's group, in which the sandbox of guestcred's units is not."""
     owner = (0, 0) if live else (os.geteuid(), os.getegid())
     with _Failing(path):
         return Folder(os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC), path, owner)

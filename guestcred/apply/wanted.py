@@ -19,19 +19,21 @@ from guestcred.systemd.shown import shown
 
 
 class Wanted(Record):
-    """The plan, its values by place (File.place), and the bytes of report.json."""
+    """The plan, its values by place (File.place), and the bytes of report.json; empty: nothing in run/guestcred changes."""
 
     plan: Plan
     values: dict[str, bytes]
     report: bytes = b""
 
 
-def want(tree: Tree, systemd: int | None) -> Wanted:
-    """What `apply` has to write, by the rules of that systemd (None: the guest's own); the report is still empty.
+def want(tree: Tree, systemd: int | None, *, early: bool = False) -> Wanted:
+    """What `apply` has to write, by the rules of that systemd (None: the guest's own), without a report.
+
+    `early` is for a boot that has neither users nor all file systems yet: only rescues, and no configuration is read.
 
     Raises GuestcredError if the guest or its configuration cannot be read, or something required is missing.
     """
-    services = read_services(tree)
+    services = () if early else read_services(tree)
     look = _look(tree, systemd, services)
     users: list[User] = []
 

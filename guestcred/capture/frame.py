@@ -25,6 +25,10 @@ class Frames:
             return value if count.isdigit() and len(count) < 5 and value == end_value(int(count)) else None
         if name != MANIFEST.encode("ascii"):
             return None
+        whole = self._values.get(name, value)
+        if len(whole) > len(value) and whole.startswith(value):  # it was imported shortened
+            disguised = self(name, whole)
+            return None if disguised is None else disguised[: len(value)]
         manifest, rest = read_manifest(value), b""
         if manifest is None:
             # the table may stop inside of it

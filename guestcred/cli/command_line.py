@@ -66,15 +66,16 @@ def check(view: View, require: tuple[str, ...], form: Form) -> int:
 
 @main.command()
 @click.option("--dry-run", is_flag=True, help="Show what would be written, and write nothing.")
+@click.option("--early", is_flag=True, help="Only /run/credstore: no directories of services, and no report.")
 @format_option
 @click.pass_obj
-def apply(view: View, dry_run: bool, form: Form) -> int:
+def apply(view: View, dry_run: bool, early: bool, form: Form) -> int:
     """Write what is missing: credentials that PID 1 did not import, and the directories of services.
 
     What was offered but not imported goes to /run/credstore, where systemd finds it for LoadCredential=. The
     services in /etc/guestcred/*.toml get their credentials in /run/guestcred. Exit status: 0 nothing left to fix.
     """
-    return commands.apply(view.replace(form=form), dry_run=dry_run)
+    return commands.apply(view.replace(form=form), dry_run=dry_run, early=early)
 
 
 @main.command()

@@ -62,8 +62,8 @@ def check(view: View, *, require: tuple[str, ...] = ()) -> int:
     return 0 if comparison.agrees else FINDINGS
 
 
-def apply(view: View, *, dry_run: bool = False) -> int:
-    """Write what is missing; 0 if nothing is left to fix, 1 if something is."""
+def apply(view: View, *, dry_run: bool = False, early: bool = False) -> int:
+    """Write what is missing, `early` only to run/credstore; 0 if nothing is left to fix, 1 if something is."""
     from guestcred.apply import notify
     from guestcred.apply.install import Installation
     from guestcred.apply.wanted import Wanted, want
@@ -74,7 +74,9 @@ def apply(view: View, *, dry_run: bool = False) -> int:
     installation = Installation(tree)  # first: it refuses a /run/guestcred that is not safe to read from either
 
     def wanted_now() -> Wanted:
-        wanted = want(tree, view.systemd)
+        wanted = want(tree, view.systemd, early=early)
+        if early:
+            return wanted
         report = json_text(applied.report_json(wanted.plan)).encode() + b"\n"
         return wanted.replace(report=report)
 

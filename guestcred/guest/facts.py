@@ -184,7 +184,7 @@ def _captured_stages(captured: dict[str, object]) -> dict[str, Stage] | None:
 
 
 def _environment(tree: Tree) -> bytes:
-    """PID 1's environment as it was started; guestcred.service gets it as its standard input, since nobody in its
+    """PID 1's environment as it was started; guestcred's units get it as their standard input, since nobody in its
     sandbox may open it."""
     try:
         if os.readlink("/proc/self/fd/0") == "/proc/1/environ":

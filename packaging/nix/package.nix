@@ -30,10 +30,13 @@ python3.pkgs.buildPythonApplication {
     for unit in packaging/systemd/*.timer packaging/systemd/*.path packaging/systemd/*.socket; do
       [ ! -e "$unit" ] || install -D -m 0644 -t $out/lib/systemd/system "$unit"
     done
+    for folder in guestcred.service.d guestcred-.service.d; do
+      install -D -m 0644 -t $out/lib/systemd/system/$folder packaging/systemd/$folder/*.conf
+    done
     install -D -m 0644 -t $out/lib/systemd/catalog packaging/systemd/*.catalog
     install -D -m 0755 -t $out/libexec/guestcred packaging/host/stand-in
     install -D -m 0644 -t $out/share/doc/guestcred README.md docs/*.md
-    substituteInPlace $out/lib/systemd/system/* --replace-quiet /usr/bin/guestcred $out/bin/guestcred \
+    substituteInPlace $(find $out/lib/systemd/system -type f) --replace-quiet /usr/bin/guestcred $out/bin/guestcred \
       --replace-quiet /bin/mkdir ${coreutils}/bin/mkdir
   '';
 

@@ -104,9 +104,9 @@ def guest_table(guests: list[Row]) -> list[str]:
 
 
 def cost_table(costs: list[Row]) -> list[str]:
-    """What guestcred.service took where it ran."""
+    """What guestcred-rescue.service took where it ran."""
     return [
-        f"{'guestcred.service in':<32} {'its ms':>7}  {'exposure':>8}  critical chain  boot",
+        f"{'guestcred-rescue.service in':<32} {'its ms':>7}  {'exposure':>8}  critical chain  boot",
         *(
             f"{cost['scenario'] + ' on ' + cost['release']:<32} {cost['unit_ms']:>7.0f}  {cost['exposure']:>8}  "
             f"{'on it' if cost['critical'] else 'not on it':<14}  {cost['boot']}"

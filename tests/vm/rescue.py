@@ -19,6 +19,8 @@ EXPOSURE_MAX = 1.5  # of 10, systemd-analyze security
 SHOW = "ActiveState,Result,ExecMainStatus,StatusText,ExecMainStartTimestampMonotonic,ExecMainExitTimestampMonotonic"
 SEEN = ("cat", "/run/demo/seen")
 STATE = ("systemctl", "show", f"--property={SHOW}", "guestcred.service")
+EARLY = ("systemctl", "show", f"--property={SHOW},ConditionResult", "guestcred-rescue.service")
+DEMO_STATE = ("systemctl", "show", "--property=ExecMainStartTimestampMonotonic", UNIT)
 OTHER = ("runuser", "-u", "other-user", "--", "sh", "-c", f"cat /run/guestcred/legacy-program.service/* /run/credentials/{UNIT}/* /run/credstore/*")  # fmt: skip
 OWN = ("runuser", "-u", "demo-svc-user", "--", "sh", "-c", "cd /run/guestcred/legacy-program.service && sha256sum *")
 MODES = ("find", "/run/guestcred/legacy-program.service/", "/run/credstore", "-printf", "%p %u:%g %m\\n")
@@ -36,6 +38,7 @@ COMMANDS = (
     RUNNING,
     SEEN,
     STATE,
+    DEMO_STATE,
     OTHER,
     OWN,
     MODES,
@@ -53,11 +56,14 @@ COMMANDS = (
 
 @dataclass(frozen=True)
 class Rescue:
-    """`delivered`: whether the demo unit must have its five; `rescued`: how many; `status`: of `guestcred apply`."""
+    """`delivered`: whether the demo unit must have its five, and all that was lost be rescued; `status`: of `guestcred apply`.
+
+    `early`: whether PID 1 starts `guestcred-rescue.service`, or sees by its conditions that there is nothing to do.
+    """
 
     delivered: bool
-    rescued: int
     status: int
+    early: bool = True
 
 
 @dataclass(frozen=True)
@@ -83,7 +89,11 @@ def verify_rescue(booted: Booted, rescue: Rescue) -> Cost:
         if isinstance(verdict, Accepted)
     }
     digests = {name: hashlib.sha256(value).hexdigest() for name, value in values.items()}
-    state = dict(line.split("=", 1) for line in str(booted.result(*STATE)["out"]).splitlines())
+    state, early, demo = (_properties(booted, command) for command in (STATE, EARLY, DEMO_STATE))
+    _verify_early(early, rescue)
+    if rescue.early and rescue.delivered:
+        ends, starts = early["ExecMainExitTimestampMonotonic"], demo["ExecMainStartTimestampMonotonic"]
+        assert 0 < int(ends) <= int(starts), f"the demo unit did not wait for the rescue: {early}, {demo}"
     _equal(int(state["ExecMainStatus"]), rescue.status, f"exit status of guestcred.service ({state})")
     _equal(state["ActiveState"], "failed" if rescue.status else "active", "guestcred.service")
     assert state["StatusText"], "guestcred.service told systemd nothing"
@@ -97,19 +107,34 @@ def verify_rescue(booted: Booted, rescue: Rescue) -> Cost:
     )
     if rescue.delivered:
         _equal([len(values[name]) for name in DEMO.values()], [44, 44, 88, 4, 15], "the reference flow's sizes")
-    _verify_folder(booted, rescue, digests)
-    _verify_told(booted, rescue, list(values.values()))
+    lost = {name: digest for name, digest in digests.items() if name not in (guest.system or {})}
+    rescued = len(lost) if rescue.delivered else 0
+    _verify_folder(booted, rescue, digests, lost)
+    _verify_told(booted, rescue, list(values.values()), rescued)
     _verify_services(booted, rescue)
     security = str(booted.result(*SECURITY)["out"])
     exposure = float(re.findall(r"Overall exposure level for guestcred.service: ([0-9.]+)", security)[0])
     assert exposure <= EXPOSURE_MAX, f"exposure {exposure}: {security}"
-    own = int(state["ExecMainExitTimestampMonotonic"]) - int(state["ExecMainStartTimestampMonotonic"])
+    own = int(early["ExecMainExitTimestampMonotonic"]) - int(early["ExecMainStartTimestampMonotonic"])
     chain = str(booted.result(*CHAIN)["out"])
     boot = re.findall(r"= ([^\n]*?)\s*(?:\n|$)", str(booted.result(*TIME)["out"]))
-    return Cost(own / 1000, boot[0] if boot else "unknown", exposure, "guestcred.service" in chain)
+    return Cost(own / 1000, boot[0] if boot else "unknown", exposure, "guestcred-rescue.service" in chain)
 
 
-def _verify_folder(booted: Booted, rescue: Rescue, digests: dict[str, str]) -> None:
+def _properties(booted: Booted, command: tuple[str, ...]) -> dict[str, str]:
+    return dict(line.split("=", 1) for line in str(booted.result(*command)["out"]).splitlines())
+
+
+def _verify_early(state: dict[str, str], rescue: Rescue) -> None:
+    _equal(state["ConditionResult"], "yes" if rescue.early else "no", f"PID 1's conditions of the rescue ({state})")
+    if not rescue.early:
+        _equal(int(state["ExecMainStartTimestampMonotonic"]), 0, "start of a rescue that nobody needs")
+        return
+    _equal(int(state["ExecMainStatus"]), rescue.status, f"exit status of guestcred-rescue.service ({state})")
+    _equal(state["ActiveState"], "failed" if rescue.status else "active", "guestcred-rescue.service")
+
+
+def _verify_folder(booted: Booted, rescue: Rescue, digests: dict[str, str], lost: dict[str, str]) -> None:
     """The directory of a program that systemd does not start, and the rescues: who may read them."""
     own = {name: digest for digest, name in (line.split() for line in str(booted.result(*OWN)["out"]).splitlines())}
     given = {id: digests[name] for id, name in LEGACY.items()} if rescue.delivered else {}
@@ -119,12 +144,11 @@ def _verify_folder(booted: Booted, rescue: Rescue, digests: dict[str, str]) -> N
     modes = str(booted.result(*MODES)["out"]).splitlines()
     folder = "/run/guestcred/legacy-program.service/"
     wanted = [f"{folder} demo-svc-user:root 500", *(f"{folder}{id} demo-svc-user:root 400" for id in own)]
-    if rescue.rescued:
+    stored = lost if rescue.delivered else {}
+    if stored:
         wanted += ["/run/credstore root:root 700"]
-        wanted += [f"/run/credstore/{name} root:root 400" for name in digests]
-    _equal(
-        sorted(line for line in modes if rescue.rescued or "credstore" not in line), sorted(wanted), "owners and modes"
-    )
+        wanted += [f"/run/credstore/{name} root:root 400" for name in stored]
+    _equal(sorted(line for line in modes if stored or "credstore" not in line), sorted(wanted), "owners and modes")
 
 
 def _verify_services(booted: Booted, rescue: Rescue) -> None:
@@ -159,16 +183,16 @@ def _below(document: object) -> object:
     return document
 
 
-def _verify_told(booted: Booted, rescue: Rescue, values: list[bytes]) -> None:
+def _verify_told(booted: Booted, rescue: Rescue, values: list[bytes], rescued: int) -> None:
     """The report, the journal, and a second run: what they say, and that no value is in any of it."""
     report = json.loads(str(booted.result(*REPORT)["out"]))
-    _equal(len(report["rescued"]), rescue.rescued, "rescued, by the report")
+    _equal(len(report["rescued"]), rescued, "rescued, by the report")
     again = booted.result(*AGAIN)
     _equal(again["status"], rescue.status, f"a second apply ({again['out']}{again['err']})")
     assert "nothing to change" in str(again["out"]), f"a second apply changed something: {again['out']}"
     entries = [json.loads(line) for line in str(booted.result(*JOURNAL)["out"]).splitlines()]
     names = [entry for entry in entries if "GUESTCRED_STATUS" in entry and "MESSAGE_ID" in entry]
-    assert bool(names) == bool(rescue.rescued or rescue.status), f"journal entries: {entries}"
+    assert bool(names) == bool(rescued or rescue.status), f"journal entries: {entries}"
     told = "".join(f"{result['out']}{result['err']}" for result in booted.results)
     shown = [value.decode() for value in values if len(value) > 20 and value.decode() in told]
     assert not shown, f"{len(shown)} values stand in what was printed or logged"

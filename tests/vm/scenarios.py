@@ -7,19 +7,26 @@ import json
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
+from guestcred.host.encode import encode
+from guestcred.host.encode import framed as frame
+from guestcred.host.secret import Secret
 from guestcred.smbios.layout import build_structure
-from guestcred.systemd.rules import EXTRA_SYSTEM_SINCE, INITRD_SINCE
+from guestcred.smbios.walk import parse
+from guestcred.systemd.offered import Accepted, judge
+from guestcred.systemd.rules import EXTRA_SYSTEM_SINCE, INITRD_SINCE, READ_WHOLE_SINCE
 from vm import strings
 from vm.booted import Booted
 from vm.images import GUESTS, RELEASES, Release
-from vm.rescue import COMMANDS, Rescue
+from vm.rescue import COMMANDS, EARLY, Rescue
 from vm.sandbox import ATTEMPTS, HOSTILE, verify_sandbox
 from vm.units import UNITS, UNITS_FILES, verify_units
 
 CHECK = ["guestcred", "check", "--format", "json"]
 ALWAYS: list[list[str]] = [
     CHECK,
+    list(EARLY),
     ["guestcred", "dump", "--format", "json"],
     ["guestcred", "check"],
     ["guestcred", "dump", "--all"],
@@ -86,7 +93,7 @@ class Scenario:
     exit: int | None = None
     core: bool = False
     fixture: tuple[str, ...] = ()
-    rescue: Rescue | None = None
+    rescue: Callable[[int], Rescue] | None = None
     verify: Callable[[Booted], None] | None = None
     limit: int = 300  # seconds for the boot; 25 to 60 are usual
 
@@ -129,6 +136,13 @@ def numbered(count: int, size: int = 4) -> tuple[bytes, ...]:
     return tuple(text(f"N{number:04}", b"v" * size) for number in range(count))
 
 
+def framed(texts: tuple[bytes, ...]) -> tuple[bytes, ...]:
+    """The same credentials in the frame that `encode` and `launch` give them."""
+    offered = judge(parse(build_structure(11, 1, texts)).structures, None)
+    values = tuple(Secret(verdict.name, verdict.value, False) for verdict in offered if isinstance(verdict, Accepted))
+    return tuple(credential.text for credential in encode(frame(values)))
+
+
 def _all(status: str, count: int) -> Callable[[int], Counts]:
     return lambda _: {status: count}
 
@@ -167,6 +181,16 @@ def _verify_container(booted: Booted) -> None:
     assert system == "", f"the container's PID 1 imported {system}"
 
 
+def _rescue(**told: Any) -> Callable[[int], Rescue]:
+    """The same for each systemd: by default every service has what it wants, and nothing is left to fix."""
+    return lambda _: Rescue(**{"delivered": True, "status": 0, **told})
+
+
+def _cut(systemd: int) -> Rescue:
+    """Of what lies behind many others: the string that the 4096th byte cuts is left to fix."""
+    return Rescue(delivered=True, status=1 if systemd < READ_WHOLE_SINCE else 0)
+
+
 def _initrd(systemd: int) -> Counts:
     """`check` on what an initrd brought: five and SAME from SMBIOS, and one each of the other sources."""
     found = {"imported": 6, "foreign fw-cfg": 1, "foreign cmdline": 1}
@@ -189,7 +213,12 @@ def scenarios(seed: int, chance: int = 400) -> list[Scenario]:
     wrong = bytes([11, 6]) + wrong[2:5] + b"\0" + wrong[5:]  # a Type 11 with a sixth byte
     return [
         Scenario("reference", five, counts=_all("imported", 5), exit=0, core=True, fixture=(*ALL, "debian12-backports"),
-                 rescue=Rescue(delivered=True, rescued=0, status=0)),
+                 rescue=_rescue()),
+        Scenario("framed", framed(five), counts=_all("imported", 7), exit=0, core=True, rescue=_rescue(early=False)),
+        Scenario("framed-hidden", framed(five), cmdline="vm.hide-entries", counts=_all("missing dmi-sysfs-absent", 7),
+                 exit=1, rescue=_rescue()),
+        Scenario("tail", structures=(build_structure(11, 0x0E80, [*numbered(300), *five]),), exit=1, core=True, rescue=_cut),
+        Scenario("framed-tail", structures=(build_structure(11, 0x0E80, framed((*numbered(300), *five))),), exit=1, rescue=_cut),
         Scenario("reference-pc-30", five, machine="pc", entry_point="64", counts=_all("imported", 5), exit=0, fixture=NEWEST),
         Scenario("reference-pc-28", five, machine="pc", counts=_all("imported", 5), exit=0),
         Scenario("reference-q35-30", five, entry_point="64", counts=_all("imported", 5), exit=0),
@@ -220,7 +249,7 @@ def scenarios(seed: int, chance: int = 400) -> list[Scenario]:
         ),
         Scenario("import-disabled", five, cmdline="systemd.import_credentials=no",
                  counts=_all("missing import-disabled", 5), exit=1, core=True, fixture=NEWEST,
-                 rescue=Rescue(delivered=False, rescued=0, status=1)),
+                 rescue=_rescue(delivered=False, status=1)),
         Scenario("initrd", (*five, text("SAME", b"from SMBIOS")), fw_cfg={"FW": b"from fw_cfg"},
                  cmdline="systemd.set_credential=CMD:cmdline", counts=_initrd, core=True,
                  initrd=Initrd(extra={"SAME": b"from .extra", "EXTRA": b"from .extra"}, handed={"HANDED": b"from @initrd"}),
@@ -238,5 +267,5 @@ def scenarios(seed: int, chance: int = 400) -> list[Scenario]:
         Scenario("sandbox", five, files={"hostile.py": HOSTILE.read_bytes()}, commands=(ATTEMPTS,),
                  counts=_all("imported", 5), exit=0, core=True, verify=verify_sandbox),
         Scenario("hidden-entries", five, cmdline="vm.hide-entries", counts=_all("missing dmi-sysfs-absent", 5),
-                 exit=1, core=True, fixture=NEWEST, rescue=Rescue(delivered=True, rescued=5, status=0)),
+                 exit=1, core=True, fixture=NEWEST, rescue=_rescue()),
     ]  # fmt: skip

@@ -53,7 +53,7 @@ def test_guest(scenario: Scenario, image: Image, record_property: Record) -> Non
     for name, count in zip(("offered", "predicted", "imported"), verify(booted, scenario, image.release)):
         record_property(name, count)
     if scenario.rescue:
-        cost = verify_rescue(booted, scenario.rescue)
+        cost = verify_rescue(booted, scenario.rescue(image.release.systemd))
         record_property("unit_ms", cost.own)
         record_property("exposure", cost.exposure)
         record_property("critical", cost.critical)
