@@ -274,7 +274,7 @@ def test_no_piece_of_a_secret_is_shown(kind: str, monkeypatch: pytest.MonkeyPatc
     for call, told in outputs.items():
         leaked = search.find(told)
         assert told and not leaked, f"{call} shows {leaked}"
-    assert len(journal) == 2 and not search.find("\n".join(journal))
+    assert len(journal) == 4 and not search.find("\n".join(journal))
     new = {path: content for path, content in after.items() if before.get(path) != content}
     assert any(path.startswith("out") for path in new) and "run/guestcred/report.json" in new
     for path, content in new.items():
