@@ -10,7 +10,10 @@ import click
 from guestcred import __version__
 from guestcred.cli import commands, dump_options, host_command_line
 from guestcred.cli.commands import View
-from guestcred.cli.options import SystemdVersion, format_option
+from guestcred.cli.options import SystemdVersion, format_option, strict_option
+from guestcred.errors import USAGE, GuestcredError
+from guestcred.systemd.nearest import nearest
+from guestcred.text import visible
 
 if TYPE_CHECKING:
     from guestcred.cli.commands import Form
@@ -22,7 +25,25 @@ def _credential_name(_context: click.Context, _param: click.Parameter, value: An
     return value
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]}, invoke_without_command=True)
+class _Commands(click.Group):
+    """Says which command was probably meant."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """As click does it, with a hint of ours in place of the one that newer versions of click add."""
+        word = args[0]
+        if self.get_command(ctx, word) is not None or word.startswith("-"):
+            return super().resolve_command(ctx, args)
+        near = nearest(word, self.list_commands(ctx))
+        raise GuestcredError(
+            f"there is no command {visible(word)}",
+            f"did you mean {near}?" if near else "see all of them with 'guestcred --help'",
+            status=USAGE,
+        )
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]}, invoke_without_command=True)
 @click.version_option(__version__, prog_name="guestcred")
 @click.option(
     "--root", default="/", metavar="DIR", help="Look at a captured tree below DIR instead of the live system."
@@ -57,11 +78,15 @@ def main(context: click.Context, root: str, systemd: int | None) -> None:
     callback=_credential_name,
     help="Report a finding if NAME did not arrive; can be repeated.",
 )
+@strict_option
 @format_option
 @click.pass_obj
-def check(view: View, require: tuple[str, ...], form: Form) -> int:
-    """Compare what was offered with what was imported."""
-    return commands.check(view.replace(form=form), require=require)
+def check(view: View, require: tuple[str, ...], strict: bool, form: Form) -> int:
+    """Compare what was offered with what was imported.
+
+    What guestcred rescued is fixed, unless a unit that requests it runs without it; its cause is still named.
+    """
+    return commands.check(view.replace(form=form), require=require, strict=strict)
 
 
 @main.command()
@@ -79,11 +104,12 @@ def apply(view: View, dry_run: bool, form: Form) -> int:
 
 @main.command()
 @click.argument("name", callback=_credential_name)
+@strict_option
 @format_option
 @click.pass_obj
-def why(view: View, name: str, form: Form) -> int:
-    """Follow one credential, and show where it was lost."""
-    return commands.why(view.replace(form=form), name)
+def why(view: View, name: str, strict: bool, form: Form) -> int:
+    """Follow one credential to the units that request it, and show where it was lost."""
+    return commands.why(view.replace(form=form), name, strict=strict)
 
 
 @main.command()

@@ -33,3 +33,5 @@ format_option = click.option(
     show_default=True,
     help="For people, or one JSON document.",
 )
+
+strict_option = click.option("--strict", is_flag=True, help="Exit with 1 also for what was lost and rescued.")

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 GREEN, YELLOW, RED, BOLD, PLAIN = "\033[32m", "\033[33m", "\033[31m", "\033[1m", "\033[0m"
 # by the first word of a row; every word that is not here is bad news
 COLOURS = {
-    **dict.fromkeys(("imported", "delivered", "ready", "ok", "agrees"), GREEN),
-    **dict.fromkeys(("foreign", "nothing", "warning"), YELLOW),
+    **dict.fromkeys(("imported", "delivered", "ready", "ok", "agrees", "fixed"), GREEN),
+    **dict.fromkeys(("foreign", "nothing", "rescued", "warning"), YELLOW),
 }
 
 
@@ -52,9 +52,8 @@ def painted(text: str, colour: str, use: bool) -> str:
     return f"{colour}{text}{PLAIN}" if use else text
 
 
-def verdict(agrees: bool, told: str, systemd: int | None, colour: bool) -> str:
+def verdict(word: str, told: str, systemd: int | None, colour: bool) -> str:
     """The first line: whether all is well, what was counted, and which systemd's rules were used."""
-    word = "agrees" if agrees else "findings"
     version = f"systemd {systemd}" if systemd is not None else "systemd version unknown"
     return f"{painted(word, COLOURS.get(word, RED), colour)}: {told} ({version})"
 

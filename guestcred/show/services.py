@@ -30,7 +30,7 @@ def services_text(services: Services, colour: bool) -> str:
     told = f"{count(len(services.services), 'unit')} with {count(len(rows), 'credential')}"
     if not rows:
         told = "no credentials are requested"
-    lines = [verdict(not services.findings, told, services.systemd, colour)]
+    lines = [verdict("findings" if services.findings else "agrees", told, services.systemd, colour)]
     aligned = iter(columns(rows, Column(least=11), LEFT, RIGHT, colour=colour))
     for service in services.services:
         lines += ["", f"{painted(service.unit, BOLD, colour)}  {service.state}, user {service.user}"]
@@ -45,7 +45,9 @@ def services_text(services: Services, colour: bool) -> str:
 def _origin(outcome: Outcome) -> str:
     if outcome.source is None:
         return WITHOUT_SOURCE[outcome.state].format(outcome.name)
-    return f"{outcome.source}  shadows {', '.join(outcome.shadowed)}" if outcome.shadowed else outcome.source
+    rescued = "  rescued" if outcome.rescued else ""
+    shadows = f"  shadows {', '.join(outcome.shadowed)}" if outcome.shadowed else ""
+    return f"{outcome.source}{rescued}{shadows}"
 
 
 def services_json(services: Services) -> dict[str, object]:
