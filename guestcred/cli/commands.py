@@ -6,7 +6,7 @@ import os
 import sys
 
 from guestcred.diagnose.survey import survey
-from guestcred.errors import FINDINGS, GuestcredError
+from guestcred.errors import COULD_NOT_LOOK, FINDINGS, GuestcredError
 from guestcred.guest.rootfs import Tree
 from guestcred.guest.snapshot import read_guest
 from guestcred.record import Record
@@ -26,11 +26,15 @@ if TYPE_CHECKING:
 
 
 class View(Record):
-    """Where to look (live or a captured tree), by which systemd's rules (None: as found), and the output's form."""
+    """Where to look (live or a captured tree), by which systemd's rules (None: as found), and the output's form.
+
+    `quiet` prints only what is wrong, for people; a document is always whole.
+    """
 
     root: str = "/"
     systemd: int | None = None
     form: Form = "text"
+    quiet: bool = False
 
 
 def show_error(error: GuestcredError) -> int:
@@ -92,7 +96,7 @@ def check(view: View, *, require: tuple[str, ...] = (), strict: bool = False) ->
     if view.form == "json":
         print_json(report.check_json(comparison))
     else:
-        sys.stdout.write(report.check_text(comparison, in_colour()))
+        sys.stdout.write(report.check_text(comparison, in_colour(), view.quiet))
     return 0 if comparison.agrees and not (strict and comparison.rescued) else FINDINGS
 
 
@@ -125,7 +129,7 @@ def apply(view: View, *, dry_run: bool = False) -> int:
         print(json_text(applied.report_json(plan) | told))
     else:
         did = ("would be written" if dry_run else "written") if changed else "nothing to change"
-        sys.stdout.write(applied.plan_text(plan, did, view.root, in_colour()))
+        sys.stdout.write(applied.plan_text(plan, did, view.root, in_colour(), view.quiet))
     if not dry_run and not notify.tell(plan, applied.headline(plan)):
         print(
             "guestcred: warning: could not notify systemd and its journal: the Python module systemd is missing\n"
@@ -150,7 +154,7 @@ def why(view: View, name: str, *, strict: bool = False) -> int:
     if view.form == "json":
         print_json(report.why_json(traced))
     else:
-        sys.stdout.write(report.why_text(traced, in_colour()))
+        sys.stdout.write(report.why_text(traced, in_colour(), view.quiet))
     return 0 if traced.agrees and not (strict and traced.status == "rescued") else FINDINGS
 
 
@@ -172,7 +176,12 @@ def capture(view: View, path: str) -> int:
         asked = None  # no systemd runs here, and the rest is worth saving
     safe, known, stores, consumers = disguised(guest, facts, held, asked)
     files = tree_of(safe, known, stores, consumers, sorted(rescues(tree)))
-    write_tree(path, files)
+    try:
+        write_tree(path, files)
+    except GuestcredError as error:
+        # 1 says that there are findings, and of this guest nothing was said
+        status = COULD_NOT_LOOK if error.status == FINDINGS else error.status
+        raise GuestcredError(error.problem, *error.hints, status=status) from None
     if _verdict(safe, known) != _verdict(guest, facts):
         # a capture that says something else is worth more than none
         print(
@@ -183,7 +192,7 @@ def capture(view: View, path: str) -> int:
     count = sum(data is not None for data in files.values())
     if view.form == "json":
         print_json({"schema": "guestcred.capture/1", "path": path, "files": count})
-    else:
+    elif not view.quiet:
         print(f"captured {count} files into {path}; every secret in them is noise of the same length")
     return 0
 
@@ -218,5 +227,5 @@ def services(view: View, unit: str | None = None) -> int:
     if view.form == "json":
         print_json(services_json(judged))
     else:
-        sys.stdout.write(services_text(judged, in_colour()))
+        sys.stdout.write(services_text(judged, in_colour(), view.quiet))
     return FINDINGS if judged.findings else 0

@@ -63,6 +63,12 @@ def finding_lines(finding: Finding, colour: bool) -> list[str]:
     return ["", f"{painted(finding.code, BOLD, colour)}: {finding.message}.", f"  fix: {finding.fix}."]
 
 
+def problems(findings: Sequence[Finding], colour: bool) -> str:
+    """Findings and nothing else."""
+    lines = [line for finding in findings for line in finding_lines(finding, colour)]
+    return "".join(f"{line}\n" for line in lines[1:])
+
+
 def warning_lines(warning: Finding, colour: bool) -> list[str]:
     """What looks wrong, and what to do if it is."""
     return ["", f"{painted('warning', YELLOW, colour)}: {warning.message}.", f"  hint: {warning.fix}."]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from guestcred.diagnose.compare import Comparison, Credential
 from guestcred.diagnose.findings import Finding
-from guestcred.show.lines import RIGHT, Column, columns, finding_lines, verdict, warning_lines
+from guestcred.show.lines import RIGHT, Column, columns, finding_lines, problems, verdict, warning_lines
 from guestcred.systemd.offered import REASONS, Place
 from guestcred.text import size
 
@@ -62,8 +62,10 @@ def finding_json(finding: Finding) -> dict[str, object]:
     return {"code": finding.code, "message": finding.message, "hint": finding.fix}
 
 
-def check_text(comparison: Comparison, colour: bool) -> str:
-    """The verdict, a line for each credential, then for each problem its cause and its fix."""
+def check_text(comparison: Comparison, colour: bool, quiet: bool = False) -> str:
+    """The verdict, a line for each credential, then for each problem its cause and its fix; `quiet` has only these."""
+    if quiet:
+        return problems(comparison.findings, colour)
     rows: list[tuple[str, ...]] = [
         (credential.status, credential.shown, size(credential.size), _place(credential.place), _cause(credential) or "")
         for credential in comparison.credentials
@@ -88,8 +90,11 @@ def check_text(comparison: Comparison, colour: bool) -> str:
     return "\n".join(lines) + "\n"
 
 
-def why_text(trace: Trace, colour: bool) -> str:
-    """The path of one credential, a line for each stage, up to where it was lost."""
+def why_text(trace: Trace, colour: bool, quiet: bool = False) -> str:
+    """The path of one credential, a line for each stage, up to where it was lost; `quiet` has only what is wrong."""
+    found = (*((trace.finding,) if trace.finding else ()), *trace.of_units)
+    if quiet:
+        return "" if trace.agrees else problems(found, colour)
     rows = [("ok" if stage.passed else "LOST", stage.name, stage.evidence) for stage in trace.stages]
     lines = columns(rows, Column(least=4), Column(least=8), colour=colour, indent="")
     if not trace.stages[-1].passed and trace.reached is not None:
@@ -97,7 +102,7 @@ def why_text(trace: Trace, colour: bool) -> str:
     lines += [
         f"also  at {rejected.place}: refused: {rejected.reason}: {REASONS[rejected.reason]}" for rejected in trace.also
     ]
-    for finding in (*((trace.finding,) if trace.finding else ()), *trace.of_units):
+    for finding in found:
         lines += finding_lines(finding, colour)
     for warning in trace.warnings:
         lines += warning_lines(warning, colour)

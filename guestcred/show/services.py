@@ -7,7 +7,7 @@ from itertools import islice
 from guestcred.diagnose.outcomes import Outcome
 from guestcred.diagnose.services import Services
 from guestcred.record import to_json
-from guestcred.show.lines import BOLD, LEFT, RIGHT, Column, columns, finding_lines, painted, verdict
+from guestcred.show.lines import BOLD, LEFT, RIGHT, Column, columns, finding_lines, painted, problems, verdict
 from guestcred.show.report import finding_json
 from guestcred.text import count, listed, size
 
@@ -20,8 +20,12 @@ WITHOUT_SOURCE = {
 }
 
 
-def services_text(services: Services, colour: bool) -> str:
-    """The verdict, a line for each unit and each credential that it requests, then for each problem cause and fix."""
+def services_text(services: Services, colour: bool, quiet: bool = False) -> str:
+    """The verdict, a line for each unit and each credential that it requests, then for each problem cause and fix; `quiet`
+    has only these.
+    """
+    if quiet:
+        return problems(services.findings, colour)
     rows = [
         (outcome.state, outcome.id, "" if outcome.size is None else size(outcome.size), _origin(outcome))
         for service in services.services
