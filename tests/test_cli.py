@@ -51,7 +51,7 @@ def test_fixtures_say_how_they_were_made(capture: Path) -> None:
 def test_fixtures_say_what_they_hold(capture: Path) -> None:
     wanted = json.loads((capture / "expected.json").read_text())
     check = json.loads(
-        run("--root", capture, "check", "--format", "json", status=0 if wanted["verdict"] == "agrees" else 1)
+        run("--root", capture, "check", "--format", "json", status=1 if wanted["verdict"] == "findings" else 0)
     )
     dump = json.loads(run("--root", capture, "dump", "--format", "json"))
     assert expected(check, dump) == wanted
@@ -672,7 +672,7 @@ def test_the_plain_form_is_what_click_makes_of_it(monkeypatch: pytest.MonkeyPatc
         called.clear()
         assert run_click(arguments) == 0
         command, view, options = found
-        rest = {"require": ()} if name == "check" else {"dry_run": False, "early": False}
+        rest = {"require": (), "strict": False} if name == "check" else {"dry_run": False, "early": False}
         assert called == [(command, view, {**rest, **options})], arguments
         plain += 1
     # no root or one of any name, and no form, text or JSON; `apply` also early

@@ -31,7 +31,7 @@ ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 MARK = re.compile(r"\s*<!-- guest: (?P<guest>[\w-]+)(?:, without (?P<without>[\w./@-]+))? -->")
 SPAN = re.compile(r"(?<!`)`([^`\n]+)`(?!`)")
-COMMANDS = ("apply", "capture", "check", "dump", "encode", "launch", "services", "stop", "why")
+COMMANDS = ("apply", "capture", "check", "completion", "dump", "encode", "launch", "services", "stop", "why")
 # options of other programs that the pages name without their program, and one that stands for any
 OTHERS = {"--cfg", "--dbus", "--gpu", "--oem-strings", "--option", "--restore", "--smbios"}
 THEIRS = {f"--{name}" for name in OPTIONS}  # cloud-hypervisor's own command line
@@ -178,7 +178,7 @@ def test_commands_and_options_are_there(page: Path) -> None:
 def test_every_command_is_shown() -> None:
     shown = {word for _, arguments in INVOCATIONS for word in arguments}
     assert set(COMMANDS) <= shown
-    assert re.findall(r"^  (\w+) ", helps(()).split("Commands:")[1], re.MULTILINE) == list(COMMANDS)
+    assert re.findall(r"^  (\w+) ", helps(()).split("Commands:")[1].split("\n\n")[0], re.MULTILINE) == list(COMMANDS)
 
 
 def test_options_that_stand_alone_are_there() -> None:

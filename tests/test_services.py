@@ -122,6 +122,7 @@ def test_nothing_has_it_and_systemd_says_nothing(tree: Build) -> None:
                     "owner": None,
                     "readable": None,
                     "reason": None,
+                    "rescued": False,
                 }
             ],
         }
@@ -337,7 +338,7 @@ def test_one_unit(tree: Build) -> None:
         assert "x.socket" not in run("--root", root, "services", name, status=1)
     assert "no credentials are requested" in run("--root", root, "services", "other")
     assert run("--root", root, "services", "dmeo", status=2) == (
-        "guestcred: error: there is no unit dmeo.service\nguestcred: hint: is it demo.service?\n"
+        "guestcred: error: there is no unit dmeo.service\nguestcred: hint: did you mean demo.service?\n"
     )
     assert "'guestcred services'" in run("--root", root, "services", "zzzzzzzz", status=2)
 

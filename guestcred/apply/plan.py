@@ -53,7 +53,7 @@ class Delivery(Record):
 class Plan(Record):
     """Everything that is in place when `apply` is done, and what is left for somebody else to fix.
 
-    `present` are missing credentials that others already put where systemd finds them.
+    In the comparison what is rescued is so already. `present` are missing credentials that others already put where systemd finds them.
     """
 
     comparison: Comparison

@@ -56,8 +56,13 @@ def want(tree: Tree, systemd: int | None, *, early: bool = False) -> Wanted:
         values |= dict(found.values())
         sizes = {identifier: (place, len(value)) for identifier, (place, value) in found.items()}
         deliveries.append(Delivery(service, user, sizes))
+    comparison = heard.comparison
+    if rescued:
+        from guestcred.diagnose.rescued import with_rescues
+
+        comparison = with_rescues(comparison, frozenset(rescued))
     plan = Plan(
-        comparison=heard.comparison,
+        comparison=comparison,
         rescues=rescues.made,
         present=rescues.present,
         directories=plan_directories(deliveries, tree.shown),

@@ -156,10 +156,12 @@ def _rewritten(guest: Guest, facts: Facts, stores: Stores, look: Look | None, re
     return safe, facts.replace(stages=stages), {folder: files(held) for folder, held in stores.items()}, units
 
 
-def tree_of(guest: Guest, facts: Facts, stores: Stores, units: dict[str, object] | None) -> dict[str, bytes | None]:
+def tree_of(
+    guest: Guest, facts: Facts, stores: Stores, units: dict[str, object] | None, rescued: list[str]
+) -> dict[str, bytes | None]:
     """Path to bytes for every file of the tree; None means a folder, which may be empty.
 
-    `units` is the document `units.json`, or None if PID 1 could not be asked. Raises GuestcredError for a kernel
+    `rescued` has the names of what guestcred put into run/credstore. `units` is the document `units.json`, or None if PID 1 could not be asked. Raises GuestcredError for a kernel
     command line that cannot be written down again.
     """
     told = {
@@ -168,6 +170,7 @@ def tree_of(guest: Guest, facts: Facts, stores: Stores, units: dict[str, object]
         "systemd": None if guest.systemd is None else str(guest.systemd),
         **to_json(facts),
         "unasked": sorted(facts.unasked),
+        "rescued": rescued,
         "secrets": "noise of the same length and kind",
     }
     files: dict[str, bytes | None] = {

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from guestcred import __version__
 from guestcred.cli import commands, dump_options, host_command_line
 from guestcred.cli.commands import View
-from guestcred.cli.options import SystemdVersion, format_option
-
-if TYPE_CHECKING:
-    from guestcred.cli.commands import Form
+from guestcred.cli.options import asked, ending, strict_option, view_group_options, view_options
+from guestcred.errors import USAGE, GuestcredError
+from guestcred.systemd.nearest import nearest
+from guestcred.text import visible
 
 
 def _credential_name(_context: click.Context, _param: click.Parameter, value: Any) -> Any:
@@ -22,34 +22,56 @@ def _credential_name(_context: click.Context, _param: click.Parameter, value: An
     return value
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]}, invoke_without_command=True)
-@click.version_option(__version__, prog_name="guestcred")
-@click.option(
-    "--root", default="/", metavar="DIR", help="Look at a captured tree below DIR instead of the live system."
+class _Commands(click.Group):
+    """Says which command was probably meant."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """As click does it, with a hint of ours in place of the one that newer versions of click add."""
+        word = args[0]
+        if self.get_command(ctx, word) is not None or word.startswith("-"):
+            return super().resolve_command(ctx, args)
+        near = nearest(word, self.list_commands(ctx))
+        raise GuestcredError(
+            f"there is no command {visible(word)}",
+            f"did you mean {near}?" if near else "see all of them with 'guestcred --help'",
+            status=USAGE,
+        )
+
+
+LOOKED = "2 usage, 3 could not look (no table, no permission)."
+
+
+@click.group(
+    cls=_Commands,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    invoke_without_command=True,
+    epilog=ending("guestcred check", "guestcred why API_KEY", f"0 agrees, 1 findings, {LOOKED}"),
 )
-@click.option(
-    "--systemd",
-    type=SystemdVersion(),
-    metavar="VERSION",
-    help="Use the rules of this systemd, such as 252, instead of the version found.",
-)
+@click.version_option(__version__, "-V", "--version", prog_name="guestcred")
+@view_group_options
 @click.pass_context
-def main(context: click.Context, root: str, systemd: int | None) -> None:
+def main(context: click.Context, /, **options: Any) -> None:
     """Find out where a credential got lost between the hypervisor and the guest.
 
     A hypervisor offers credentials as SMBIOS Type 11 OEM strings, and systemd imports them into
     /run/credentials/@system. guestcred compares the two, says why they differ, and shows what each unit gets.
-    It prints no values.
-
-    Exit status: 0 agrees, 1 findings, 2 usage, 3 could not look (no table, no permission).
+    It prints no values. The options below may stand behind a command of the guest too.
     """
     if context.invoked_subcommand is None:
         click.echo(context.get_help(), err=True)
         context.exit(2)
-    context.obj = View(root=root, systemd=systemd)
+    context.obj = asked(View(), options)
 
 
-@main.command()
+@main.command(
+    epilog=ending(
+        "guestcred check",
+        "guestcred check --require API_KEY --json",
+        f"0 agrees or all is rescued, 1 findings, {LOOKED}",
+    )
+)
 @click.option(
     "--require",
     multiple=True,
@@ -57,58 +79,101 @@ def main(context: click.Context, root: str, systemd: int | None) -> None:
     callback=_credential_name,
     help="Report a finding if NAME did not arrive; can be repeated.",
 )
-@format_option
-@click.pass_obj
-def check(view: View, require: tuple[str, ...], form: Form) -> int:
-    """Compare what was offered with what was imported."""
-    return commands.check(view.replace(form=form), require=require)
+@strict_option
+@view_options
+def check(view: View, require: tuple[str, ...], strict: bool) -> int:
+    """Compare what was offered with what was imported.
+
+    What guestcred rescued is fixed, unless a unit that requests it runs without it; its cause is still named.
+    """
+    return commands.check(view, require=require, strict=strict)
 
 
-@main.command()
+@main.command(
+    epilog=ending(
+        "guestcred apply --dry-run",
+        "guestcred apply --root DIR",
+        "0 nothing is left to fix, 1 something is or it could not be written, 2 usage or a mistake in a TOML file, "
+        "3 could not look.",
+    )
+)
 @click.option("--dry-run", is_flag=True, help="Show what would be written, and write nothing.")
 @click.option("--early", is_flag=True, help="Only /run/credstore: no directories of services, and no report.")
-@format_option
-@click.pass_obj
-def apply(view: View, dry_run: bool, early: bool, form: Form) -> int:
+@view_options
+def apply(view: View, dry_run: bool, early: bool) -> int:
     """Write what is missing: credentials that PID 1 did not import, and the directories of services.
 
     What was offered but not imported goes to /run/credstore, where systemd finds it for LoadCredential=. The
-    services in /etc/guestcred/*.toml get their credentials in /run/guestcred. Exit status: 0 nothing left to fix.
+    services in /etc/guestcred/*.toml get their credentials in /run/guestcred.
     """
-    return commands.apply(view.replace(form=form), dry_run=dry_run, early=early)
+    return commands.apply(view, dry_run=dry_run, early=early)
 
 
-@main.command()
+@main.command(
+    epilog=ending(
+        "guestcred why API_KEY",
+        "guestcred why API_KEY --root DIR",
+        f"0 each unit that requests it has it or will, 1 it was lost or one has it not, {LOOKED}",
+    )
+)
 @click.argument("name", callback=_credential_name)
-@format_option
-@click.pass_obj
-def why(view: View, name: str, form: Form) -> int:
-    """Follow one credential, and show where it was lost."""
-    return commands.why(view.replace(form=form), name)
+@strict_option
+@view_options
+def why(view: View, name: str, strict: bool) -> int:
+    """Follow one credential to the units that request it, and show where it was lost."""
+    return commands.why(view, name, strict=strict)
 
 
-@main.command()
+@main.command(
+    epilog=ending("guestcred services", "guestcred services nginx --json", f"0 nothing is wrong, 1 findings, {LOOKED}")
+)
 @click.argument("unit", required=False)
-@format_option
-@click.pass_obj
-def services(view: View, unit: str | None, form: Form) -> int:
+@view_options
+def services(view: View, unit: str | None) -> int:
     """Show which credentials each unit requests, where they come from, and whether its user can read them.
 
     UNIT is the name of one unit, such as nginx or nginx.service; without it, all units that systemd has loaded.
     """
-    return commands.services(view.replace(form=form), unit)
+    return commands.services(view, unit)
 
 
-@main.command()
+@main.command(
+    epilog=ending(
+        "guestcred capture /root/report",
+        "guestcred check --root /root/report",
+        "0 saved, 2 usage, 3 could not look or could not write.",
+    )
+)
 @click.argument("path", metavar="DIR")
-@format_option
-@click.pass_obj
-def capture(view: View, path: str, form: Form) -> int:
+@view_options
+def capture(view: View, path: str) -> int:
     """Save this guest below the new folder DIR, for a bug report.
 
     Look at the result with --root: it says the same as this guest. Every secret in it is noise of the same length.
     """
-    return commands.capture(view.replace(form=form), path)
+    return commands.capture(view, path)
+
+
+SHELLS = "bash", "zsh", "fish"
+
+
+@main.command(
+    epilog=ending(
+        "guestcred completion bash >/etc/bash_completion.d/guestcred",
+        "guestcred completion fish | source",
+        "0 printed, 2 usage.",
+    )
+)
+@click.argument("shell", type=click.Choice(SHELLS))
+def completion(shell: str) -> int:
+    """Print what makes a shell complete commands and options: bash, zsh or fish."""
+    from click.shell_completion import ShellComplete, get_completion_class
+
+    kind = get_completion_class(shell)
+    assert kind is not None
+    # not bash's own source(): it starts a bash to ask for its version
+    click.echo(ShellComplete.source(kind(main, {}, "guestcred", "_GUESTCRED_COMPLETE")))
+    return 0
 
 
 main.add_command(dump_options.dump)

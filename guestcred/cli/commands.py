@@ -6,7 +6,7 @@ import os
 import sys
 
 from guestcred.diagnose.survey import survey
-from guestcred.errors import FINDINGS, GuestcredError
+from guestcred.errors import COULD_NOT_LOOK, FINDINGS, GuestcredError
 from guestcred.guest.rootfs import Tree
 from guestcred.guest.snapshot import read_guest
 from guestcred.record import Record
@@ -14,8 +14,11 @@ from guestcred.text import visible
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Literal
 
+    from guestcred.diagnose.services import Services
+    from guestcred.diagnose.survey import Survey
     from guestcred.guest.facts import Facts
     from guestcred.guest.snapshot import Guest
 
@@ -23,11 +26,15 @@ if TYPE_CHECKING:
 
 
 class View(Record):
-    """Where to look (live or a captured tree), by which systemd's rules (None: as found), and the output's form."""
+    """Where to look (live or a captured tree), by which systemd's rules (None: as found), and the output's form.
+
+    `quiet` prints only what is wrong, for people; a document is always whole.
+    """
 
     root: str = "/"
     systemd: int | None = None
     form: Form = "text"
+    quiet: bool = False
 
 
 def show_error(error: GuestcredError) -> int:
@@ -50,16 +57,47 @@ def print_json(document: object) -> None:
     print(json.dumps(document, indent=2))
 
 
-def check(view: View, *, require: tuple[str, ...] = ()) -> int:
-    """Compare offered with imported; 0 if they agree, 1 with findings."""
-    comparison = survey(read_guest(view.root, view.systemd), require=require).comparison
+def look(view: View, require: tuple[str, ...] = (), ask: Callable[[], Services | None] | None = None) -> Survey:
+    """Look at the guest and judge it, what was rescued too; `ask` asks the units, only where something was."""
+    looked = survey(read_guest(view.root, view.systemd), require=require)
+    if any(credential.loss == "missing" for credential in looked.comparison.credentials):
+        from guestcred.guest.credstores import rescued_among
+
+        rescued = rescued_among(Tree(view.root), looked.missing)
+        if rescued:
+            from guestcred.diagnose.rescued import with_rescues
+
+            looked.comparison = with_rescues(looked.comparison, rescued, ask() if ask else units(view))
+    return looked
+
+
+def units(view: View) -> Services | None:
+    """What all units request and get, None where they cannot be asked."""
+    from guestcred.diagnose.services import judge_services
+    from guestcred.guest.deliveries import read_consumers
+    from guestcred.guest.facts import read_systemd
+
+    tree = Tree(view.root)
+    systemd = read_systemd(tree) if view.systemd is None else view.systemd
+    try:
+        return judge_services(tree, read_consumers(tree, systemd=systemd), None, systemd)
+    except GuestcredError:
+        return None  # no systemd runs here, or the captured tree does not have them
+
+
+def check(view: View, *, require: tuple[str, ...] = (), strict: bool = False) -> int:
+    """Compare offered with imported; 0 if they agree or what was lost is rescued, 1 with findings.
+
+    With `strict` what was rescued is a finding too.
+    """
+    comparison = look(view, require).comparison
     from guestcred.show import report
 
     if view.form == "json":
         print_json(report.check_json(comparison))
     else:
-        sys.stdout.write(report.check_text(comparison, in_colour()))
-    return 0 if comparison.agrees else FINDINGS
+        sys.stdout.write(report.check_text(comparison, in_colour(), view.quiet))
+    return 0 if comparison.agrees and not (strict and comparison.rescued) else FINDINGS
 
 
 def apply(view: View, *, dry_run: bool = False, early: bool = False) -> int:
@@ -93,7 +131,7 @@ def apply(view: View, *, dry_run: bool = False, early: bool = False) -> int:
         print(json_text(applied.report_json(plan) | told))
     else:
         did = ("would be written" if dry_run else "written") if changed else "nothing to change"
-        sys.stdout.write(applied.plan_text(plan, did, view.root, in_colour()))
+        sys.stdout.write(applied.plan_text(plan, did, view.root, in_colour(), view.quiet))
     if not dry_run and not notify.tell(plan, applied.headline(plan)):
         print(
             "guestcred: warning: could not notify systemd and its journal: the Python module systemd is missing\n"
@@ -103,17 +141,23 @@ def apply(view: View, *, dry_run: bool = False, early: bool = False) -> int:
     return FINDINGS if plan.left else 0
 
 
-def why(view: View, name: str) -> int:
-    """Follow one credential; 0 if it was imported, 1 if it was lost."""
+def why(view: View, name: str, *, strict: bool = False) -> int:
+    """Follow one credential; 0 if it came to all units that request it, 1 if it was lost.
+
+    With `strict` one that was rescued was lost too.
+    """
+    from functools import cache
+
     from guestcred.diagnose.trace import trace
     from guestcred.show import report
 
-    traced = trace(name, survey(read_guest(view.root, view.systemd)))
+    ask = cache(lambda: units(view))
+    traced = trace(name, look(view, ask=ask), ask)
     if view.form == "json":
         print_json(report.why_json(traced))
     else:
-        sys.stdout.write(report.why_text(traced, in_colour()))
-    return 0 if traced.finding is None else FINDINGS
+        sys.stdout.write(report.why_text(traced, in_colour(), view.quiet))
+    return 0 if traced.agrees and not (strict and traced.status == "rescued") else FINDINGS
 
 
 def capture(view: View, path: str) -> int:
@@ -121,6 +165,7 @@ def capture(view: View, path: str) -> int:
     from guestcred.capture.tree import disguised, read_stores, tree_of
     from guestcred.capture.writing import write_tree
     from guestcred.diagnose.survey import facts_of
+    from guestcred.guest.credstores import rescues
     from guestcred.guest.deliveries import read_consumers
 
     guest = read_guest(view.root, view.systemd)
@@ -128,12 +173,17 @@ def capture(view: View, path: str) -> int:
     tree = Tree(view.root)
     held = read_stores(tree)
     try:
-        look = read_consumers(tree, systemd=guest.systemd)
+        asked = read_consumers(tree, systemd=guest.systemd)
     except GuestcredError:
-        look = None  # no systemd runs here, and the rest is worth saving
-    safe, known, stores, units = disguised(guest, facts, held, look)
-    files = tree_of(safe, known, stores, units)
-    write_tree(path, files)
+        asked = None  # no systemd runs here, and the rest is worth saving
+    safe, known, stores, consumers = disguised(guest, facts, held, asked)
+    files = tree_of(safe, known, stores, consumers, sorted(rescues(tree)))
+    try:
+        write_tree(path, files)
+    except GuestcredError as error:
+        # 1 says that there are findings, and of this guest nothing was said
+        status = COULD_NOT_LOOK if error.status == FINDINGS else error.status
+        raise GuestcredError(error.problem, *error.hints, status=status) from None
     if _verdict(safe, known) != _verdict(guest, facts):
         # a capture that says something else is worth more than none
         print(
@@ -144,7 +194,7 @@ def capture(view: View, path: str) -> int:
     count = sum(data is not None for data in files.values())
     if view.form == "json":
         print_json({"schema": "guestcred.capture/1", "path": path, "files": count})
-    else:
+    elif not view.quiet:
         print(f"captured {count} files into {path}; every secret in them is noise of the same length")
     return 0
 
@@ -179,5 +229,5 @@ def services(view: View, unit: str | None = None) -> int:
     if view.form == "json":
         print_json(services_json(judged))
     else:
-        sys.stdout.write(services_text(judged, in_colour()))
+        sys.stdout.write(services_text(judged, in_colour(), view.quiet))
     return FINDINGS if judged.findings else 0

@@ -36,15 +36,15 @@ def dump(
 ) -> int:
     """Decode a table from the guest, or from the file or folder `path`, and print it; `kinds` None shows all types.
 
-    Raises GuestcredError if there is no table, and after printing if there is no structure in it.
+    Raises GuestcredError if there is no table, or no structure in it.
     """
     shown = decoded(view, path, kinds=kinds, typed=typed, reveal=reveal).replace(handle=handle, quiet=quiet)
+    if not shown.table.holds_anything:
+        raise no_structure(path or "the table")
     if view.form == "json":
         print_json(dump_json(shown))
     else:
         sys.stdout.write(dump_text(shown))
-    if not shown.table.holds_anything:
-        raise no_structure(path or "the table")
     return 0
 
 

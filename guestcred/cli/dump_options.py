@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from guestcred.cli.options import format_option
+from guestcred.cli.options import ending, view_options_but_quiet
 from guestcred.show.keywords import INSTEAD, STRING_KEYWORDS, TYPE_KEYWORDS, handle_of, types_of
 
 if TYPE_CHECKING:
-    from guestcred.cli.commands import Form, View
+    from guestcred.cli.commands import View
 
 
 # click's ParamType is generic since 8.2; Debian 12 has 8.1
@@ -58,7 +58,13 @@ def _instead(command: Any) -> Any:
     return command
 
 
-@click.command()
+@click.command(
+    epilog=ending(
+        "guestcred dump",
+        "guestcred dump --type memory FILE",
+        "0 printed, 2 usage, 3 there is no table, or no structure in it.",
+    )
+)
 @click.argument("path", required=False, metavar="[FILE or DIR]")
 @click.option(
     "-t", "--type", "kinds", type=_TYPES, metavar="TYPE", help="Only these types: 17, memory, 'memory device', all."
@@ -75,9 +81,7 @@ def _instead(command: Any) -> Any:
 @click.option("--list-types", is_flag=True, help="Print the words that --type takes.")
 @click.option("--list-strings", is_flag=True, help="Print the words that --string takes.")
 @_instead
-@format_option
-@click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
-@click.pass_obj
+@view_options_but_quiet
 def dump(
     view: View,
     path: str | None,
@@ -91,8 +95,6 @@ def dump(
     saved: str | None,
     list_types: bool,
     list_strings: bool,
-    as_json: bool,
-    form: Form,
 ) -> int:
     """Decode a DMI table: the live one, a raw table, a `dmidecode --dump-bin` file or a folder like sysfs.
 
@@ -110,7 +112,7 @@ def dump(
         raise click.UsageError("give one FILE, with or without --from-dump")
     from guestcred.cli import dump as dumping
 
-    view, path = view.replace(form="json" if as_json else form), saved if path is None else path
+    path = saved if path is None else path
     if target:
         return dumping.save(view, path, target, reveal=reveal)
     if keyword:

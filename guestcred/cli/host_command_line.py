@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from guestcred.cli.options import SystemdVersion, format_option
+from guestcred.cli.options import SystemdVersion, ending, form_options
 from guestcred.errors import USAGE, GuestcredError, reason
 from guestcred.host.hypervisors import HYPERVISORS
 from guestcred.text import visible
@@ -71,7 +71,13 @@ def _asked(context: click.Context) -> Request:
     return Request(**{field: context.params[field] for field in Request.__match_args__})
 
 
-@click.command()
+@click.command(
+    epilog=ending(
+        "guestcred encode --for qemu --folder /run/vm/strings API_KEY=/run/secrets/api-key",
+        "guestcred encode --for qemu --dry-run API_KEY=/run/secrets/api-key",
+        "0 done, 1 a limit or an empty secret, 2 usage, 3 a secret could not be read.",
+    )
+)
 @click.option(
     "--for",
     "hypervisor",
@@ -85,7 +91,7 @@ def _asked(context: click.Context) -> Request:
     "--allow-arguments", is_flag=True, help="libvirt: print secrets although they end up in QEMU's arguments."
 )
 @click.option("--dry-run", is_flag=True, help="Print how much of each limit is used, and no value.")
-@format_option
+@form_options
 @click.pass_context
 def encode(
     context: click.Context,
@@ -110,8 +116,6 @@ def encode(
     json              the strings as a list
 
     Except for qemu, the output contains the secrets: pipe it where it belongs, never into a file on a disk.
-
-    Exit status: 0 done, 1 a limit or an empty secret, 2 usage, 3 a secret could not be read.
     """
     from guestcred.cli.host import run_encode
 
@@ -195,7 +199,16 @@ def _lines(path: str) -> list[str]:
     return [line for line in os.fsdecode(data).split("\n") if line and not line.startswith("#")]
 
 
-@click.command(cls=_Launch)
+@click.command(
+    cls=_Launch,
+    epilog=ending(
+        "guestcred launch API_KEY=/run/secrets/api-key -- cloud-hypervisor --kernel vmlinux ...",
+        "guestcred launch API_KEY=/run/secrets/api-key -- qemu-system-x86_64 ...",
+        "the hypervisor's own, and 137 (SIGKILL) for a cloud-hypervisor whose VM could not be started; before it is there, "
+        "and for one that runs: 0 booted, 1 a limit, an empty secret or a VM that could not be started, 2 usage, 3 a secret "
+        "could not be read.",
+    ),
+)
 @click.option(
     "--for",
     "hypervisor",
@@ -249,10 +262,6 @@ def launch(
       creates and boots the VM in a cloud-hypervisor that runs; if that fails, no VM remains
 
     FILE and the limits are as in 'guestcred encode'.
-
-    Exit status: the hypervisor's own, and 137 (SIGKILL) for a cloud-hypervisor whose VM could not be started; before
-    it is there, and for one that runs: 0 booted, 1 a limit, an empty secret or a VM that could not be started, 2 usage,
-    3 a secret could not be read.
     """
     from guestcred.cli.launch import Launch, run_launch
 
@@ -263,7 +272,13 @@ def launch(
     return run_launch(_asked(context), how)
 
 
-@click.command()
+@click.command(
+    epilog=ending(
+        "guestcred stop /run/vm/api.sock",
+        "guestcred stop /run/vm/qmp.sock --timeout 10",
+        "0 off, 1 not off by then, 2 usage.",
+    )
+)
 @click.argument("socket", metavar="SOCKET")
 @click.option(
     "--timeout",
@@ -278,8 +293,6 @@ def stop(socket: str, timeout: float) -> int:
     """On the host: press a VM's power button, and wait until it is off.
 
     SOCKET is cloud-hypervisor's --api-socket, or that of QEMU's -qmp unix:SOCKET,server=on,wait=off.
-
-    Exit status: 0 off, 1 not off by then.
     """
     from guestcred.host.power import power_off
 

@@ -38,7 +38,10 @@ if TYPE_CHECKING:
     from guestcred.guest.snapshot import Origin
     from guestcred.smbios.entry_point import EntryPoint
 
-    Status = Literal["imported", "foreign", Loss]
+    Status = Literal["imported", "foreign", "rescued", Loss]
+
+
+GUESSED = 8  # names of which each is compared with all others; who misses more has not misspelt them
 
 
 class Credential(Record):
@@ -47,6 +50,7 @@ class Credential(Record):
     `name` is raw, as the file is called; `shown` is what people and programs see. `place` is None for a foreign one,
     whose `origin` is None where it cannot be seen, and for one that was only meant. What was lost has its `loss` and the
     `cause` of that. `meant` is the size in bytes that the host meant it to have, None where no manifest says so.
+    `is_rescued` says that it is missing, and that guestcred put it where units find it.
     """
 
     name: str
@@ -57,10 +61,13 @@ class Credential(Record):
     cause: Cause | None = None
     origin: Origin | None = None
     meant: int | None = None
+    is_rescued: bool = False
 
     @property
     def status(self) -> Status:
-        """Its loss in one word; "imported" or "foreign" where there is none."""
+        """Its loss in one word, "rescued" where that does no harm; "imported" or "foreign" where there is none."""
+        if self.is_rescued:
+            return "rescued"
         return self.loss or ("imported" if self.place else "foreign")
 
 
@@ -69,7 +76,8 @@ class Comparison(Record):
 
     A finding says that something was lost, a warning that something looks wrong although nothing was. `doubts` has the
     warnings about each credential, by its name. `fronts` has the names of those in whose string the table stops.
-    `frame` is what the host meant, None where no manifest that can be trusted says so.
+    `frame` is what the host meant, None where no manifest that can be trusted says so. `rescued` tells of the losses
+    that guestcred made good: their causes are still there.
     """
 
     systemd: int | None
@@ -80,11 +88,17 @@ class Comparison(Record):
     doubts: dict[str, tuple[Finding, ...]]
     fronts: frozenset[str]
     frame: Frame | None
+    rescued: tuple[Finding, ...] = ()
 
     @property
     def agrees(self) -> bool:
-        """Whether nothing is wrong; there may still be warnings."""
+        """Whether nothing is left to fix; there may still be warnings."""
         return not self.findings
+
+    @property
+    def verdict(self) -> Literal["agrees", "fixed", "findings"]:
+        """Whether something is wrong, something was and is fixed, or nothing was; there may still be warnings."""
+        return "findings" if self.findings else "fixed" if self.rescued else "agrees"
 
 
 def by_what_is_shown(foreign: list[Credential]) -> list[Credential]:
@@ -248,10 +262,12 @@ def _required(
         return []
     from guestcred.diagnose.names import Names, absence
 
-    findings = []
-    for known in map(Names(offered, guest).look_up, absent):
+    findings: list[Finding] = []
+    names = Names(offered, guest)
+    for known in map(names.look_up, absent):
         if not known.strings:
-            _, clause, fix = absence(known, evidence(), cut_off.message if cut_off else None, frame)
+            near = names.near(known.name) if len(findings) < GUESSED else None
+            _, clause, fix = absence(known, evidence(), cut_off.message if cut_off else None, frame, near)
             findings.append(Finding("required", f"{known.shown} is required, and {clause}", fix, names=(known.shown,)))
     return findings
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
         # of a table and its entry point
         "cut-by-kernel", "no-table", "entry-point", "length-differs", "trailing-bytes",
         # of one credential
-        "unreadable", "near-miss", "required", "not-imported", "manifest",
+        "unreadable", "near-miss", "required", "not-imported", "manifest", "rescued",
         # of a value that looks wrong
         "name-missing", "empty", "trailing-newline", "fragment", "altered",
         # of a unit

@@ -9,6 +9,7 @@ from guestcred.diagnose.evidence import Evidence
 from guestcred.errors import USAGE, GuestcredError
 from guestcred.guest.snapshot import Guest, other_sources
 from guestcred.record import Record
+from guestcred.systemd.nearest import nearest
 from guestcred.systemd.offered import REASONS, Accepted, Rejected, Unrelated, Verdict
 from guestcred.systemd.rules import name_is_valid
 from guestcred.systemd.shown import REST, as_typed, shown
@@ -119,6 +120,18 @@ class Names:
             similar=tuple(string for string, value in similar if value is not None),
         )
 
+    def near(self, name: str) -> str | None:
+        """The name of something that is there and was probably meant by `name`, which is not; one that may be a secret
+        is never guessed."""
+        told = [
+            (verdict.shown, _raw_name(verdict).decode("latin-1"))
+            for verdict in self._offered
+            if not isinstance(verdict, Unrelated)
+        ]
+        held = [(shown(file, value), file) for _, values in self._sources for file, value in values.items()]
+        held += [(told_name, file) for told_name, files in self._files.items() for file in files]
+        return nearest(name, sorted({public for public, raw in (*told, *held) if public == raw}))
+
     def _similar(self, raw: bytes) -> list[tuple[Unrelated, bytes | None]]:
         if self._near is None:
             self._near = _Near(self._offered)
@@ -167,11 +180,13 @@ class _Near:
         return [found[number] for number in sorted(found) if raw in found[number][0].text]
 
 
-def absence(known: Known, evidence: Evidence, cut: str | None, frame: Frame | None) -> tuple[Cause | None, str, str]:
+def absence(
+    known: Known, evidence: Evidence, cut: str | None, frame: Frame | None, near: str | None = None
+) -> tuple[Cause | None, str, str]:
     """(cause, clause about `it`, fix) for a name that did not arrive and was neither accepted nor refused in the table.
 
     `cut` is the sentence that says how much of the table Linux cut off, if it did; `frame` what
-    the host meant, if a manifest says so.
+    the host meant, if a manifest says so; `near` the name that was probably meant.
     """
     if not name_is_valid(os.fsencode(known.name)):
         return None, f"systemd takes no such name: {REASONS['invalid-name']}", "give the credential another name"
@@ -182,6 +197,8 @@ def absence(known: Known, evidence: Evidence, cut: str | None, frame: Frame | No
     for string in known.similar:
         hint = f"{string.place} looks like it: {string.hint}"
         return None, "no OEM string and no other source offers it", hint
+    if near is not None:
+        return None, "no OEM string and no other source offers it", f"did you mean {near}? type: guestcred why {near}"
     if frame is not None and frame.whole and known.name not in frame.sizes:
         fix = f"name it there: {known.shown}=FILE for 'guestcred launch' or 'encode', LoadCredential= of the unit it runs in"
         return None, "the host's unit does not name it", fix

@@ -10,7 +10,7 @@ from guestcred.record import Record
 from guestcred.systemd.delivery import Rules, Spent, as_executed, is_default
 from guestcred.systemd.requests import IMPORT, LOAD, LOAD_ENCRYPTED, Request
 from guestcred.systemd.rules import SYSTEMD_OWN
-from guestcred.systemd.search_path import SEARCH_PATH, search_path
+from guestcred.systemd.search_path import RESCUE, SEARCH_PATH, search_path
 from guestcred.systemd.shown import shown
 
 TYPE_CHECKING = False
@@ -30,7 +30,8 @@ class Outcome(Record):
     `ready` for the unit's start; `skipped` in silence because no source has it; `fatal`, the unit's next start fails
     here; `nothing` for a pattern without a match. `source` is the path that wins, or "SetCredential=", or None, and
     `encrypted` says that it is; `size` in bytes, `mode` in octal. `setting` is None for what is there and no longer
-    requested. `reason` is why it is fatal, would be at the next start, or is passed over.
+    requested. `reason` is why it is fatal, would be at the next start, or is passed over. `rescued` says that guestcred
+    put its source there.
     """
 
     id: str
@@ -46,6 +47,7 @@ class Outcome(Record):
     owner: int | None
     readable: bool | None
     reason: Problem | None
+    rescued: bool
 
     @property
     def is_open(self) -> bool:
@@ -56,12 +58,15 @@ class Outcome(Record):
 class Outcomes:
     """Goes through a unit's requests in systemd's order: acquire_credentials() in systemd src/core/exec-credential.c."""
 
-    def __init__(self, tree: Tree, consumer: Consumer, look: Look, systemd: int | None, rules: Rules) -> None:
+    def __init__(
+        self, tree: Tree, consumer: Consumer, look: Look, systemd: int | None, rules: Rules, rescues: frozenset[str]
+    ) -> None:
         self._tree = tree
         self._unit = consumer.unit
         self._look = look
         self._systemd = systemd
         self._rules = rules
+        self._rescues = {f"{RESCUE}/{name}" for name in rescues}
         # what systemd makes credentials for: not what `apply` delivers to, nor every type of unit
         self._systemds = not consumer.unit.is_configured and rules.gives(consumer.unit.name)
         self._sources = Sources(tree, observed=look.observed, rules=rules)
@@ -185,6 +190,7 @@ class Outcomes:
             owner=delivered.owner if delivered is not None else None,
             readable=delivered.readable if delivered is not None else None,
             reason="absent" if state == "fatal" and problem is None else problem,
+            rescued=bool(source.paths) and source.paths[0] in self._rescues,
         )
 
 

@@ -6,13 +6,15 @@ from guestcred.diagnose.findings import Finding
 from guestcred.diagnose.outcomes import Outcome, Outcomes
 from guestcred.diagnose.refusals import MAY_START, REFUSALS
 from guestcred.errors import USAGE, GuestcredError
-from guestcred.guest.credstores import shown_file
+from guestcred.guest.credstores import rescues, shown_file
 from guestcred.guest.deliveries import Look
 from guestcred.guest.facts import read_kernel
 from guestcred.guest.rootfs import Tree
 from guestcred.guest.snapshot import TABLE, parse_table, read_table
+from guestcred.manifest import FRAME
 from guestcred.record import Record
 from guestcred.systemd.delivery import rules_of
+from guestcred.systemd.nearest import nearest
 from guestcred.systemd.offered import Accepted, judge
 from guestcred.systemd.requests import IMPORT, LOAD, LOAD_ENCRYPTED, Unit
 from guestcred.systemd.rules import SYSTEM, SYSTEMD_OWN
@@ -58,9 +60,9 @@ def judge_services(tree: Tree, look: Look, offered: dict[str, str] | None, syste
     because others may request what these do not.
     """
     services, findings = [], []
-    rules = rules_of(systemd, read_kernel(tree))
+    rules, made = rules_of(systemd, read_kernel(tree)), rescues(tree)
     for consumer in look.consumers:
-        outcomes, together = Outcomes(tree, consumer, look, systemd, rules).judge()
+        outcomes, together = Outcomes(tree, consumer, look, systemd, rules, made).judge()
         unit = consumer.unit
         if outcomes:
             services.append(
@@ -111,11 +113,16 @@ def only(look: Look, name: str) -> Look:
     if state != "not-found":
         hint = f"see why with 'systemctl status {name}'"
         raise GuestcredError(f"systemd could not load {name} ({state})", hint, status=USAGE)
-    from difflib import get_close_matches
-
-    near = get_close_matches(name, [*known, *look.aliases], n=1)
-    hint = f"is it {near[0]}?" if near else "see which units request credentials with 'guestcred services'"
+    near = _near_unit(name, (*known, *look.aliases))
+    hint = f"did you mean {near}?" if near else "see which units request credentials with 'guestcred services'"
     raise GuestcredError(f"there is no unit {name}", hint, status=USAGE)
+
+
+def _near_unit(name: str, known: tuple[str, ...]) -> str | None:
+    """The unit of the same type that was probably meant."""
+    stem, _, kind = name.rpartition(".")
+    near = nearest(stem, [unit.removesuffix(f".{kind}") for unit in known if unit.endswith(f".{kind}")])
+    return None if near is None else f"{near}.{kind}"
 
 
 def _of_start(unit: Unit, outcomes: tuple[Outcome, ...], together: Problem | None) -> list[Finding]:
@@ -216,9 +223,16 @@ def _unrequested(tree: Tree, look: Look, offered: dict[str, str]) -> list[Findin
         if name not in names and not name.startswith(SYSTEMD_OWN)
         if not any(glob_matches(pattern, name) for pattern in patterns)
     ]
-    if not idle:
-        return []
-    are = "is" if len(idle) == 1 else "are"
-    hint = f"write LoadCredential={idle[0]} into the unit that needs it, or stop offering it"
-    message = f"no loaded unit requests {listed(idle)}, which {are} offered"
-    return [Finding("unrequested", message, hint, names=tuple(idle))]
+    return [_idle(idle)] if idle else []
+
+
+def _idle(names: list[str]) -> Finding:
+    are = "is" if len(names) == 1 else "are"
+    hint = f"write LoadCredential={names[0]} into the unit that needs it, or stop offering it"
+    message = f"no loaded unit requests {listed(names)}, which {are} offered"
+    return Finding("unrequested", message, hint, names=tuple(names))
+
+
+def unrequested(name: str) -> Finding | None:
+    """What is said of a credential that no unit requests; systemd and guestcred read their own themselves."""
+    return None if name.startswith(SYSTEMD_OWN) or name in FRAME else _idle([name])

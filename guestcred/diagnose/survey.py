@@ -9,7 +9,7 @@ from guestcred.errors import GuestcredError
 from guestcred.guest.facts import Facts, read_facts
 from guestcred.guest.snapshot import TABLE, Guest, parse_table
 from guestcred.smbios.walk import Table
-from guestcred.systemd.offered import Verdict, judge
+from guestcred.systemd.offered import Accepted, Verdict, judge
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,6 +29,13 @@ class Survey:
         self._facts = facts
         self._evidence: Evidence | None = None
         self.comparison: Comparison
+
+    @property
+    def missing(self) -> dict[str, bytes]:
+        """The offered values of what was not imported, by name."""
+        names = {credential.name for credential in self.comparison.credentials if credential.loss == "missing"}
+        accepted = (verdict for verdict in self.offered if isinstance(verdict, Accepted))
+        return {verdict.name: verdict.value for verdict in accepted if verdict.name in names}
 
     def evidence(self) -> Evidence:
         """What can be known about the losses of this guest."""

@@ -5,20 +5,26 @@ from __future__ import annotations
 from guestcred.diagnose.compare import Credential
 from guestcred.diagnose.findings import Finding, loss, refusal
 from guestcred.diagnose.names import ORIGINS, Known, Names, absence
+from guestcred.diagnose.rescued import lacking, rescue
+from guestcred.diagnose.services import Services, unrequested
 from guestcred.diagnose.survey import Survey
 from guestcred.guest.snapshot import ENTRIES, TABLE
 from guestcred.manifest import FRAME
 from guestcred.record import Record
 from guestcred.systemd.offered import REASONS, Accepted, Rejected, Verdict
 from guestcred.systemd.rules import SYSTEM
+from guestcred.systemd.search_path import RESCUE
 from guestcred.text import size, visible
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Literal
 
     from guestcred.diagnose.causes import Cause
     from guestcred.diagnose.compare import Status
+    from guestcred.diagnose.outcomes import Outcome
+    from guestcred.diagnose.services import Service
     from guestcred.guest.snapshot import Origin
     from guestcred.systemd.offered import Reason
 
@@ -32,7 +38,11 @@ class Stage(Record):
 
 
 class Trace(Record):
-    """One credential's whole way; `finding` is None where it arrived; `also` has the refused strings of its name."""
+    """One credential's whole way, up to where it was lost or to the units that have it.
+
+    `finding` is None where it arrived; `also` has the refused strings of its name; `of_units` is what is wrong in units
+    that request it.
+    """
 
     name: str
     status: Status | Literal["rejected", "not-offered", "not-imported"]
@@ -41,13 +51,68 @@ class Trace(Record):
     also: tuple[Rejected, ...] = ()
     finding: Finding | None = None
     warnings: tuple[Finding, ...] = ()
+    of_units: tuple[Finding, ...] = ()
+
+    @property
+    def agrees(self) -> bool:
+        """Whether nothing is left to fix: it arrived or was rescued, and each unit that requests it has it or will."""
+        return (self.finding is None or self.status == "rescued") and not self.of_units
+
+    @property
+    def reached(self) -> str | None:
+        """The last thing that went right."""
+        return next((stage.name for stage in reversed(self.stages) if stage.passed), None)
 
 
-def trace(name: str, survey: Survey) -> Trace:
-    """Follow `name` from the table to `@system`; the last stage is the one where it was lost."""
+def trace(name: str, survey: Survey, units: Callable[[], Services | None] = lambda: None) -> Trace:
+    """Follow `name` from the table to `@system`, and to the `units`, asked only then; None where these are not known.
+
+    A credential that was lost is followed no further, unless it was rescued.
+    """
+    traced = _to_system(name, survey)
+    known = Names(survey.offered, survey.guest).look_up(name)
+    # of a name that may be a secret, no unit is looked for: what it calls it would show it
+    if traced.status not in ("imported", "foreign", "rescued") or known.shown != known.name:
+        return traced
+    services = units()
+    if services is None:
+        return traced
+    stages = [
+        stage
+        for service in services.services
+        for outcome in service.credentials
+        if (stage := _received(known.name, service, outcome, survey.guest.root)) is not None
+    ]
+    idle = unrequested(known.name) if not stages else None
+    return traced.replace(
+        stages=(*traced.stages, *sorted(stages, key=lambda stage: not stage.passed)),
+        of_units=lacking(services, frozenset([known.name])),
+        warnings=(*traced.warnings, *([idle] if idle else ())),
+    )
+
+
+def _received(name: str, service: Service, outcome: Outcome, root: str) -> Stage | None:
+    """What a unit got for its request of a credential; None where it requests another one."""
+    if outcome.name not in (name, f"/{SYSTEM}/{name}", f"/{RESCUE}/{name}"):
+        return None
+    at = visible(root.rstrip("/") + "/")
+    passed = outcome.state in ("delivered", "ready")
+    told = {
+        "delivered": f"{service.unit} has it as {at}run/credentials/{service.unit}/{outcome.id}, readable by {service.user}",
+        "ready": f"{service.unit} will have it as {outcome.id}, from {outcome.source}",
+        "undelivered": f"{service.unit} runs without {outcome.id}",
+        "unreadable": f"{service.unit} has it as {outcome.id}, and {service.user} cannot read it",
+        "fatal": f"{service.unit} cannot start with {outcome.id}",
+    }.get(outcome.state, f"{service.unit} starts without {outcome.id}")
+    return Stage("delivered" if outcome.state != "ready" else "requested", passed, told)
+
+
+def _to_system(name: str, survey: Survey) -> Trace:
+    """Follow `name` from the table to `@system`; the last stage is the one where it was lost, or where it was rescued."""
     guest, comparison = survey.guest, survey.comparison
     at = visible(guest.root.rstrip("/") + "/")
-    known = Names(survey.offered, guest).look_up(name)
+    names = Names(survey.offered, guest)
+    known = names.look_up(name)
     credential = next((entry for entry in comparison.credentials if entry.name == known.name), None)
     if credential is not None and credential.loss == "not-offered":
         return _only_meant(credential, known, survey, at)
@@ -58,7 +123,8 @@ def trace(name: str, survey: Survey) -> Trace:
     if known.rejected:
         return _rejected(known, at)
     cut = next((finding.message for finding in comparison.findings if finding.code == "cut-by-kernel"), None)
-    return _absent(known, *absence(known, survey.evidence(), cut, comparison.frame), survey, at)
+    near = names.near(known.name) if not known.origins else None
+    return _absent(known, *absence(known, survey.evidence(), cut, comparison.frame, near), survey, at)
 
 
 def _where(verdict: Verdict, at: str) -> str:
@@ -154,14 +220,21 @@ def _offered(credential: Credential, known: Known, offer: Accepted, survey: Surv
         absent = guest.unreadable.get(f"{SYSTEM}/{credential.name}", "does not exist")
         state = absent if credential.loss == "missing" else size(credential.size)
         stages.append(Stage("imported", arrived, f"{at}{SYSTEM}/{credential.shown}: {state}"))
+    if credential.is_rescued:
+        stages.append(Stage("rescued", True, f"{at}{RESCUE}/{credential.shown}, written by guestcred"))
     return Trace(
         name=credential.shown,
         status=credential.status,
         cause=credential.cause,
         stages=tuple(stages),
         also=known.rejected,
-        finding=None
-        if credential.loss is None
-        else loss(credential.loss, credential.cause or "unknown", [credential.shown]),
+        finding=_loss(credential),
         warnings=survey.comparison.doubts.get(known.name, ()),
     )
+
+
+def _loss(credential: Credential) -> Finding | None:
+    if credential.loss is None:
+        return None
+    cause, names = credential.cause or "unknown", [credential.shown]
+    return rescue(cause, names) if credential.is_rescued else loss(credential.loss, cause, names)

@@ -7,6 +7,7 @@ import os
 import stat
 
 from guestcred.c_modules import compare_digest
+from guestcred.guest.facts import read_capture
 from guestcred.guest.rootfs import NotAFileError, Tree
 from guestcred.systemd.search_path import CREDSTORES, RESCUE
 from guestcred.systemd.shown import REST_MAX, shown
@@ -51,6 +52,27 @@ def rescued_names(tree: Tree) -> tuple[str, ...]:
     """The names in run/credstore that guestcred put there, sorted."""
     files = ((name, tree.status(f"{RESCUE}/{name}")) for name in tree.names(RESCUE) or ())
     return tuple(name for name, status in files if status is not None and is_rescued(name, status))
+
+
+def rescues(tree: Tree) -> frozenset[str]:
+    """The names in run/credstore that guestcred put there; of a captured tree also those that its capture.json names,
+    since a copy of a file has another time."""
+    told = None if tree.live else read_capture(tree).get("rescued")
+    copied = frozenset(name for name in told if isinstance(name, str)) if isinstance(told, list) else frozenset()
+    return frozenset(rescued_names(tree)) | (copied & frozenset(tree.names(RESCUE) or ()))
+
+
+def rescued_among(tree: Tree, missing: dict[str, bytes]) -> frozenset[str]:
+    """Those of the `missing` credentials, name to offered bytes, that guestcred put into run/credstore as they are."""
+    found = set()
+    for name in rescues(tree) & missing.keys():
+        try:
+            data = tree.read(f"{RESCUE}/{name}")
+        except NotAFileError:
+            continue
+        if data is not None and compare_digest(data, missing[name]):
+            found.add(name)
+    return frozenset(found)
 
 
 def shown_file(tree: Tree, path: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from guestcred.apply.plan import File, Plan
 from guestcred.show import report
-from guestcred.show.lines import LEFT, Column, columns, finding_lines
+from guestcred.show.lines import LEFT, Column, columns, finding_lines, problems
 from guestcred.text import count, size, visible
 
 
@@ -52,11 +52,13 @@ def headline(plan: Plan) -> str:
     return f"{plan.verdict}: {', '.join(counts) or 'nothing to fix'}"
 
 
-def plan_text(plan: Plan, did: str, root: str, colour: bool) -> str:
+def plan_text(plan: Plan, did: str, root: str, colour: bool, quiet: bool = False) -> str:
     """The verdict, then a line for each credential that is written or skipped, then what is left to fix.
 
-    `did` says what this run did with the plan; `root` is put before each path.
+    `did` says what this run did with the plan; `root` is put before each path. `quiet` has only what is left.
     """
+    if quiet:
+        return problems(plan.left, colour)
     at = visible(root.rstrip("/") + "/")
     rows = [_row("rescued", file, at) for file in plan.rescues]
     rows += [

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 GREEN, YELLOW, RED, BOLD, PLAIN = "\033[32m", "\033[33m", "\033[31m", "\033[1m", "\033[0m"
 # by the first word of a row; every word that is not here is bad news
 COLOURS = {
-    **dict.fromkeys(("imported", "delivered", "ready", "ok", "agrees"), GREEN),
-    **dict.fromkeys(("foreign", "nothing", "warning"), YELLOW),
+    **dict.fromkeys(("imported", "delivered", "ready", "ok", "agrees", "fixed"), GREEN),
+    **dict.fromkeys(("foreign", "nothing", "rescued", "warning"), YELLOW),
 }
 
 
@@ -52,9 +52,8 @@ def painted(text: str, colour: str, use: bool) -> str:
     return f"{colour}{text}{PLAIN}" if use else text
 
 
-def verdict(agrees: bool, told: str, systemd: int | None, colour: bool) -> str:
+def verdict(word: str, told: str, systemd: int | None, colour: bool) -> str:
     """The first line: whether all is well, what was counted, and which systemd's rules were used."""
-    word = "agrees" if agrees else "findings"
     version = f"systemd {systemd}" if systemd is not None else "systemd version unknown"
     return f"{painted(word, COLOURS.get(word, RED), colour)}: {told} ({version})"
 
@@ -62,6 +61,12 @@ def verdict(agrees: bool, told: str, systemd: int | None, colour: bool) -> str:
 def finding_lines(finding: Finding, colour: bool) -> list[str]:
     """What happened in one sentence, and its fix in the next."""
     return ["", f"{painted(finding.code, BOLD, colour)}: {finding.message}.", f"  fix: {finding.fix}."]
+
+
+def problems(findings: Sequence[Finding], colour: bool) -> str:
+    """Findings and nothing else."""
+    lines = [line for finding in findings for line in finding_lines(finding, colour)]
+    return "".join(f"{line}\n" for line in lines[1:])
 
 
 def warning_lines(warning: Finding, colour: bool) -> list[str]:

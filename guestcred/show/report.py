@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from guestcred.diagnose.compare import Comparison, Credential
 from guestcred.diagnose.findings import Finding
-from guestcred.show.lines import RIGHT, Column, columns, finding_lines, verdict, warning_lines
+from guestcred.show.lines import RIGHT, Column, columns, finding_lines, problems, verdict, warning_lines
 from guestcred.systemd.offered import REASONS, Place
 from guestcred.text import size
 
@@ -28,7 +28,7 @@ def check_json(comparison: Comparison) -> dict[str, object]:
     """The document `guestcred.check/1`."""
     return {
         "schema": "guestcred.check/1",
-        "verdict": "agrees" if comparison.agrees else "findings",
+        "verdict": comparison.verdict,
         "systemd": comparison.systemd,
         "credentials": [
             {
@@ -52,6 +52,7 @@ def check_json(comparison: Comparison) -> dict[str, object]:
             for rejected in comparison.rejected
         ],
         "findings": [finding_json(finding) for finding in comparison.findings],
+        "rescued": [finding_json(finding) for finding in comparison.rescued],
         "warnings": [finding_json(warning) for warning in comparison.warnings],
     }
 
@@ -61,8 +62,10 @@ def finding_json(finding: Finding) -> dict[str, object]:
     return {"code": finding.code, "message": finding.message, "hint": finding.fix}
 
 
-def check_text(comparison: Comparison, colour: bool) -> str:
-    """The verdict, a line for each credential, then for each problem its cause and its fix."""
+def check_text(comparison: Comparison, colour: bool, quiet: bool = False) -> str:
+    """The verdict, a line for each credential, then for each problem its cause and its fix; `quiet` has only these."""
+    if quiet:
+        return problems(comparison.findings, colour)
     rows: list[tuple[str, ...]] = [
         (credential.status, credential.shown, size(credential.size), _place(credential.place), _cause(credential) or "")
         for credential in comparison.credentials
@@ -79,23 +82,28 @@ def check_text(comparison: Comparison, colour: bool) -> str:
     if comparison.rejected:
         counts["rejected"] = len(comparison.rejected)
     told = ", ".join(f"{many} {status}" for status, many in counts.items()) or "nothing was offered"
-    lines = [verdict(comparison.agrees, told, comparison.systemd, colour), *columns(rows, *layout, colour=colour)]
-    for finding in comparison.findings:
+    lines = [verdict(comparison.verdict, told, comparison.systemd, colour), *columns(rows, *layout, colour=colour)]
+    for finding in (*comparison.findings, *comparison.rescued):
         lines += finding_lines(finding, colour)
     for warning in comparison.warnings:
         lines += warning_lines(warning, colour)
     return "\n".join(lines) + "\n"
 
 
-def why_text(trace: Trace, colour: bool) -> str:
-    """The path of one credential, a line for each stage, up to where it was lost."""
+def why_text(trace: Trace, colour: bool, quiet: bool = False) -> str:
+    """The path of one credential, a line for each stage, up to where it was lost; `quiet` has only what is wrong."""
+    found = (*((trace.finding,) if trace.finding else ()), *trace.of_units)
+    if quiet:
+        return "" if trace.agrees else problems(found, colour)
     rows = [("ok" if stage.passed else "LOST", stage.name, stage.evidence) for stage in trace.stages]
     lines = columns(rows, Column(least=4), Column(least=8), colour=colour, indent="")
+    if not trace.stages[-1].passed and trace.reached is not None:
+        lines.append(f"      it got as far as: {trace.reached}")
     lines += [
         f"also  at {rejected.place}: refused: {rejected.reason}: {REASONS[rejected.reason]}" for rejected in trace.also
     ]
-    if trace.finding is not None:
-        lines += finding_lines(trace.finding, colour)
+    for finding in found:
+        lines += finding_lines(finding, colour)
     for warning in trace.warnings:
         lines += warning_lines(warning, colour)
     return "\n".join(lines) + "\n"
@@ -109,10 +117,12 @@ def why_json(trace: Trace) -> dict[str, object]:
         "status": trace.status,
         "cause": trace.cause,
         "stages": [{"stage": stage.name, "passed": stage.passed, "evidence": stage.evidence} for stage in trace.stages],
+        "reached": trace.reached,
         "also": [
             {"handle": rejected.place.handle, "index": rejected.place.index, "reason": rejected.reason}
             for rejected in trace.also
         ],
         "finding": None if trace.finding is None else finding_json(trace.finding),
+        "units": [finding_json(finding) for finding in trace.of_units],
         "warnings": [finding_json(warning) for warning in trace.warnings],
     }

@@ -7,7 +7,7 @@ from itertools import islice
 from guestcred.diagnose.outcomes import Outcome
 from guestcred.diagnose.services import Services
 from guestcred.record import to_json
-from guestcred.show.lines import BOLD, LEFT, RIGHT, Column, columns, finding_lines, painted, verdict
+from guestcred.show.lines import BOLD, LEFT, RIGHT, Column, columns, finding_lines, painted, problems, verdict
 from guestcred.show.report import finding_json
 from guestcred.text import count, listed, size
 
@@ -20,8 +20,12 @@ WITHOUT_SOURCE = {
 }
 
 
-def services_text(services: Services, colour: bool) -> str:
-    """The verdict, a line for each unit and each credential that it requests, then for each problem cause and fix."""
+def services_text(services: Services, colour: bool, quiet: bool = False) -> str:
+    """The verdict, a line for each unit and each credential that it requests, then for each problem cause and fix; `quiet`
+    has only these.
+    """
+    if quiet:
+        return problems(services.findings, colour)
     rows = [
         (outcome.state, outcome.id, "" if outcome.size is None else size(outcome.size), _origin(outcome))
         for service in services.services
@@ -30,7 +34,7 @@ def services_text(services: Services, colour: bool) -> str:
     told = f"{count(len(services.services), 'unit')} with {count(len(rows), 'credential')}"
     if not rows:
         told = "no credentials are requested"
-    lines = [verdict(not services.findings, told, services.systemd, colour)]
+    lines = [verdict("findings" if services.findings else "agrees", told, services.systemd, colour)]
     aligned = iter(columns(rows, Column(least=11), LEFT, RIGHT, colour=colour))
     for service in services.services:
         lines += ["", f"{painted(service.unit, BOLD, colour)}  {service.state}, user {service.user}"]
@@ -45,7 +49,9 @@ def services_text(services: Services, colour: bool) -> str:
 def _origin(outcome: Outcome) -> str:
     if outcome.source is None:
         return WITHOUT_SOURCE[outcome.state].format(outcome.name)
-    return f"{outcome.source}  shadows {', '.join(outcome.shadowed)}" if outcome.shadowed else outcome.source
+    rescued = "  rescued" if outcome.rescued else ""
+    shadows = f"  shadows {', '.join(outcome.shadowed)}" if outcome.shadowed else ""
+    return f"{outcome.source}{rescued}{shadows}"
 
 
 def services_json(services: Services) -> dict[str, object]:

@@ -78,8 +78,15 @@ class Table(Record):
 
     @property
     def holds_anything(self) -> bool:
-        """Whether a structure was found: a whole one, or at least a Type 11 of the right length that stops in its strings."""
-        return any(structure.complete or structure.formatted[:2] == _WHOLE_OEM_STRINGS for structure in self.structures)
+        """Whether a structure was found: a whole one, or at least a Type 11 of the right length that stops in its strings.
+
+        An End-of-Table alone is one if it has its length (DSP0134, type 127): every ELF file begins with its type.
+        """
+        return any(
+            (structure.complete and (structure.type != END_OF_TABLE or structure.length == HEADER_SIZE))
+            or structure.formatted[:2] == _WHOLE_OEM_STRINGS
+            for structure in self.structures
+        )
 
 
 def parse(data: bytes, count: int = 0) -> Table:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from guestcred.systemd.nearest import closest
 from guestcred.systemd.rules import BINARY_PREFIX, TEXT_PREFIX
 from guestcred.systemd.shown import SECRET_WORDS, SHORT, hidden, reads_like_a_name
 from guestcred.text import printable
@@ -45,7 +46,7 @@ def near(text: bytes) -> tuple[int, int] | None:
     letters = text[:end].lower().translate(None, _NO_LETTERS)
     for word, _ in (_ABBREVIATED, _WORD):
         # the same search backwards finds where that part starts
-        length, edits = _closest(letters[::-1], word[::-1])
+        length, edits = closest(letters[::-1], word[::-1])
         if edits <= EDITS:
             return _place(text, len(letters) - length), end
     return 0, end
@@ -66,7 +67,7 @@ def _near_end(text: bytes) -> int | None:
     letters = head.lower().translate(None, _NO_LETTERS)
     for word, pieces in (_ABBREVIATED, _WORD):
         if any(piece in letters for piece in pieces):
-            end, edits = _closest(letters, word)
+            end, edits = closest(letters, word)
             if edits <= EDITS:
                 stop = _place(head, end - 1) + 1
                 rest = text[stop:]
@@ -74,27 +75,9 @@ def _near_end(text: bytes) -> int | None:
                     return stop
     key, colon, _ = lower.partition(b":")
     letters = key.translate(None, _NO_LETTERS)
-    if colon and abs(len(letters) - len(_WITHOUT)) < EDITS and _closest(letters, _WITHOUT)[1] < EDITS:
+    if colon and abs(len(letters) - len(_WITHOUT)) < EDITS and closest(letters, _WITHOUT)[1] < EDITS:
         return len(key)
     return None
-
-
-def _closest(text: bytes, word: bytes) -> tuple[int, int]:
-    """(end, edits) of the first part of `text` that the fewest edits turn into `word`: Sellers, 1980."""
-    at = text.find(word)
-    if at >= 0:
-        return at + len(word), 0
-    column = list(range(len(word) + 1))  # edits from the best part that ends here to each front of the word
-    end, fewest = 0, len(word)
-    for number, byte in enumerate(text, 1):
-        diagonal = above = 0
-        for row, wanted in enumerate(word, 1):
-            left = column[row]
-            above = diagonal if byte == wanted else 1 + min(diagonal, left, above)
-            diagonal, column[row] = left, above
-        if above < fewest:
-            end, fewest = number, above
-    return end, fewest
 
 
 def _place(head: bytes, number: int) -> int:

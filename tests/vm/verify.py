@@ -47,10 +47,11 @@ def hold_verdict(check: dict[str, object], system: dict[str, bytes]) -> None:
     """What `check` printed in the guest, against PID 1: each name's place, in `@system` or not, and its size."""
     credentials = check["credentials"]
     assert isinstance(credentials, list)
-    here = {credential["name"]: credential["size"] for credential in credentials if credential["status"] != "missing"}
+    absent = "missing", "rescued"
+    here = {credential["name"]: credential["size"] for credential in credentials if credential["status"] not in absent}
     _expect(here, {shown(name, value): len(value) for name, value in system.items()}, "what check finds in @system")
-    there = {credential["name"] for credential in credentials if credential["status"] == "missing"} & here.keys()
-    _expect(there, set(), "missing by check, and in @system")
+    there = {credential["name"] for credential in credentials if credential["status"] in absent} & here.keys()
+    _expect(there, set(), "missing or rescued by check, and in @system")
 
 
 def verify(booted: Booted, scenario: Scenario, release: Release) -> tuple[int, int, int]:

@@ -1,0 +1,211 @@
+"""Stories of a rescue: every command tells the same one, with the cause still named and its fix still said."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+from applying import apply, offer
+from conftest import Build
+from test_cli import KEY, SECRET, run
+from test_services import consumer, default, given, imports, load
+
+from guestcred.guest.credstores import rescue_mark
+from guestcred.guest.deliveries import Consumer
+
+CAUSE = "the kernel has no dmi-sysfs there"
+FIX = "build the kernel with CONFIG_DMI_SYSFS=y"
+STORE = "run/credstore/KEY"
+
+
+def rescued(
+    tree: Build, units: list[Consumer] | None = None, value: bytes = SECRET, name: str = "KEY", **more: Any
+) -> Path:
+    """A guest without dmi-sysfs, and what `apply` left there."""
+    root = tree([KEY], {}, entries=False, units=units, files={f"run/credstore/{name}": value}, **more)
+    mark = rescue_mark("KEY")
+    os.utime(root / f"run/credstore/{name}", ns=(mark, mark))
+    return root
+
+
+def document(root: Path, *command: str, status: int = 0) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(run("--root", root, *command, "--format", "json", status=status))
+    return found
+
+
+def test_check_says_that_it_is_rescued(tree: Build) -> None:
+    assert run("--root", rescued(tree), "check") == (
+        "fixed: 1 rescued (systemd 257)\n"
+        "  rescued    KEY  14 bytes  handle 0x0e00 string 1   dmi-sysfs-absent\n"
+        "\n"
+        "rescued: KEY was offered but not imported: PID 1 reads SMBIOS through /sys/firmware/dmi/entries, and the kernel has no "
+        "dmi-sysfs there; it was rescued to /run/credstore, where units find it.\n"
+        "  fix: build the kernel with CONFIG_DMI_SYSFS=y, or put the module dmi-sysfs into the initrd and load it before systemd.\n"
+    )
+
+
+def test_check_in_json(tree: Build) -> None:
+    said = document(rescued(tree), "check")
+    assert (said["verdict"], said["findings"]) == ("fixed", [])
+    assert [(one["status"], one["cause"]) for one in said["credentials"]] == [("rescued", "dmi-sysfs-absent")]
+    (told,) = said["rescued"]
+    assert told["code"] == "rescued" and CAUSE in told["message"] and FIX in told["hint"]
+
+
+@pytest.mark.parametrize("command", [["check"], ["why", "KEY"]])
+def test_strict_takes_a_rescue_for_a_loss(tree: Build, command: list[str]) -> None:
+    root = rescued(tree)
+    assert run("--root", root, *command) == run("--root", root, *command, "--strict", status=1)
+    whole = tree([KEY], {"KEY": SECRET}, root="whole")
+    run("--root", whole, *command, "--strict")
+
+
+@pytest.mark.parametrize(
+    "other",
+    [{"value": b"other-bytes-14"}, {"name": "COPY"}],
+    ids=["other bytes", "another name"],
+)
+def test_what_guestcred_did_not_write_so_is_no_rescue(tree: Build, other: dict[str, Any]) -> None:
+    root = rescued(tree, **other)
+    assert [one["status"] for one in document(root, "check", status=1)["credentials"]] == ["missing"]
+    os.utime(root / "run/credstore" / other.get("name", "KEY"))
+    assert document(root, "why", "KEY", status=1)["status"] == "missing"
+
+
+def test_a_file_of_somebody_else_is_no_rescue(tree: Build) -> None:
+    root = tree([KEY], {}, files={STORE: SECRET})
+    assert document(root, "check", status=1)["verdict"] == "findings"
+
+
+def test_one_of_two_is_rescued(tree: Build) -> None:
+    root = tree([KEY, b"io.systemd.credential:TWO=2"], {}, entries=False, files={STORE: SECRET})
+    os.utime(root / STORE, ns=(rescue_mark("KEY"),) * 2)
+    said = document(root, "check", status=1)
+    assert [one["status"] for one in said["credentials"]] == ["rescued", "missing"]
+    assert [finding["message"].split()[0] for finding in (*said["findings"], *said["rescued"])] == ["TWO", "KEY"]
+
+
+def test_why_goes_on_to_the_units(tree: Build) -> None:
+    units = [
+        consumer(load("key", "KEY"), delivered=(given("key"),)),
+        consumer(imports("K*"), name="late.service", running=False),
+    ]
+    printed = run("--root", rescued(tree, units), "why", "KEY").splitlines()
+    words = [" ".join(line.split()[:3]) for line in printed[:6]]
+    assert words[2:] == [
+        "LOST entry " + printed[2].split()[2],
+        words[3],
+        "ok delivered demo.service",
+        "ok requested late.service",
+    ]
+    assert words[3].startswith("ok rescued ") and words[3].endswith("/run/credstore/KEY,")
+    assert CAUSE in printed[7] and FIX in printed[8]
+
+
+def test_a_unit_that_was_started_before_the_rescue_needs_a_restart(tree: Build) -> None:
+    root = rescued(tree, [consumer(load("key", "KEY"), delivered=()), consumer(load("x", "X"), name="x.service")])
+    for command in (["check"], ["why", "KEY"]):
+        printed = run("--root", root, *command, status=1)
+        assert "undelivered: demo.service runs without key" in printed and "systemctl restart demo.service" in printed
+        assert "\nrescued: KEY" in printed and "x.service" not in printed
+    assert document(root, "check", status=1)["verdict"] == "findings"
+    assert document(root, "why", "KEY", status=1)["stages"][-1]["passed"] is False
+
+
+def test_services_say_what_was_rescued(tree: Build) -> None:
+    root = rescued(tree, [consumer(load("key", "KEY"), default("region"), running=False)])
+    assert f"key     14 bytes  {root}/{STORE}  rescued\n" in run("--root", root, "services")
+    (unit,) = document(root, "services")["services"]
+    assert [one["rescued"] for one in unit["credentials"]] == [True, False]
+
+
+def test_a_capture_of_it_says_the_same(tree: Build, tmp_path: Path) -> None:
+    root = rescued(tree, [consumer(load("key", "KEY"), running=False)])
+    run("--root", root, "capture", tmp_path / "saved")
+    for command in (["check"], ["why", "KEY"], ["services"]):
+        there, here = (run("--root", at, *command).replace(str(at), "") for at in (tmp_path / "saved", root))
+        assert there == here and "rescued" in there
+
+
+@pytest.mark.parametrize("told", [None, "KEY", ["OTHER"], [1, {}]])
+def test_a_capture_that_names_no_rescue_has_none(tree: Build, told: object) -> None:
+    root = tree([KEY], {}, files={STORE: SECRET}, rescued=told)
+    assert document(root, "check", status=1)["credentials"][0]["status"] == "missing"
+
+
+def test_apply_check_and_report_agree(folder: Path) -> None:
+    root = folder / "guest"
+    offer(root, {"KEY": SECRET.decode(), "HERE": "x"}, ["HERE"])
+    before = document(root, "check", status=1)["credentials"]
+    assert apply(root).returncode == 0
+    report = json.loads((root / "run/guestcred/report.json").read_text())
+    after = document(root, "check")
+    assert report["credentials"] == after["credentials"]
+    assert [one["status"] for one in before] == ["missing", "imported"]
+    assert [one["status"] for one in after["credentials"]] == ["rescued", "imported"]
+    assert report["verdict"] == after["verdict"] == "fixed"
+
+
+def test_why_follows_what_was_imported_to_its_units(tree: Build) -> None:
+    root = tree([KEY], {"KEY": SECRET}, units=[consumer(load("key", "KEY"), delivered=(given("key", readable=False),))])
+    printed = run("--root", root, "why", "KEY", status=1)
+    assert (
+        "LOST  delivered  demo.service has it as key, and svc cannot read it\n      it got as far as: imported\n"
+        in printed
+    )
+    idle = tree([KEY], {"KEY": SECRET}, units=[consumer(load("x", "/srv/x"))], root="idle")
+    assert "no loaded unit requests KEY" in run("--root", idle, "why", "KEY")
+
+
+def test_why_says_how_far_it_came(tree: Build) -> None:
+    root = tree([KEY], {}, entries=False)
+    assert "it got as far as: accepted\n" in run("--root", root, "why", "KEY", status=1)
+    assert document(root, "why", "KEY", status=1)["reached"] == "accepted"
+    assert "it got as far" not in run("--root", root, "why", "ELSE", status=1)
+
+
+@pytest.mark.parametrize("typed", ["api_key", "API-KEY", "API_KYE", "APIKEY", "API_KEYS", "aip_key"])
+def test_a_credential_that_is_nearly_right(tree: Build, typed: str) -> None:
+    root = tree([b"io.systemd.credential:API_KEY=" + SECRET], {"API_KEY": SECRET})
+    for command in (["why", typed], ["check", "--require", typed]):
+        assert "fix: did you mean API_KEY? type: guestcred why API_KEY.\n" in run("--root", root, *command, status=1)
+
+
+@pytest.mark.parametrize("typed", ["TOKEN", "A", "K", "KEYRING_OF_SOMEBODY", "-", "_"])
+def test_a_credential_that_is_not(tree: Build, typed: str) -> None:
+    root = tree([b"io.systemd.credential:API_KEY=" + SECRET], {"API_KEY": SECRET})
+    assert "did you mean" not in run("--root", root, "why", "--", typed, status=1)
+
+
+def test_a_name_that_may_be_a_secret_is_never_guessed(tree: Build) -> None:
+    name = "c2VjcmV0LWh1bnRlcjItaHVudGVyMg"
+    root = tree([f"io.systemd.credential:{name}=".encode()], {name: b""})
+    for typed in (name[:-1], name.lower(), name[:8]):
+        for command in (["why", typed], ["check", "--require", typed]):
+            printed = run("--root", root, *command, status=1)
+            assert "did you mean" not in printed and name not in printed
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"), [("chek", "check"), ("service", "services"), ("wyh", "why"), ("Dump", "dump")]
+)
+def test_a_command_that_is_nearly_right(typed: str, meant: str) -> None:
+    assert (
+        run(typed, status=2)
+        == f"guestcred: error: there is no command {typed}\nguestcred: hint: did you mean {meant}?\n"
+    )
+
+
+def test_a_command_that_is_not() -> None:
+    assert "did you mean" not in run("frobnicate", status=2)
+
+
+def test_part_of_a_unit_s_name_is_enough(tree: Build) -> None:
+    root = tree(
+        units=[consumer(load("x", "X"), name="demo-oem-credentials.service"), consumer(load("x", "X"), name="y.socket")]
+    )
+    for typed in ("demo", "oem-credentials", "demo_oem_credential"):
+        assert "hint: did you mean demo-oem-credentials.service?\n" in run("--root", root, "services", typed, status=2)
