@@ -41,7 +41,7 @@ test: all-packages lint deb
 	$(TESTS) -m "not vm" $(COVERAGE)
 	$(TESTS) --exhaustive tests/test_faults.py tests/test_launch.py
 	$(GUESTS)
-	@if [ "$$(id -u)" = 0 ]; then $(MUTANTS) --core 60 && $(MAKE) --no-print-directory test-fresh; \
+	@if [ "$$(id -u)" = 0 ]; then $(MUTANTS) --core 20 && $(PYTHON) tests/fresh.py $(RELEASE) "make demo"; \
 	else echo "skipped: mutants and fresh machines need root: sudo make mutants test-fresh"; fi
 
 # the same without QEMU

@@ -119,8 +119,11 @@ def check(release: Release, commands: tuple[str, ...]) -> bool:
     return passed
 
 
-def main(names: list[str]) -> int:
+def main(arguments: list[str]) -> int:
+    """Run on the releases that are named, all commands or those of them that are given."""
     known = {release.name: release for release in RELEASES}
+    commands = tuple(argument for argument in arguments if argument in COMMANDS) or COMMANDS
+    names = [argument for argument in arguments if argument not in COMMANDS]
     if not names or not set(names) <= known.keys():
         print(f"usage: make test-fresh RELEASE={'|'.join(known)}", file=sys.stderr)
         return 2
@@ -134,7 +137,7 @@ def main(names: list[str]) -> int:
         missing = missing_tools()
         if missing:
             raise CannotRun("; ".join(missing))
-        passed = not [name for name in names if not check(known[name], COMMANDS)]
+        passed = not [name for name in names if not check(known[name], commands)]
     except CannotRun as error:
         print(f"no fresh machine can be made here: {error}", file=sys.stderr)
         return 1
