@@ -31,7 +31,7 @@ ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 MARK = re.compile(r"\s*<!-- guest: (?P<guest>[\w-]+)(?:, without (?P<without>[\w./@-]+))? -->")
 SPAN = re.compile(r"(?<!`)`([^`\n]+)`(?!`)")
-COMMANDS = ("apply", "capture", "check", "completion", "dump", "encode", "launch", "services", "stop", "why")
+COMMANDS = ("apply", "capture", "check", "completion", "dump", "encode", "launch", "services", "status", "stop", "why")
 # options of other programs that the pages name without their program, and one that stands for any
 OTHERS = {"--cfg", "--dbus", "--gpu", "--oem-strings", "--option", "--restore", "--smbios"}
 THEIRS = {f"--{name}" for name in OPTIONS}  # cloud-hypervisor's own command line

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from typing import Any
 
@@ -57,12 +58,20 @@ def main(context: click.Context, /, **options: Any) -> None:
 
     A hypervisor offers credentials as SMBIOS Type 11 OEM strings, and systemd imports them into
     /run/credentials/@system. guestcred compares the two, says why they differ, and shows what each unit gets.
-    It prints no values. The options below may stand behind a command of the guest too.
+    It prints no values. The options below may stand behind a command of the guest too. Without a command, root in a
+    guest that was handed credentials sees its status; so does everyone with --root.
     """
+    context.obj = asked(View(), options)
     if context.invoked_subcommand is None:
+        if context.obj.root != "/" or commands.has_credentials():
+            context.exit(commands.status(context.obj, _width()))
         click.echo(context.get_help(), err=True)
         context.exit(2)
-    context.obj = asked(View(), options)
+
+
+def _width() -> int:
+    """Characters in a line of the terminal, by $COLUMNS or as it says; 80 where there is none."""
+    return shutil.get_terminal_size((80, 24)).columns
 
 
 @main.command(
@@ -152,6 +161,18 @@ def capture(view: View, path: str) -> int:
     Look at the result with --root: it says the same as this guest. Every secret in it is noise of the same length.
     """
     return commands.capture(view, path)
+
+
+@main.command(
+    epilog=ending(
+        "guestcred status", "guestcred status -v --root DIR", f"0 nothing is left to fix, 1 findings, {LOOKED}"
+    )
+)
+@click.option("-v", "--verbose", is_flag=True, help="Show also what is well, and the units of each credential.")
+@view_options
+def status(view: View, verbose: bool) -> int:
+    """Show every credential at every stage, from what the host meant to what units got; problems first."""
+    return commands.status(view, _width(), verbose=verbose)
 
 
 SHELLS = "bash", "zsh", "fish"

@@ -8,8 +8,9 @@ import sys
 from guestcred.diagnose.survey import survey
 from guestcred.errors import COULD_NOT_LOOK, FINDINGS, GuestcredError
 from guestcred.guest.rootfs import Tree
-from guestcred.guest.snapshot import read_guest
+from guestcred.guest.snapshot import ENTRIES, read_guest
 from guestcred.record import Record
+from guestcred.systemd.rules import SYSTEM
 from guestcred.text import visible
 
 TYPE_CHECKING = False
@@ -98,6 +99,28 @@ def check(view: View, *, require: tuple[str, ...] = (), strict: bool = False) ->
     else:
         sys.stdout.write(report.check_text(comparison, in_colour(), view.quiet))
     return 0 if comparison.agrees and not (strict and comparison.rescued) else FINDINGS
+
+
+def status(view: View, width: int, *, verbose: bool = False) -> int:
+    """Show every credential at every stage; 0 if nothing is left to fix, 1 with findings."""
+    from functools import cache
+
+    from guestcred.diagnose.matrix import matrix
+    from guestcred.show.status import status_json, status_text
+
+    ask = cache(lambda: units(view))
+    seen = matrix(look(view, ask=ask).comparison, ask())
+    if view.form == "json":
+        print_json(status_json(seen))
+    else:
+        sys.stdout.write(status_text(seen, in_colour(), width, verbose=verbose, quiet=view.quiet))
+    return FINDINGS if seen.findings else 0
+
+
+def has_credentials() -> bool:
+    """Whether this is a guest that was handed credentials, and they may be read."""
+    tree = Tree("/")
+    return os.geteuid() == 0 and any(tree.exists(path) for path in (SYSTEM, f"{ENTRIES}/11-0"))
 
 
 def apply(view: View, *, dry_run: bool = False, early: bool = False) -> int:

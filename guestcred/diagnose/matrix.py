@@ -1,0 +1,123 @@
+"""All credentials over all stages: what `check` and `services` found, put beside each other."""
+
+from __future__ import annotations
+
+from guestcred.diagnose.compare import Comparison, Credential
+from guestcred.diagnose.findings import Finding
+from guestcred.diagnose.outcomes import Outcome
+from guestcred.diagnose.services import Services
+from guestcred.record import Record
+from guestcred.systemd.rules import SYSTEM
+from guestcred.systemd.search_path import RESCUE
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Literal
+
+    from guestcred.diagnose.causes import Cause
+    from guestcred.diagnose.compare import Status
+    from guestcred.guest.snapshot import Origin
+
+IS_THERE = frozenset({"delivered", "ready"})
+
+
+class Use(Record):
+    """A unit that requests a credential: under which `id`, and what became of it, in the words of `services`."""
+
+    unit: str
+    id: str
+    state: str
+
+
+class Row(Record):
+    """One credential; `meant` in bytes, None where no manifest says so.
+
+    `status` is None for what units request and nobody offers. `units` is None where it is not known who requests it.
+    """
+
+    name: str
+    status: Status | None
+    cause: Cause | Origin | None
+    meant: int | None
+    offered: bool
+    imported: bool
+    rescued: bool
+    units: tuple[Use, ...] | None
+
+    @property
+    def has_arrived(self) -> int:
+        """How many of the units have it or will."""
+        return sum(use.state in IS_THERE for use in self.units or ())
+
+    @property
+    def rank(self) -> Literal[0, 1, 2]:
+        """0 for a problem, 1 for what was rescued, 2 where all is well."""
+        lost = self.status in ("missing", "differs", "truncated", "not-offered")
+        if lost or self.has_arrived < len(self.units or ()):
+            return 0
+        return 1 if self.rescued else 2
+
+
+class Matrix(Record):
+    """All of `status`: problems first, each group in the order of `check`."""
+
+    comparison: Comparison
+    rows: tuple[Row, ...]
+    findings: tuple[Finding, ...]
+
+    @property
+    def verdict(self) -> Literal["agrees", "fixed", "findings"]:
+        """As that of `check`, with the units counted in."""
+        return "findings" if self.findings else self.comparison.verdict
+
+
+def matrix(comparison: Comparison, services: Services | None) -> Matrix:
+    """The rows of a comparison and of what units get; `services` is None where the units could not be asked."""
+    uses: dict[str, list[Use]] = {}
+    found: dict[str, Outcome] = {}
+    for service in services.services if services else ():
+        for outcome in service.credentials:
+            if outcome.setting is None or outcome.state == "nothing" or outcome.source == "SetCredential=":
+                continue
+            name = outcome.name.removeprefix(f"/{SYSTEM}/").removeprefix(f"/{RESCUE}/")
+            uses.setdefault(name, []).append(Use(service.unit, outcome.id, outcome.state))
+            found.setdefault(name, outcome)
+    rows = [_row(credential, uses, services is not None) for credential in comparison.credentials]
+    listed = {credential.name for credential in comparison.credentials}
+    listed |= {credential.shown for credential in comparison.credentials}
+    rows += [
+        Row(
+            name=name,
+            status=None,
+            cause=None,
+            meant=None,
+            offered=False,
+            imported=False,
+            rescued=outcome.rescued,
+            units=tuple(uses[name]),
+        )
+        for name, outcome in found.items()
+        if name not in listed
+    ]
+    told = set(comparison.findings)
+    of_units = [finding for finding in (services.findings if services else ()) if finding not in told]
+    return Matrix(
+        comparison=comparison,
+        rows=tuple(sorted(rows, key=lambda row: row.rank)),
+        findings=(*comparison.findings, *of_units),
+    )
+
+
+def _row(credential: Credential, uses: dict[str, list[Use]], asked: bool) -> Row:
+    # several names that may be secrets can be shown alike, and then it is not known which of them a unit requests
+    known = asked and credential.name == credential.shown
+    return Row(
+        name=credential.shown,
+        status=credential.status,
+        cause=credential.cause if credential.place or credential.loss else credential.origin,
+        meant=credential.meant,
+        offered=credential.place is not None,
+        imported=credential.loss not in ("missing", "not-offered"),
+        rescued=credential.is_rescued,
+        units=tuple(uses.get(credential.name, ())) if known else None,
+    )

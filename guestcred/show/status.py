@@ -1,0 +1,89 @@
+"""The matrix of all credentials over all stages -> text or JSON."""
+
+from __future__ import annotations
+
+from guestcred.diagnose.matrix import Matrix, Row
+from guestcred.record import to_json
+from guestcred.show.lines import BOLD, YELLOW, finding_lines, painted, problems, verdict, warning_lines
+from guestcred.show.report import finding_json
+from guestcred.text import count
+
+HEADINGS = "meant", "offered", "imported", "rescued", "requested", "delivered"
+NAME_LEAST = 16  # characters, however narrow the terminal
+WORDS = {"differs": "differs", "truncated": "cut"}
+
+
+def status_text(matrix: Matrix, colour: bool, width: int, *, verbose: bool = False, quiet: bool = False) -> str:
+    """The verdict, a row for each credential that is not well, then for each problem cause and fix.
+
+    `width` is that of the terminal in characters; `verbose` shows every row, and the units of each; `quiet` has only
+    causes and fixes.
+    """
+    if quiet:
+        return problems(matrix.findings, colour)
+    comparison = matrix.comparison
+    rows = [row for row in matrix.rows if verbose or row.rank < 2]
+    well = len(matrix.rows) - sum(row.rank < 2 for row in matrix.rows)
+    counts = {"with a problem": 0, "rescued": 1, "well": 2}
+    ranks = [row.rank for row in matrix.rows]
+    told = ", ".join(f"{ranks.count(rank)} {word}" for word, rank in counts.items() if rank in ranks)
+    lines = [verdict(matrix.verdict, told or "nothing was offered", comparison.systemd, colour)]
+    room = width - sum(2 + len(heading) for heading in HEADINGS)
+    names = max([len("credential"), *(len(row.name) for row in rows)])
+    name_width = max(NAME_LEAST, min(names, room))
+    if rows:
+        lines.append(painted(_line("credential", HEADINGS, name_width), BOLD, colour))
+    for row in rows:
+        lines.append(_line(shortened(row.name, name_width), _cells(row), name_width))
+        if verbose:
+            lines += [f"  {use.unit} {use.state} as {use.id}" for use in row.units or ()]
+    if well and not verbose:
+        lines.append(
+            f"{count(well, 'credential')} {'is' if well == 1 else 'are'} well: -v shows {'it' if well == 1 else 'them'}"
+        )
+    if matrix.rows and all(row.units is None for row in matrix.rows):
+        lines.append(f"{painted('not looked at', YELLOW, colour)}: what units request, since they could not be asked")
+    for finding in (*matrix.findings, *comparison.rescued):
+        lines += finding_lines(finding, colour)
+    for warning in comparison.warnings:
+        lines += warning_lines(warning, colour)
+    return "\n".join(lines) + "\n"
+
+
+def _line(name: str, cells: tuple[str, ...], width: int) -> str:
+    padded = [f"{cell:<{len(heading)}}" for cell, heading in zip(cells, HEADINGS)]
+    return "  ".join([f"{name:<{width}}", *padded]).rstrip()
+
+
+def shortened(name: str, width: int) -> str:
+    """A name without its middle where it is longer than `width`: names differ at their ends."""
+    if len(name) <= width:
+        return name
+    front = (width - 3) // 2
+    return f"{name[:front]}...{name[len(name) - (width - 3 - front) :]}"
+
+
+def _cells(row: Row) -> tuple[str, ...]:
+    """A word for each stage: it passed (yes), it was lost there (LOST) or did not have to pass (-)."""
+    offered = "yes" if row.offered else "LOST" if row.status == "not-offered" else "no"
+    imported = WORDS.get(row.status or "", "yes") if row.imported else "LOST" if row.offered else "-"
+    if row.units is None:
+        requested, delivered = "?", "?"
+    else:
+        requested = str(len(row.units))
+        delivered = f"{row.has_arrived} of {len(row.units)}" if row.units else "-"
+    return ("-" if row.meant is None else "yes", offered, imported, "yes" if row.rescued else "-", requested, delivered)
+
+
+def status_json(matrix: Matrix) -> dict[str, object]:
+    """The document `guestcred.status/1`; every field of a row is in it unchanged."""
+    comparison = matrix.comparison
+    return {
+        "schema": "guestcred.status/1",
+        "verdict": matrix.verdict,
+        "systemd": comparison.systemd,
+        "credentials": [to_json(row) for row in matrix.rows],
+        "findings": [finding_json(finding) for finding in matrix.findings],
+        "rescued": [finding_json(finding) for finding in comparison.rescued],
+        "warnings": [finding_json(warning) for warning in comparison.warnings],
+    }
