@@ -92,6 +92,10 @@ oem_string = st.builds(
 @example(
     [b"io.systemd.credential.binary:" + text for text in (b"A=QQ==", b"B=QQ==QQ==", b"x=QUI=", b"y=QUI=QUJD", b"z=QQ")]
 )
+# too little padding: with what lacks, it is whole base64 or not
+@example([b"io.systemd.credential.binary:" + text for text in (b"A=QQ=", b"B=Qd=", b"C=QUI==", b"D=QUd==", b"E=QUd=")])
+# a name with a value of its own, and the same with none, which alone would be taken for a secret
+@example([b"io.systemd.credential:7=QQ", b"io.systemd.credential:7====="])
 @settings(max_examples=300)
 @given(st.lists(oem_string.filter(bool), max_size=8))
 def test_every_string_keeps_its_verdict(strings: list[bytes]) -> None:

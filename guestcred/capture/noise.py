@@ -115,8 +115,8 @@ class Disguise:
 
     def replace(self, kind: str, secret: bytes) -> bytes:
         """The noise for a collected secret, in the same shape: the `Replace` of the second run."""
-        if kind == "kept":
-            return secret
+        if kind == "kept" or (kind == "name" and secret in self._secrets.get("kept", ())):
+            return secret  # a name that is shown elsewhere with a value of its own is no secret here
         if kind != "binary":
             return self._noise[kind][secret]
         value = base64_decode(secret, None)
@@ -169,8 +169,7 @@ def _members(kind: str, secret: bytes) -> list[bytes]:
     places = [place for place, byte in enumerate(secret) if byte not in _WHITESPACE]
     while places and secret[places[-1]] == b"="[0]:
         places.pop()
-    padding = len(_compact(secret)) - len(places)
-    whole = _WHOLE_DIGITS[min(padding, 3) or -len(places) % 4]
+    whole = _WHOLE_DIGITS[-len(places) % 4]
     if whole and places and members[places[-1]] is _ALNUM:
         last = secret[places[-1]]
         members[places[-1]] = whole if last in whole else _ALNUM.translate(None, whole)
