@@ -11,18 +11,20 @@ from test_services import consumer, imports, outcomes
 
 from guestcred.smbios.layout import build_structure
 from guestcred.systemd.rules import TEXT_PREFIX
-from guestcred.systemd.shown import REST_MAX, reads_like_a_name, shown
+from guestcred.systemd.shown import as_typed, reads_like_a_name, shown
 from guestcred.systemd.unrelated import mentions_credential, shown_string
 
 NAMES = (
     "A KEY Key key KEY1 wg0 eth0 API_KEY api-key db-password tls.crt JWT_SECRET DB_PASSWORD ENVIRONMENT CLUSTER region "
     "passwd.hashed-password.root network.dns login.motd ssh.authorized_keys.root vmm.notify_socket A_NAME_THAT_IS_JUST_AS_LONG "
-    "AN.EMPTY.ONE MY_SERVICE_NAME grafana-admin guestcred.end systemd.extra-unit.foo.service userdb.user.alice"
+    "AN.EMPTY.ONE MY_SERVICE_NAME grafana-admin guestcred.end systemd.extra-unit.foo.service userdb.user.alice "
+    "hello node12 db.node12 key.7 my-x509 MY_VALUE db.xxx key.uncopyrightable"
 )
 NO_NAMES = (
     "hunter2 hunter2hunter2 tangerine correct-horse-battery-staple correct.horse.battery deadbeef cafebabe 0123456789 "
     "c2VjcmV0LWh1bnRlcjItaHVudGVyMg JBSWY3DPEHPK3PXP JBSWY3DP MFRGG3DF ABCDEFGHIJKLMNOP SuperSecret aGVsbG8 x_-Qw .. . .A A..B "
-    "3f2b1c0a-8d4e-4f6a-9b7c-1d2e3f4a5b6c _ - sk_live_4eC39HqLyjWDarjtT1zdp7dc ghp_16C7e42F292c6912E7 AKIAIOSFODNN7EXAMPLE 7 42"
+    "3f2b1c0a-8d4e-4f6a-9b7c-1d2e3f4a5b6c _ - sk_live_4eC39HqLyjWDarjtT1zdp7dc ghp_16C7e42F292c6912E7 AKIAIOSFODNN7EXAMPLE 7 42 "
+    "banana node123 db.node123 7.key MY-VALUE TANGERINE key.c2VjcmV0 key.nxtk key.uncopyrightables"
 )
 
 
@@ -35,14 +37,19 @@ def test_what_reads_like_a_name(name: str) -> None:
 def test_what_may_be_a_secret(name: str) -> None:
     assert not reads_like_a_name(name.encode())
     length = f"[{len(name)} character{'s' if len(name) > 1 else ''} hidden]"
-    for rest in (b"", b"=", b"\n", b"=\r\n", b" ", 0, REST_MAX):
+    for rest in (b"", b"=", b"\n", b"=\r\n", b" ", 0, 16):
         assert shown(name, rest) == length
-    for value in (b"x", b"=x", b"\nx\n", REST_MAX + 1):
+    for value in (b"x", b"=x", b"\nx\n", 17):
         assert shown(name, value) == name
 
 
 def test_what_systemd_takes_for_no_name_is_escaped() -> None:
     assert shown("a\x1b\udcff", b"x") == "a\\x1b\\xff" and shown("a\x1b\udcff", b"") == "[3 characters hidden]"
+
+
+def test_a_name_that_was_typed_stays_as_it_is_unless_it_is_none() -> None:
+    assert as_typed("tangerine") == "tangerine" and as_typed("a\\b") == "a\\b"
+    assert as_typed("a\x1b\udcff") == "a\\x1b\\xff"
 
 
 @pytest.mark.parametrize(
