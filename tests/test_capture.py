@@ -488,7 +488,7 @@ def test_nothing_is_written_over_or_left_half(tree: Build, tmp_path: Path, monke
     root = tree([b"io.systemd.credential:KEY=v"], {})
     (tmp_path / "there").mkdir()
     assert "already exists" in run("--root", root, "capture", tmp_path / "there", status=2)
-    assert "no such file" in run("--root", root, "capture", tmp_path / "no/where", status=1)
+    assert "no such file" in run("--root", root, "capture", tmp_path / "no/where", status=3)
 
     def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
