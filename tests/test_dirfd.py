@@ -269,3 +269,11 @@ def test_the_root_may_be_a_link(top: Folder) -> None:
     for name in ("nothing", "file"):
         with pytest.raises(GuestcredError, match=f"^cannot write {top.path}/{name}: "):
             open_root(str(at(top, name)), live=False)
+
+
+def test_what_is_written_live_is_root_s_and_of_its_group(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The units' sandbox is in another group; elsewhere it is of whoever writes it."""
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    monkeypatch.setattr(os, "getegid", lambda: 65534)
+    assert open_root(str(tmp_path), live=True).owner == (0, 0)
+    assert open_root(str(tmp_path), live=False).owner == (1000, 65534)
