@@ -220,11 +220,9 @@ Step = tuple[int, int, str, str]  # instruction, its number, and the label to go
 def _compute_only(fd: int) -> bytes:
     machine, harmless, write, memory, *_ = _machine()
     return _assembled(
+        machine,
         {
             "": [
-                (_LOAD, _MACHINE, "", ""),
-                (_EQUAL, machine, "", "refuse"),
-                (_LOAD, _NUMBER, "", ""),
                 *((_EQUAL, number, "allow", "") for number in harmless),
                 *((_EQUAL, number, "memory", "") for number in memory),
                 (_EQUAL, write, "", "refuse"),
@@ -232,18 +230,16 @@ def _compute_only(fd: int) -> bytes:
                 (_EQUAL, fd, "allow", "refuse"),
             ],
             "memory": [(_LOAD, _THIRD, "", ""), (_HAS_BITS, _PROT_EXEC, "refuse", "allow")],
-        }
+        },
     )
 
 
 def _datagrams_only() -> bytes:
     machine, _, _, _, socket, others = _machine()
     return _assembled(
+        machine,
         {
             "": [
-                (_LOAD, _MACHINE, "", ""),
-                (_EQUAL, machine, "", "refuse"),
-                (_LOAD, _NUMBER, "", ""),
                 (_AT_LEAST, _X32, "refuse", ""),
                 *((_EQUAL, number, "refuse", "") for number in others),
                 (_EQUAL, socket, "", "allow"),
@@ -253,13 +249,15 @@ def _datagrams_only() -> bytes:
                 (_AND, _SOCK_KIND, "", ""),
                 (_EQUAL, _SOCK_DGRAM, "allow", "refuse"),
             ]
-        }
+        },
     )
 
 
-def _assembled(parts: dict[str, list[Step]]) -> bytes:
-    """The program: its parts by label, in order, and two ends, called "refuse" and "allow"."""
-    parts = {**parts, "refuse": [(_RETURN, _REFUSED, "", "")], "allow": [(_RETURN, _ALLOWED, "", "")]}
+def _assembled(machine: int, parts: dict[str, list[Step]]) -> bytes:
+    """The program: it refuses another machine's calls and loads the number of one of this, for the parts by label, in
+    order; two ends are called "refuse" and "allow"."""
+    front = [(_LOAD, _MACHINE, "", ""), (_EQUAL, machine, "", "refuse"), (_LOAD, _NUMBER, "", "")]
+    parts = {"front": front, **parts, "refuse": [(_RETURN, _REFUSED, "", "")], "allow": [(_RETURN, _ALLOWED, "", "")]}
     starts: dict[str, int] = {}
     for label, steps in parts.items():
         starts[label] = starts["end"] if starts else 0
