@@ -72,14 +72,20 @@ def look(view: View, require: tuple[str, ...] = (), ask: Callable[[], Services |
     return looked
 
 
+def _systemd(view: View, tree: Tree) -> int | None:
+    """The systemd by whose rules units are judged: the view's, else the guest's."""
+    from guestcred.guest.facts import read_systemd
+
+    return read_systemd(tree) if view.systemd is None else view.systemd
+
+
 def units(view: View) -> Services | None:
     """What all units request and get, None where they cannot be asked."""
     from guestcred.diagnose.services import judge_services
     from guestcred.guest.deliveries import read_consumers
-    from guestcred.guest.facts import read_systemd
 
     tree = Tree(view.root)
-    systemd = read_systemd(tree) if view.systemd is None else view.systemd
+    systemd = _systemd(view, tree)
     try:
         return judge_services(tree, read_consumers(tree, systemd=systemd), None, systemd)
     except GuestcredError:
@@ -236,13 +242,12 @@ def services(view: View, unit: str | None = None) -> int:
     """Show what every unit, or only `unit`, requests and gets; 0 if nothing is wrong, 1 with findings."""
     from guestcred.diagnose.services import judge_services, offered_names, only
     from guestcred.guest.deliveries import read_consumers
-    from guestcred.guest.facts import read_systemd
     from guestcred.show.services import services_json, services_text
     from guestcred.systemd.requests import full_name
 
     tree = Tree(view.root)
     name = None if unit is None else full_name(unit)
-    systemd = read_systemd(tree) if view.systemd is None else view.systemd
+    systemd = _systemd(view, tree)
     look = read_consumers(tree, name, systemd)
     if name is not None:
         look, offered = only(look, name), None
