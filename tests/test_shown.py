@@ -18,13 +18,13 @@ NAMES = (
     "A KEY Key key KEY1 wg0 eth0 API_KEY api-key db-password tls.crt JWT_SECRET DB_PASSWORD ENVIRONMENT CLUSTER region "
     "passwd.hashed-password.root network.dns login.motd ssh.authorized_keys.root vmm.notify_socket A_NAME_THAT_IS_JUST_AS_LONG "
     "AN.EMPTY.ONE MY_SERVICE_NAME grafana-admin guestcred.end systemd.extra-unit.foo.service userdb.user.alice "
-    "hello node12 db.node12 key.7 my-x509 MY_VALUE db.xxx key.uncopyrightable"
+    "hello Hello x key.x node12 db.node12 key.7 my-x509 HTTP2 MY_VALUE db.xxx key.uncopyrightable"
 )
 NO_NAMES = (
     "hunter2 hunter2hunter2 tangerine correct-horse-battery-staple correct.horse.battery deadbeef cafebabe 0123456789 "
     "c2VjcmV0LWh1bnRlcjItaHVudGVyMg JBSWY3DPEHPK3PXP JBSWY3DP MFRGG3DF ABCDEFGHIJKLMNOP SuperSecret aGVsbG8 x_-Qw .. . .A A..B "
     "3f2b1c0a-8d4e-4f6a-9b7c-1d2e3f4a5b6c _ - sk_live_4eC39HqLyjWDarjtT1zdp7dc ghp_16C7e42F292c6912E7 AKIAIOSFODNN7EXAMPLE 7 42 "
-    "banana node123 db.node123 7.key MY-VALUE TANGERINE key.c2VjcmV0 key.nxtk key.uncopyrightables"
+    "banana node123 db.node123 7.key MY-VALUE TANGERINE key.c2VjcmV0 key.nxtk key.uncopyrightables aB a+b key.SuperSecret"
 )
 
 
