@@ -46,7 +46,7 @@ TESTS: dict[str, tuple[str, ...]] = {
     "apply/dirfd.py": ("dirfd", "writing"),
     "apply/install.py": ("apply", "locking"),
     "apply/notify.py": ("apply",),
-    "apply/plan.py": ("apply",),
+    "apply/plan.py": ("plan",),
     "apply/wanted.py": ("apply",),
     "apply/writing.py": ("writing", "apply"),
     "descriptor.py": ("descriptor", "dirfd"),
@@ -54,7 +54,9 @@ TESTS: dict[str, tuple[str, ...]] = {
     "capture/noise.py": ("capture", "planted"),
 }
 # what `make test` tries for some seconds: fast tests, where a change does much harm
-CORE = ("apply/dirfd.py", "descriptor.py", "host/tmpfs.py", "systemd/rules.py", "systemd/search_path.py")
+CORE = (
+    "apply/dirfd.py", "apply/plan.py", "descriptor.py", "host/tmpfs.py", "systemd/rules.py", "systemd/search_path.py", "systemd/shown.py",
+)  # fmt: skip
 
 
 class Mutant(NamedTuple):

@@ -8,7 +8,7 @@ from guestcred.errors import FINDINGS, GuestcredError
 from guestcred.guest.config import Service
 from guestcred.guest.users import User
 from guestcred.record import Record
-from guestcred.systemd.rules import SIZE_MAX, STORE_PAGES, TOTAL_SIZE_MAX, pages
+from guestcred.systemd.rules import STORE_PAGES, TOTAL_SIZE_MAX, pages
 from guestcred.systemd.search_path import RESCUE
 
 TYPE_CHECKING = False
@@ -20,6 +20,12 @@ if TYPE_CHECKING:
 
 # causes where systemd imports nothing on purpose; guestcred does not overrule that
 DECISIONS: frozenset[Cause] = frozenset({"container", "confidential-vm", "import-disabled"})
+# why what is missing by one of these causes is not rescued
+_NOT_RESCUED: dict[Cause, str] = {
+    **dict.fromkeys(DECISIONS, "that is on purpose, and guestcred does not overrule it"),
+    "undecided": "that may be on purpose, and guestcred does not overrule it",
+    "unreadable": "systemd looks there first, and would still not find it",
+}
 # run/credstore is in the same memory as all of /run, and gets no more of it than systemd gives @system
 FULL = "what is rescued has 1 MiB of memory, at least 4 KiB for each, as in systemd's own store"
 
@@ -114,12 +120,8 @@ def _why_not(credential: Credential, cause: Cause, fronts: frozenset[str], block
         return "its bytes did not arrive"
     if credential.loss != "missing":
         return "what was imported is not overwritten"
-    if cause in DECISIONS:
-        return "that is on purpose, and guestcred does not overrule it"
-    if cause == "undecided":
-        return "that may be on purpose, and guestcred does not overrule it"
-    if cause == "unreadable":
-        return "systemd looks there first, and would still not find it"
+    if cause in _NOT_RESCUED:
+        return _NOT_RESCUED[cause]
     if credential.shown != credential.name:
         return "its name may be the secret itself, and a file of that name would show it"
     if credential.name in fronts:
@@ -134,19 +136,18 @@ def plan_directories(deliveries: list[Delivery], shown: Callable[[str], str]) ->
 
     `shown` turns a path below the root into one that a person would type.
     """
-    missing: list[str] = []
-    names: list[str] = []
-    for delivery in deliveries:
-        service = delivery.service
-        for identifier in service.required:
-            if identifier not in delivery.found:
-                missing.append(f"{identifier} ({service.unit}, {shown(service.path)})")
-                names.append(dict(service.load).get(identifier, identifier))
+    missing = [
+        (identifier, delivery.service)
+        for delivery in deliveries
+        for identifier in delivery.service.required
+        if identifier not in delivery.found
+    ]
     if missing:
-        verb = "is" if len(missing) == 1 else "are"
-        first = names[0]
+        told = ", ".join(f"{identifier} ({service.unit}, {shown(service.path)})" for identifier, service in missing)
+        identifier, service = missing[0]
+        first = dict(service.load).get(identifier, identifier)
         raise GuestcredError(
-            f"{', '.join(missing)} {verb} required, but not found",
+            f"{told} {'is' if len(missing) == 1 else 'are'} required, but not found",
             f"create the file {shown(first[1:])}" if first[0] == "/" else f"find out why: guestcred why {first}",
             status=FINDINGS,
         )
@@ -155,9 +156,7 @@ def plan_directories(deliveries: list[Delivery], shown: Callable[[str], str]) ->
 
 def _directory(delivery: Delivery) -> Directory:
     service, found = delivery.service, delivery.found
-    sizes = [size for _, size in found.values()]
-    if max(sizes, default=0) > SIZE_MAX or sum(sizes) > TOTAL_SIZE_MAX:
-        # CREDENTIAL_SIZE_MAX and CREDENTIALS_TOTAL_SIZE_MAX in systemd src/shared/creds-util.h
+    if sum(size for _, size in found.values()) > TOTAL_SIZE_MAX:  # a single one may be as large as all together
         raise GuestcredError(f"the credentials of {service.unit} are larger than 1 MiB", status=FINDINGS)
     return Directory(
         unit=service.unit,
