@@ -7,14 +7,14 @@ RELEASE := debian13
 
 # all from Debian, so that nothing is compiled (systemd-python has no wheel) and nothing is downloaded twice
 RUN_PACKAGES := python3 python3-construct python3-click python3-jeepney python3-systemd
-TEST_PACKAGES := $(RUN_PACKAGES) python3-pip python3-setuptools python3-wheel build-essential dmidecode debhelper dh-python pybuild-plugin-pyproject python3-all lintian \
-  shellcheck age strace systemd nix-bin
+DEB_PACKAGES := python3-setuptools build-essential debhelper dh-python pybuild-plugin-pyproject python3-all
+TEST_PACKAGES := $(RUN_PACKAGES) $(DEB_PACKAGES) python3-pip python3-wheel dmidecode lintian shellcheck age strace systemd nix-bin
 VM_PACKAGES := qemu-system-x86 ovmf debootstrap e2fsprogs debian-archive-keyring systemd-container
 FIXTURE_PACKAGES := qemu-system-arm qemu-efi-aarch64 cpio
 
-# a captured Debian 12 guest, whose systemd reads only the first 4096 bytes of a Type 11 structure
-DEMO := $(BIN)/guestcred --root fixtures/dmi/debian12-across-4096
-DEMO_NAME := APIKEY
+# a captured guest whose PID 1 found no dmi-sysfs, and so imported nothing
+DEMO := $(BIN)/guestcred --root fixtures/dmi/debian14-hidden-entries
+DEMO_NAME := API_KEY
 
 VM := PYTHONPATH=tests $(BIN)/python -m
 TESTS := $(BIN)/pytest -n auto
@@ -25,19 +25,18 @@ GUESTS := $(BIN)/pytest -m vm -n 2 --dist worksteal -vv
 COVERAGE := --cov --cov-report=term:skip-covered
 
 .NOTPARALLEL:
-.PHONY: demo test test-fast coverage mutants test-fresh test-vm test-vm-full test-flow fixtures bench boot-cost damage lint deb clean
-.PHONY: run-packages test-packages vm-packages all-packages
+.PHONY: demo test test-fast coverage mutants test-fresh test-vm test-vm-full test-flow fixtures bench boot-cost damage lint docs deb clean
+.PHONY: run-packages deb-packages test-packages vm-packages all-packages
 
-# exit status 1 means findings, and this guest has some
 demo: .venv/runtime
-	@$(call show,$(DEMO) check)
+	@$(call show,$(DEMO) status)
 	@$(call show,$(DEMO) why $(DEMO_NAME))
 	@printf '%s\n' "" \
-	  "That was a captured guest. Next, as root in a guest of yours:  $(BIN)/guestcred check" \
+	  "That was a captured guest. Next, as root in a guest of yours:  $(BIN)/guestcred" \
 	  "or what each service of the captured one gets:                 $(DEMO) services"
 
 # everything; the real guests are Debian 12, 13 and 14 under QEMU's software emulation, the host is Debian 13
-test: all-packages lint deb
+test: all-packages lint docs deb
 	$(TESTS) -m "not vm" $(COVERAGE)
 	$(TESTS) --exhaustive tests/test_faults.py tests/test_launch.py
 	$(GUESTS)
@@ -45,7 +44,7 @@ test: all-packages lint deb
 	else echo "skipped: mutants and fresh machines need root: sudo make mutants test-fresh"; fi
 
 # the same without QEMU
-test-fast: test-packages lint deb
+test-fast: test-packages lint docs deb
 	$(TESTS) -m "not vm and not qemu"
 
 # the same tests, and the lines and branches that they did not reach
@@ -79,8 +78,13 @@ lint: .venv/dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+# README.md and docs/ as a site in build/site; a link that leads nowhere fails it
+docs: .venv/dev
+	@$(BIN)/sphinx-build -q -W --keep-going -b html -d build/sphinx docs build/site
+	@echo build/site/index.html
+
 # in its own folder, with Debian's own Python whatever else is in PATH
-deb: test-packages
+deb: deb-packages
 	@rm -rf build/deb && mkdir -p build/deb/guestcred dist
 	@tar -c --exclude=__pycache__ guestcred pyproject.toml README.md SECURITY.md LICENSE docs packaging | tar -x -C build/deb/guestcred
 	@mv build/deb/guestcred/packaging/debian build/deb/guestcred/debian
@@ -124,6 +128,9 @@ endef
 
 run-packages:
 	$(call install,$(RUN_PACKAGES))
+
+deb-packages:
+	$(call install,$(DEB_PACKAGES))
 
 test-packages:
 	$(call install,$(TEST_PACKAGES))
