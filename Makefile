@@ -25,7 +25,7 @@ GUESTS := $(BIN)/pytest -m vm -n 2 --dist worksteal -vv
 COVERAGE := --cov --cov-report=term:skip-covered
 
 .NOTPARALLEL:
-.PHONY: demo test test-fast coverage mutants test-fresh test-vm test-vm-full test-flow fixtures bench boot-cost damage lint docs deb clean
+.PHONY: demo test test-fast coverage mutants test-fresh test-vm test-vm-full test-flow fixtures atlas bench boot-cost damage lint docs deb clean
 .PHONY: run-packages deb-packages test-packages vm-packages all-packages
 
 demo: .venv/runtime
@@ -72,6 +72,10 @@ test-flow: all-packages .venv/dev deb
 # fixtures/dmi from freshly booted guests
 fixtures: all-packages .venv/dev deb
 	$(VM) vm.fixtures
+
+# who reads which well-known name, from Debian's packages of four systemds, and what changed; downloads 150 MB once
+atlas: .venv/dev vm-packages
+	PYTHONPATH=tests $(BIN)/python tests/atlas.py
 
 lint: .venv/dev
 	$(BIN)/ruff check .

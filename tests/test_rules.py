@@ -74,7 +74,7 @@ CREDENTIALS = (
     "import.pull imds.data journal.forward_to_socket login.issue network.hosts passwd.hashed-password.root quotacheck.mode "
     "resolve.dns shell.prompt.prefix ssh.ephemeral-authorized_keys-all sysctl.extra system.machine_id "
     "systemd.extra-unit.data sysusers.extra tmpfiles.extra tty.console.rows udev.rules.data userdb.user.data "
-    "veritysetup.data vmm.notify_socket"
+    "vconsole.keymap veritysetup.data vmm.notify_socket"
 )
 
 

@@ -32,7 +32,7 @@ EXTRA_SYSTEM_SINCE = (
 SYSTEMD_OWN = (
     "agetty.", "bootctl.", "cryptsetup.", "firstboot.", "fsck.", "fstab.", "getty.", "home.", "import.", "imds.",
     "journal.", "login.", "network.", "passwd.", "quotacheck.", "resolve.", "shell.", "ssh.", "sysctl.", "system.",
-    "systemd.", "sysusers.", "tmpfiles.", "tty.", "udev.", "userdb.", "veritysetup.", "vmm.",
+    "systemd.", "sysusers.", "tmpfiles.", "tty.", "udev.", "userdb.", "vconsole.", "veritysetup.", "vmm.",
 )  # fmt: skip
 
 _NAME_BYTES = bytes(byte for byte in range(0x20, 0x7F) if byte not in b"/:")
