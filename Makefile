@@ -149,7 +149,7 @@ all-packages:
 .venv/runtime: Makefile | run-packages
 	@$(PYTHON) -m venv --clear --without-pip --system-site-packages .venv
 	@pwd >"$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/guestcred.pth"
-	@printf '%s\n' "#!$$PWD/$(BIN)/python" "import sys" "from guestcred.__main__ import main" "sys.exit(main())" >$(BIN)/guestcred
+	@printf '%s\n' "#!$$PWD/$(BIN)/python" "from guestcred.__main__ import program" "program()" >$(BIN)/guestcred
 	@chmod +x $(BIN)/guestcred
 	@touch $@
 

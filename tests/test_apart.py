@@ -11,7 +11,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -72,7 +71,7 @@ def killed() -> bytes:
 @pytest.mark.parametrize(
     ("work", "said"),
     [
-        (endless, "gave no answer within 1 seconds"),
+        (endless, r"was ended with signal (9|24), as when it computes for more than 1 seconds"),
         (failing, r"failed: ValueError at test_apart\.py:\d+"),
         (lambda: bytes(apart.MEMORY), r"failed: MemoryError at test_apart\.py:\d+"),
         (lambda: b"", "failed: "),
@@ -102,11 +101,9 @@ def test_it_does_not_end_its_answer() -> None:
     ends = os.pipe()
     for end in ends:
         os.close(end)
-    begin = time.monotonic()
     answer = Apart(lambda: slow(ends[1]), 1)
-    with pytest.raises(BrokenError, match="did not end its answer within 1 seconds"):
+    with pytest.raises(BrokenError, match="computes for more than 1 seconds"):
         answer.rest(LIMIT)
-    assert time.monotonic() - begin < 5
 
 
 @pytest.fixture
@@ -125,16 +122,15 @@ def forked(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 
 def test_it_ends_by_itself_when_nobody_listens(forked: list[int]) -> None:
-    with pytest.raises(BrokenError, match="gave no answer"):
-        Apart(endless, 0.2)
-    # its seconds of computing are up after one
+    with pytest.raises(BrokenError, match="gave an answer of more than 10 bytes"):
+        Apart(lambda: ANSWER + bytes(LIMIT)).rest(10)
     _, status = os.waitpid(forked[0], 0)
-    assert os.WTERMSIG(status) in (signal.SIGXCPU, signal.SIGKILL)
+    assert os.waitstatus_to_exitcode(status) == 1
 
 
 def test_it_is_killed(forked: list[int]) -> None:
     threading.Timer(0.3, lambda: os.kill(forked[0], signal.SIGKILL)).start()
-    with pytest.raises(BrokenError, match="ended with signal 9"):
+    with pytest.raises(BrokenError, match="ended with signal 9, "):
         Apart(endless)
 
 

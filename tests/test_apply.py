@@ -16,7 +16,7 @@ from applying import ENVIRONMENT, PROGRAM, SECRET, apply, delivered, offer, put,
 from conftest import table_of
 from needs import mounted_tmpfs, need
 
-from guestcred.apply import heard, install, notify, wanted
+from guestcred.apply import deliveries, heard, install, notify, wanted
 from guestcred.apply.dirfd import Folder
 from guestcred.apply.writing import Writing
 from guestcred.cli import commands
@@ -747,7 +747,7 @@ def test_users_are_looked_up_after_whoever_may_keep_it_waiting(root: Path, monke
         return read_facts(path)
 
     monkeypatch.setattr(heard, "read_facts", asked)
-    monkeypatch.setattr(wanted, "find_user", lambda *_: events.append("looked up"))
+    monkeypatch.setattr(deliveries, "find_user", lambda *_: events.append("looked up"))
     with pytest.raises(GuestcredError, match="there is no user 'demo-svc-user'") as caught:
         commands.apply(View(root=str(root)))
     assert caught.value.status == 1 and standing(root) == {} and events == ["asked", "looked up"]

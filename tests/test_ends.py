@@ -108,7 +108,7 @@ def test_any_lack_of_memory(command: str, record_count: Count, pytestconfig: pyt
         program = [*script(folder), *([] if command == "--help" else ["--root", str(REFERENCE)]), *command.split()]
         # from where the interpreter can run a script like this at all
         bare = folder / "bare"
-        bare.write_text(Path(program[2]).read_text().replace("from guestcred.__main__ import main", "main = int"))
+        bare.write_text(Path(program[2]).read_text().replace("from guestcred.__main__ import program", "program = int"))
         size = 4 << 20
         while not starts(size, bare):
             size += 64 << 10

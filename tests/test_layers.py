@@ -116,13 +116,26 @@ def loaded(*arguments: str, cut: int = 0) -> set[str]:
 
 
 @pytest.mark.parametrize("cut", [0, 1], ids=["whole", "ends-badly"])
-@pytest.mark.parametrize("command", ["check", "apply"])
+@pytest.mark.parametrize("command", ["check", "apply", "apply --early"])
 def test_the_boot_path_imports_nothing_dear(command: str, cut: int) -> None:
     dear = {"construct", "click", "dataclasses", "typing", "inspect", "subprocess", "argparse", "systemd"}
-    if command == "apply":
-        dear |= {"tomllib", "ctypes"}
-    found = loaded(command, cut=cut)
+    if command != "check":  # no service is configured
+        dear |= {
+            "tomllib",
+            "ctypes",
+            "select",
+            "guestcred.guest.config",
+            "guestcred.guest.users",
+            "guestcred.guest.sources",
+        }
+    found = loaded(*command.split(), cut=cut)
     assert not dear & found and ("guestcred.smbios.entry_point" in found) == (cut > 0)
+
+
+def test_an_early_run_that_rescues_nothing_imports_little() -> None:
+    found = {module for module in loaded("apply", "--early") if module.startswith("guestcred.")}
+    assert not found & {"guestcred.diagnose.evidence", "guestcred.show.report"}
+    assert len(found) < 42
 
 
 @pytest.mark.parametrize(

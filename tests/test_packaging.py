@@ -40,7 +40,7 @@ def test_the_wheel_holds_the_package_and_nothing_else(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         names = {name for name in archive.namelist() if ".dist-info/" not in name}
         entry_points = next(name for name in archive.namelist() if name.endswith("/entry_points.txt"))
-        assert "guestcred = guestcred.__main__:main" in archive.read(entry_points).decode()
+        assert "guestcred = guestcred.__main__:program" in archive.read(entry_points).decode()
     modules = {str(path.relative_to(ROOT)) for path in (ROOT / "guestcred").rglob("*.py")}
     assert names == modules | {"guestcred/py.typed", "guestcred/smbios/views.pyi"}
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 from guestcred.diagnose.compare import Comparison, Credential
 from guestcred.diagnose.findings import LOSSES, Finding, loss
 from guestcred.errors import FINDINGS, GuestcredError
-from guestcred.guest.config import Service
-from guestcred.guest.users import User
 from guestcred.record import Record
 from guestcred.systemd.rules import STORE_PAGES, TOTAL_SIZE_MAX, pages
 from guestcred.systemd.search_path import RESCUE
@@ -17,6 +15,8 @@ if TYPE_CHECKING:
 
     from guestcred.diagnose.causes import Cause
     from guestcred.diagnose.findings import Loss
+    from guestcred.guest.config import Service
+    from guestcred.guest.users import User
 
 # causes where systemd imports nothing on purpose; guestcred does not overrule that
 DECISIONS: frozenset[Cause] = frozenset({"container", "confidential-vm", "import-disabled"})

@@ -7,6 +7,7 @@ import stat
 
 from guestcred.descriptor import distrusted
 from guestcred.errors import USAGE, GuestcredError
+from guestcred.guest.config_files import config_files
 from guestcred.guest.rootfs import Tree
 from guestcred.record import Record
 from guestcred.systemd.requests import IMPORT, LOAD, SET, Request
@@ -18,8 +19,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-# the first of a file name wins, as with systemd's own configuration (systemd.unit(5))
-FOLDERS = ("etc/guestcred", "run/guestcred", "usr/lib/guestcred")
 # paths below these are what this very run rescues or delivers
 OWN = ("/run/credstore/", "/run/guestcred/", "/var/run/credstore/", "/var/run/guestcred/")
 KEYS = {"user": str, "load": list, "import": list, "set": list, "required": list}
@@ -61,14 +60,9 @@ class Service(Record):
 
 def read_services(tree: Tree) -> tuple[Service, ...]:
     """All configured services by unit name. Raises GuestcredError (exit status 2) for a file that cannot be used."""
-    files: dict[str, str] = {}
+    services: dict[str, Service] = {}
     try:
-        for folder in FOLDERS:
-            for name in tree.names(folder) or ():
-                if name.endswith(".toml") and not name.startswith("."):
-                    files.setdefault(name, f"{folder}/{name}")
-        services: dict[str, Service] = {}
-        for _, path in sorted(files.items()):
+        for path in config_files(tree):
             for service in _File(tree, path).services():
                 if service.unit in services:
                     other = tree.shown(services[service.unit].path)

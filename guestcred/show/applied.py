@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from guestcred.apply.plan import File, Plan
-from guestcred.show import report
-from guestcred.show.lines import LEFT, Column, columns, finding_lines, problems
 from guestcred.text import count, size, visible
 
 
 def report_json(plan: Plan) -> dict[str, object]:
     """The document `guestcred.report/1`."""
-    told = report.check_json(plan.comparison)
+    from guestcred.show.report import check_json
+
+    told = check_json(plan.comparison)
     return {
         "schema": "guestcred.report/1",
         "verdict": plan.verdict,
@@ -57,6 +57,10 @@ def plan_text(plan: Plan, did: str, root: str, colour: bool, quiet: bool = False
 
     `did` says what this run did with the plan; `root` is put before each path. `quiet` has only what is left.
     """
+    if plan.verdict == "agrees" and not plan.directories:
+        return "" if quiet else f"{headline(plan)}; {did}\n"
+    from guestcred.show.lines import LEFT, Column, columns, finding_lines, problems
+
     if quiet:
         return problems(plan.left, colour)
     at = visible(root.rstrip("/") + "/")
