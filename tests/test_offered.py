@@ -5,9 +5,20 @@ from __future__ import annotations
 import pytest
 from conftest import table_of
 
+from guestcred.errors import COULD_NOT_LOOK, GuestcredError
 from guestcred.smbios.layout import build_structure
 from guestcred.smbios.walk import parse
-from guestcred.systemd.offered import Accepted, Place, Rejected, Unrelated, Verdict, judge
+from guestcred.systemd.offered import (
+    REASONS,
+    STRINGS_MAX,
+    Accepted,
+    Place,
+    Rejected,
+    Unrelated,
+    Verdict,
+    judge,
+    split_prefix,
+)
 
 MIB = 1 << 20
 
@@ -117,15 +128,116 @@ def test_other_strings_are_nobodys_mistake(text: bytes) -> None:
     assert isinstance(verdict, Unrelated) and verdict.hint is None
 
 
+TEXT, BINARY = b"io.systemd.credential:", b"io.systemd.credential.binary:"
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (TEXT + b"KEY", ("no-equals", None, b"KEY", "KEY")),
+        (TEXT + b"a/b:c", ("no-equals", None, b"a/b:c", "[5 characters hidden]")),
+        (TEXT + b"a/b=v=", ("invalid-name", None, b"a/b", "a/b")),
+        (TEXT + b"=v", ("invalid-name", None, b"", "")),
+        (TEXT + b"hunter2/=", ("invalid-name", None, b"hunter2/", "[8 characters hidden]")),
+        (BINARY + b"KEY=!", ("bad-base64", "KEY", b"KEY", "KEY")),
+        (BINARY + b"hunter2===", ("bad-base64", "[7 characters hidden]", b"hunter2", "[7 characters hidden]")),
+    ],
+)
+def test_what_is_told_of_a_string_that_is_refused(text: bytes, told: tuple[str, str | None, bytes, str]) -> None:
+    (refused,) = judged(text)
+    assert isinstance(refused, Rejected) and refused.place == Place(0x0E00, 1, 0)
+    assert (refused.reason, refused.name, refused.raw_name, refused.shown) == told
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "told"),
+    [
+        (TEXT + b"hunter2=", TEXT + b"hunter2=value", "[7 characters hidden]"),
+        (TEXT + b"hunter2=value", TEXT + b"hunter2=", "hunter2"),
+    ],
+)
+def test_a_name_that_is_hidden_once_is_hidden_in_what_comes_again(first: bytes, second: bytes, told: str) -> None:
+    taken, refused = judged(first, second)
+    assert isinstance(taken, Accepted) and isinstance(refused, Rejected)
+    assert (taken.shown, refused.name, refused.shown, refused.reason) == (told, told, told, "duplicate")
+
+
+@pytest.mark.parametrize(
+    ("text", "split"),
+    [
+        (TEXT + b"A=v", ("text", b"A=v")),
+        (BINARY + b"A=v", ("binary", b"A=v")),
+        (TEXT, ("text", b"")),
+        (TEXT[:-1], None),
+        (b" " + TEXT, None),
+        (b"", None),
+    ],
+)
+def test_the_exact_prefixes(text: bytes, split: tuple[str, bytes] | None) -> None:
+    assert split_prefix(text) == split
+
+
+def test_a_place_tells_strings_apart_and_names_them() -> None:
+    place = Place(0x0E00, 7, 2)
+    assert (place.key, place.short, str(place)) == ((2, 7), "11-2:7", "handle 0x0e00, string 7")
+
+
+def test_as_many_strings_as_are_looked_at_and_no_more() -> None:
+    def strings(first: int, second: int) -> bytes:
+        parts = [build_structure(11, number, [b"OEM"] * many) for number, many in enumerate((first, 0, second), 1)]
+        return b"".join(parts)
+
+    assert STRINGS_MAX == 4096
+    assert len(judge(parse(strings(4095, 1)).structures, 257)) == 4096
+    for first, second, told in ((4096, 1, 4097), (4000, 4000, 8000)):
+        with pytest.raises(GuestcredError, match=f"^the table has {told} OEM strings, more than the 4096 ") as caught:
+            judge(parse(strings(first, second)).structures, 257)
+        assert caught.value.status == COULD_NOT_LOOK and caught.value.hints
+
+
+SMALLER, RENAME, DUPLICATE = (
+    "make it smaller, or hand it over ",
+    "rename the credential on the host",
+    "give each credential one name",
+)
+
+
+@pytest.mark.parametrize(
+    ("strings", "reason", "hint"),
+    [
+        ([TEXT + b"a/b:c"], "no-equals", "write NAME=VALUE behind the prefix"),
+        ([TEXT + b"a:/b=v"], "invalid-name", "'/' cannot stand in a name: use '.', '-' or '_'"),
+        ([TEXT + b"a:b=v"], "invalid-name", "':' cannot stand in a name: use '.', '-' or '_', and '=' between"),
+        ([TEXT + b"..=a/b:c"], "invalid-name", RENAME),
+        ([TEXT + b"=v"], "invalid-name", RENAME),
+        ([TEXT + b"A=1", TEXT + b"A=a/b:c"], "duplicate", DUPLICATE),
+        ([TEXT + b"A=" + b"x" * (MIB + 1)], "too-large", SMALLER),
+        ([TEXT + b"A=" + b"x" * MIB, TEXT + b"B=x"], "total-too-large", SMALLER),
+    ],
+)
+def test_every_reason_has_its_hint(strings: list[bytes], reason: str, hint: str) -> None:
+    refused = judged(*strings)[-1]
+    assert isinstance(refused, Rejected) and refused.reason == reason and reason in REASONS
+    assert refused.hint.startswith(hint)
+
+
+def test_a_malformed_structure_is_the_firmware_s() -> None:
+    (refused,) = judge(parse(b"\x0b\x06\x02\x00\x01\x00" + TEXT + b"a/b\0\0").structures, 257)
+    assert isinstance(refused, Rejected) and refused.reason == "type11-length" in REASONS
+    assert refused.hint == "the firmware or hypervisor builds a malformed Type 11 structure: report it there"
+
+
 @pytest.mark.parametrize(
     ("text", "systemd", "hint"),
     [
         (b"-_-_", 252, "systemd before 255 knows no URL-safe"),
         (b"-_-_", 254, "systemd before 255 knows no URL-safe"),
         (b"QQ", 257, "padding"),
+        (b"QQQ", 257, "padding"),
+        (b"Q", 257, "base64 -w0"),
         (b"Q!==", 257, "base64 -w0"),
     ],
 )
 def test_hints_for_base64(text: bytes, systemd: int, hint: str) -> None:
     (verdict,) = judged(b"io.systemd.credential.binary:A=" + text, systemd=systemd)
-    assert isinstance(verdict, Rejected) and verdict.hint is not None and hint in verdict.hint
+    assert isinstance(verdict, Rejected) and verdict.reason in REASONS and hint in verdict.hint

@@ -109,13 +109,13 @@ def split_prefix(text: bytes) -> tuple[str, bytes] | None:
     return None
 
 
-def _rejection_hint(reason: Reason, name: bytes | None, value: bytes) -> str:
+def _rejection_hint(reason: Reason, name: bytes, value: bytes) -> str:
     match reason:
         case "no-equals":
             return "write NAME=VALUE behind the prefix"
-        case "invalid-name" if name is not None and b"/" in name:
+        case "invalid-name" if b"/" in name:
             return "'/' cannot stand in a name: use '.', '-' or '_'"
-        case "invalid-name" if name is not None and b":" in name:
+        case "invalid-name" if b":" in name:
             return "':' cannot stand in a name: use '.', '-' or '_', and '=' between name and value"
         case "invalid-name":
             return "rename the credential on the host"
@@ -186,13 +186,13 @@ class Importer:
             self._total += len(value)
             return taken
         # what is hidden once is hidden here too
-        first = self._taken.get(name or "")
+        first = None if name is None else self._taken.get(name)
         told = shown(raw_name, raw_value) if first is None else first.shown
         return Rejected(
             name=told if name is not None else None,
             place=place,
             reason=reason,
-            hint=_rejection_hint(reason, raw_name if equals else None, raw_value),
+            hint=_rejection_hint(reason, raw_name, raw_value),
             raw_name=raw_name,
             shown=told,
         )
