@@ -1,4 +1,4 @@
-"""Which names and strings are shown, and in which form the others are."""
+"""Which names are shown, and in which form the others are."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from test_services import consumer, imports, outcomes
 from guestcred.smbios.layout import build_structure
 from guestcred.systemd.rules import TEXT_PREFIX
 from guestcred.systemd.shown import as_typed, reads_like_a_name, shown
-from guestcred.systemd.unrelated import mentions_credential, shown_string
 
 NAMES = (
     "A KEY Key key KEY1 wg0 eth0 API_KEY api-key db-password tls.crt JWT_SECRET DB_PASSWORD ENVIRONMENT CLUSTER region "
@@ -50,32 +49,6 @@ def test_what_systemd_takes_for_no_name_is_escaped() -> None:
 def test_a_name_that_was_typed_stays_as_it_is_unless_it_is_none() -> None:
     assert as_typed("tangerine") == "tangerine" and as_typed("a\\b") == "a\\b"
     assert as_typed("a\x1b\udcff") == "a\\x1b\\xff"
-
-
-@pytest.mark.parametrize(
-    ("string", "told"),
-    [
-        ("io.systemd.stub.kernel-cmdline-extra=quiet", "io.systemd.stub.kernel-cmdline-extra=[5 characters hidden]"),
-        ("io.systemd.boot.loglevel=debug", "io.systemd.boot.loglevel=debug"),
-        ("io.systemd.boot.loglevel=hunter2", "io.systemd.boot.loglevel=[7 characters hidden]"),
-        ("io.systemd.boot.entries-extra:a=b", "io.systemd.boot.entries-extra:[3 characters hidden]"),
-        ("org.vendor:something", "org.vendor:[9 characters hidden]"),
-        ("vendor=shown", "vendor=shown"),
-        ("PASSWORD=short", "PASSWORD=[5 characters hidden]"),
-        ("OEM String 1", "OEM String 1"),
-        ("To Be Filled By O.E.M.", "To Be Filled By O.E.M."),
-        ("hello", "hello"),
-        ("hunter2hunter2", "[14 characters hidden, looks like base64]"),
-        ("correct horse", "[13 characters hidden, looks like text]"),
-        ("deadbeefdeadbeef", "[16 characters hidden, looks like hexadecimal]"),
-        ("io.systemd.crendential:A=v", "[26 characters hidden, looks like a misspelt credential]"),
-    ],
-)
-def test_strings_without_an_exact_prefix(string: str, told: str) -> None:
-    text = string.encode()
-    assert shown_string(text, mentions_credential(text), False) == told
-    if not string.startswith("io.systemd."):
-        assert shown_string(text, False, True).startswith(f"[{len(text)} characters hidden")
 
 
 FIRST, SECOND, OTHER = b"c2VjcmV0LW9uZQ", b"c2VjcmV0LXR3bw", b"c2VjcmV0LWxvbmdlcg"

@@ -163,7 +163,7 @@ class _Near:
             if not isinstance(verdict, Unrelated):
                 continue
             text = verdict.text
-            name, value = near_assignment(text) if verdict.hint else (b"", None)
+            name, value = near_assignment(text)
             if value is not None:
                 self._exact.setdefault(name, {})[number] = verdict, value
             for rest in (text, text.partition(b":")[2], text.partition(b"=")[2], name):

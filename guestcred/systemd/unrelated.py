@@ -37,27 +37,10 @@ _PRINTABLE = bytes(range(0x20, 0x7F)) + b"\t\r\n"
 
 def near(text: bytes) -> tuple[int, int] | None:
     """(start, end) in bytes of the prefix in a string that was probably meant to be a credential, or None."""
-    end = _near_end(text)
-    if end is None:
-        return None
-    for prefix in (TEXT_PREFIX, BINARY_PREFIX):
-        if text[:end].endswith(prefix):
-            return end - len(prefix), end
-    letters = text[:end].lower().translate(None, _NO_LETTERS)
-    for word, _ in (_ABBREVIATED, _WORD):
-        # the same search backwards finds where that part starts
-        length, edits = closest(letters[::-1], word[::-1])
-        if edits <= EDITS:
-            return _place(text, len(letters) - length), end
-    return 0, end
-
-
-def _near_end(text: bytes) -> int | None:
-    """Where the prefix ends, in bytes, in a string that was probably meant to be a credential."""
     for prefix in (TEXT_PREFIX, BINARY_PREFIX):
         at = text.find(prefix)
         if at >= 0:
-            return at + len(prefix)
+            return at, at + len(prefix)
     head, equals, _ = text[:HEAD].partition(b"=")
     lower = head.lower()
     bare = b"io.systemd.cred" in lower
@@ -69,28 +52,25 @@ def _near_end(text: bytes) -> int | None:
         if any(piece in letters for piece in pieces):
             end, edits = closest(letters, word)
             if edits <= EDITS:
-                stop = _place(head, end - 1) + 1
-                rest = text[stop:]
-                if b":" in rest or b"=" in rest or bare:
-                    return stop
+                places = [place for place, byte in enumerate(head) if byte not in _NO_LETTERS]
+                stop = places[end - 1] + 1
+                if b":" in text[stop:] or b"=" in text[stop:] or bare:
+                    # the same search backwards finds where that part starts
+                    length, _ = closest(letters[:end][::-1], word[::-1])
+                    return places[end - length], stop
     key, colon, _ = lower.partition(b":")
     letters = key.translate(None, _NO_LETTERS)
     if colon and abs(len(letters) - len(_WITHOUT)) < EDITS and closest(letters, _WITHOUT)[1] < EDITS:
-        return len(key)
+        return 0, len(key)
     return None
-
-
-def _place(head: bytes, number: int) -> int:
-    """The offset in `head` of the letter or digit with that number, from 0."""
-    places = [place for place, byte in enumerate(head) if byte not in _NO_LETTERS]
-    return places[number]
 
 
 def near_miss(text: bytes) -> str | None:
     """What is wrong with a string that was probably meant to be a credential, or None."""
-    if _near_end(text) is None:
+    found = near(text)
+    if found is None:
         return None
-    if TEXT_PREFIX in text or BINARY_PREFIX in text:
+    if text[slice(*found)] in (TEXT_PREFIX, BINARY_PREFIX):
         return (
             "a space or quote or other text comes before the prefix: remove it where the hypervisor is given the string"
         )
@@ -108,13 +88,15 @@ def near_miss(text: bytes) -> str | None:
 def near_assignment(text: bytes) -> tuple[bytes, bytes | None]:
     """(name, value) in a near miss; the value is None where no '=' is there, and the name may then be anything."""
     found = near(text)
-    name, equals, value = text[found[0] if found else 0 :].partition(b":")[2].partition(b"=")
+    if found is None:
+        return b"", None
+    name, equals, value = text[found[0] :].partition(b":")[2].partition(b"=")
     return name, value if equals else None
 
 
 def mentions_credential(text: bytes) -> bool:
     """Whether a string may be meant as a credential, however its prefix is spelt, and so may hold a secret."""
-    return b"credential" in text.lower() or _near_end(text) is not None
+    return b"credential" in text.lower() or near(text) is not None
 
 
 def shown_string(text: bytes, meant: bool, behind: bool) -> str:
@@ -134,7 +116,7 @@ def shown_string(text: bytes, meant: bool, behind: bool) -> str:
         if all(word.lower() in _FILLERS or (word.isdigit() and len(word) < 3) for word in text.split()):
             return printable(text)
         key, value = _key(text)
-        if key and reads_like_a_name(key[:-1]):
+        if reads_like_a_name(key[:-1]):
             words = key[:-1].lower().translate(bytes.maketrans(b"-_", b"..")).split(b".")
             plain = len(value) <= SHORT and reads_like_a_name(value) and SECRET_WORDS.isdisjoint(words)
             return printable(key) + (printable(value) if plain or not value else hidden(value))
