@@ -29,7 +29,7 @@ from guestcred.host.vm_options import OPTIONS
 from guestcred.systemd.offered import REASONS
 
 ROOT = Path(__file__).parent.parent
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), *sorted((ROOT / "docs/man").glob("*.md"))]
 MARK = re.compile(r"\s*<!-- guest: (?P<guest>[\w-]+)(?:, without (?P<without>[\w./@-]+))? -->")
 SPAN = re.compile(r"(?<!`)`([^`\n]+)`(?!`)")
 COMMANDS = ("apply", "capture", "check", "completion", "dump", "encode", "launch", "services", "status", "stop", "why")
@@ -118,6 +118,11 @@ def test_output_is_shown_in_samples_only() -> None:
 
 def test_the_first_page_is_short() -> None:
     assert len(PAGES[0].read_text().splitlines()) <= 150, "README.md is the first look; the rest belongs into docs/"
+
+
+def test_the_site_has_every_page() -> None:
+    listed = re.findall(r"^[\w./-]+$", (ROOT / "docs/index.md").read_text(), re.MULTILINE)
+    assert {str(page.relative_to(ROOT / "docs").with_suffix("")) for page in PAGES[1:]} == {"index", *listed}
 
 
 def test_nix_is_nix(tmp_path: Path) -> None:

@@ -115,12 +115,12 @@ def test_completion_is_for_that_shell(shell: str) -> None:
 
 
 def test_bash_completes_commands(tmp_path: Path) -> None:
-    """The very script in a bash, which calls the program again."""
+    """The very file of the packages in a bash, which calls the program again."""
     program = tmp_path / "guestcred"
     program.write_text(f'#!/bin/sh\nexec {sys.executable} -m guestcred "$@"\n')
     program.chmod(0o755)
     script = (
-        run("completion", "bash")
+        (Path(__file__).parent.parent / "packaging/completion/guestcred").read_text()
         + '\nCOMP_WORDS=(guestcred ch); COMP_CWORD=1; _guestcred_completion guestcred; echo "${COMPREPLY[@]}"\n'
     )
     environment = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"}

@@ -15,6 +15,7 @@ import pytest
 from conftest import REFERENCE
 from needs import analyze, mounted_tmpfs
 
+from guestcred import __version__
 from guestcred.apply import notify
 from guestcred.guest.credstores import RESCUED_SECOND
 
@@ -29,6 +30,8 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.copytree(ROOT / "guestcred", source / "guestcred", ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, source)
+    for name in ("man", "completion"):
+        shutil.copytree(ROOT / "packaging" / name, source / "packaging" / name)
     build = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(out), str(source)]
     done = subprocess.run(build, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -42,7 +45,15 @@ def test_the_wheel_holds_the_package_and_nothing_else(wheel: Path) -> None:
         entry_points = next(name for name in archive.namelist() if name.endswith("/entry_points.txt"))
         assert "guestcred = guestcred.__main__:program" in archive.read(entry_points).decode()
     modules = {str(path.relative_to(ROOT)) for path in (ROOT / "guestcred").rglob("*.py")}
-    assert names == modules | {"guestcred/py.typed", "guestcred/smbios/views.pyi"}
+    shared = f"guestcred-{__version__}.data/data/share/"
+    assert {name for name in names if not name.startswith(shared)} == modules | {
+        *("guestcred/py.typed", "guestcred/smbios/views.pyi"),
+    }
+    assert {name.removeprefix(shared) for name in names if name.startswith(shared)} == {
+        *(f"man/man{page.suffix[1:]}/{page.name}" for page in (ROOT / "packaging/man").iterdir()),
+        *("bash-completion/completions/guestcred", "zsh/site-functions/_guestcred"),
+        "fish/vendor_completions.d/guestcred.fish",
+    }
 
 
 @pytest.mark.parametrize("arguments", [["check"], ["--systemd", "257", "why", "API_KEY"], ["dump", "--all"]])
@@ -88,9 +99,10 @@ def test_the_units_are_well_formed(tmp_path: Path) -> None:
     for path in (tmp_path / "units").rglob("*.*"):
         if path.is_file():
             path.write_text(path.read_text().replace("/usr/bin/guestcred", "/bin/true"))
-    units = [path for path in sorted((tmp_path / "units").iterdir()) if path.is_file() and path.suffix != ".catalog"]
+    data = (".catalog", ".preset")
+    units = [path for path in sorted((tmp_path / "units").iterdir()) if path.is_file() and path.suffix not in data]
     assert {unit.name for unit in units} == {*SERVICES, "guestcred-report.timer", "run-guestcred.mount"}
-    assert analyze("verify", *units) == ""
+    assert analyze("verify", "--man=no", *units) == ""
 
 
 @pytest.mark.parametrize("unit", SERVICES)

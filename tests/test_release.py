@@ -58,7 +58,7 @@ def test_the_package_has_no_complaints() -> None:
     built = sorted((ROOT / "dist").glob("guestcred_*_all.deb"))
     package = ROOT / f"dist/guestcred_{__version__}_all.deb"
     assert built == [package], "dist/ has no package of this version, or another beside it: run make deb"
-    command = ["lintian", "--allow-root", "--fail-on", "error,warning", str(package)]
+    command = ["lintian", "--allow-root", "--pedantic", "--fail-on", "error,warning,pedantic", str(package)]
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
     assert done.returncode == 0, done.stdout
 

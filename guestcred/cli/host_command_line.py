@@ -73,8 +73,8 @@ def _asked(context: click.Context) -> Request:
 
 @click.command(
     epilog=ending(
-        "guestcred encode --for qemu --folder /run/vm/strings API_KEY=/run/secrets/api-key",
-        "guestcred encode --for qemu --dry-run API_KEY=/run/secrets/api-key",
+        "guestcred encode --for qemu --folder /run/oem KEY=/run/key",
+        "guestcred encode --for qemu --dry-run KEY=/run/secrets/key",
         "0 done, 1 a limit or an empty secret, 2 usage, 3 a secret could not be read.",
     )
 )
@@ -202,8 +202,8 @@ def _lines(path: str) -> list[str]:
 @click.command(
     cls=_Launch,
     epilog=ending(
-        "guestcred launch API_KEY=/run/secrets/api-key -- cloud-hypervisor --kernel vmlinux ...",
-        "guestcred launch API_KEY=/run/secrets/api-key -- qemu-system-x86_64 ...",
+        "guestcred launch KEY=/run/secrets/key -- cloud-hypervisor --kernel ...",
+        "guestcred launch KEY=/run/secrets/key -- qemu-system-x86_64 ...",
         "the hypervisor's own, and 137 (SIGKILL) for a cloud-hypervisor whose VM could not be started; before it is there, "
         "and for one that runs: 0 booted, 1 a limit, an empty secret or a VM that could not be started, 2 usage, 3 a secret "
         "could not be read.",

@@ -1,4 +1,4 @@
-# guestcred with its units, its man-free documentation and the host's scripts: callPackage ./package.nix { }
+# guestcred with its units, its documentation and the host's scripts: callPackage ./package.nix { }
 {
   lib,
   coreutils,
@@ -34,8 +34,11 @@ python3.pkgs.buildPythonApplication {
       install -D -m 0644 -t $out/lib/systemd/system/$folder packaging/systemd/$folder/*.conf
     done
     install -D -m 0644 -t $out/lib/systemd/catalog packaging/systemd/*.catalog
+    install -D -m 0644 -t $out/lib/systemd/system-preset packaging/systemd/*.preset
     install -D -m 0755 -t $out/libexec/guestcred packaging/host/stand-in
-    install -D -m 0644 -t $out/share/doc/guestcred README.md docs/*.md
+    install -D -m 0644 -t $out/share/doc/guestcred README.md SECURITY.md
+    install -D -m 0644 -t $out/share/doc/guestcred/docs docs/*.md
+    install -D -m 0644 -t $out/share/doc/guestcred/examples packaging/examples/*
     substituteInPlace $(find $out/lib/systemd/system -type f) --replace-quiet /usr/bin/guestcred $out/bin/guestcred \
       --replace-quiet /bin/mkdir ${coreutils}/bin/mkdir
   '';

@@ -1,0 +1,2 @@
+# what it loads fits the click that is installed
+guestcred completion fish | source
