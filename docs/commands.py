@@ -68,11 +68,11 @@ def options(command: click.Command) -> list[nodes.Node]:
     return listed([(typed, [paragraph(told)]) for typed, told in records])
 
 
-def usage(command: click.Command) -> str:
-    """The arguments of a command, without its options."""
+def usage(command: click.Command, group: str | None = None) -> str:
+    """The arguments of a command, without its options; `group` is the word before it, where it has one."""
     context = click.Context(command, info_name=command.name)
     arguments = [param.make_metavar(context) for param in command.params if isinstance(param, click.Argument)]
-    return " ".join(["guestcred", str(command.name), *arguments])
+    return " ".join(["guestcred", *([group] if group else []), str(command.name), *arguments])
 
 
 def statuses(command: click.Command) -> nodes.paragraph:
@@ -92,7 +92,13 @@ BODIES: dict[str, Callable[..., list[nodes.Node]]] = {
     "description": lambda command: list(description(command)),
     "examples": lambda command: [examples(command)],
     "statuses": lambda command: [statuses(command)],
-    "commands": lambda *commands: listed([(usage(command), whole(command)) for command in commands]),
+    "commands": lambda *commands: listed(
+        [
+            (usage(leaf, command.name if leaf is not command else None), whole(leaf))
+            for command in commands
+            for leaf in (command.commands.values() if isinstance(command, click.Group) else [command])
+        ]
+    ),
 }
 
 

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import ClassVar, Self, TypeVar, dataclass_transform
+    from typing import Any, ClassVar, Generic, Self, TypeVar, dataclass_transform
 
     _R = TypeVar("_R", bound="Record")
+
+    class JsonOf(dict[str, Any], Generic[_R]):
+        """A record as `to_json` makes it: a dictionary of its fields."""
+
 else:
 
     def dataclass_transform(**_: object):
@@ -105,7 +109,7 @@ _TYPES: dict[str, tuple[type, ...]] = {
 }
 
 
-def to_json(record: Record) -> dict[str, object]:
+def to_json(record: _R) -> JsonOf[_R]:
     """A record as a JSON object, and the records in its tuples too."""
 
     def plain(value: object) -> object:
@@ -113,7 +117,8 @@ def to_json(record: Record) -> dict[str, object]:
             return [plain(item) for item in value]
         return to_json(value) if isinstance(value, Record) else value
 
-    return {field: plain(getattr(record, field)) for field in record.__match_args__}
+    made: Any = {field: plain(getattr(record, field)) for field in record.__match_args__}
+    return made  # type: ignore[no-any-return]
 
 
 def from_json(kind: type[_R], data: object, **inner: type[Record]) -> _R:

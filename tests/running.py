@@ -8,17 +8,24 @@ import sys
 import traceback
 from collections.abc import Sequence
 
+import schemas
+
 FORK = "GUESTCRED_TESTS_FORK"  # set by tests/mutants.py, which runs the tests thousands of times
 
 
 def run_program(
     command: Sequence[str], arguments: Sequence[str], given: bytes = b"", environment: dict[str, str] | None = None
 ) -> subprocess.CompletedProcess[bytes]:
-    """Run `command` with `arguments`, with `given` on its standard input; in a fork, `command` is not looked at."""
+    """Run `command` with `arguments`, with `given` on its standard input; in a fork, `command` is not looked at.
+
+    What it prints is held against its schema, where it is a document.
+    """
     if FORK not in os.environ:
-        return subprocess.run(
+        done = subprocess.run(
             [*command, *arguments], input=given, env=environment, capture_output=True, check=False, timeout=60
         )
+        schemas.hold(done.stdout)
+        return done
     files = [os.memfd_create(name) for name in ("in", "out", "err")]
     os.write(files[0], given)
     os.lseek(files[0], 0, os.SEEK_SET)
@@ -32,6 +39,7 @@ def run_program(
         with open(file, "rb") as opened:
             told.append(opened.read())
     os.close(files[0])
+    schemas.hold(told[0])
     return subprocess.CompletedProcess([*command, *arguments], status, *told)
 
 

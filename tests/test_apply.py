@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import shutil
 import socket
 import subprocess
 import time
@@ -55,7 +56,7 @@ def test_a_missing_credential_is_rescued(root: Path) -> None:
     mode, uid, gid, links, value = standing(root)["run/credstore/KEY"]
     assert (mode, uid, gid, links, value) == (0o100400, os.geteuid(), os.getegid(), 1, SECRET.encode())
     assert (root / "run/credstore").stat().st_mode & 0o7777 == 0o700
-    assert report(root)["rescued"] == [{"name": "KEY", "size": len(SECRET), "path": "run/credstore/KEY"}]
+    assert report(root)["rescued"] == [{"name": "KEY", "size": len(SECRET), "path": "/run/credstore/KEY"}]
 
 
 @pytest.mark.root
@@ -82,7 +83,9 @@ def test_early_in_a_boot_only_rescues_are_written(root: Path) -> None:
 
 
 def test_early_in_a_boot_the_folder_of_reports_stays_empty(root: Path) -> None:
-    assert apply(root, "--early", "--dry-run").stdout.startswith("fixed: 1 credential rescued; would be written")
+    assert apply(root, "--early", "--dry-run").stdout.startswith(
+        "would be fixed: 1 credential to rescue; nothing was written"
+    )
     assert apply(root, "--early").returncode == 0
     assert [path for path in standing(root) if "/" in path.removeprefix("run/")] == ["run/credstore/KEY"]
 
@@ -114,9 +117,37 @@ def test_a_dry_run_shows_the_same_and_writes_nothing(root: Path) -> None:
     put(root, "etc/guestcred/demo.toml", DEMO)
     dry = apply(root, "--dry-run")
     assert dry.returncode == 0 and standing(root) == {} and not (root / "run/guestcred").exists()
-    assert apply(root).stdout == dry.stdout.replace("would be written", "written")
+    told = dry.stdout
+    for planned, done in (
+        ("would be fixed: ", "fixed: "),
+        ("to rescue, 1 service directory to write; nothing was written", "rescued, 1 service directory; written"),
+        ("  rescue   ", "  rescued  "),
+        ("  give   ", "  given  "),
+    ):
+        assert planned in dry.stdout
+        told = told.replace(planned, done)
+    assert apply(root).stdout == told
+    assert apply(root, "--dry-run").stdout == apply(root).stdout != told
     document = json.loads(apply(root, "--dry-run", "--format", "json").stdout)
     assert (document["schema"], document["dry_run"], document["changed"]) == ("guestcred.apply/1", True, False)
+
+
+@pytest.mark.parametrize("machine", ["on a disk", "without /run", "of others"])
+def test_a_dry_run_works_anywhere(tmp_path: Path, machine: str) -> None:
+    root = tmp_path / "guest"
+    offer(root, {"KEY": SECRET})
+    if machine == "without /run":
+        shutil.rmtree(root / "run")
+    elif machine == "of others":
+        (root / "run").chmod(0o777)
+    done = apply(root, "--dry-run")
+    assert done.stdout.startswith("would be fixed: 1 credential to rescue; nothing was written\n")
+    assert (done.returncode, done.stderr.count("\n")) == (0, 1)
+    assert done.stderr.startswith("guestcred: warning: not here, without --dry-run: ")
+    assert json.loads(apply(root, "--dry-run", "--json").stdout)["changed"] is True
+    assert standing(root) == {}
+    real = apply(root)
+    assert (real.returncode, real.stderr.splitlines()[0][18:]) == (1, done.stderr.splitlines()[0][49:])
 
 
 @pytest.mark.root

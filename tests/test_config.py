@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from guestcred.errors import GuestcredError
-from guestcred.guest.config import Service, read_services
+from guestcred.guest.config import read_services
 from guestcred.guest.rootfs import Tree
+from guestcred.guest.toml_file import Service
 
 DEMO = '[services.demo]\nuser = "svc"\n'
 

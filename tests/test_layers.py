@@ -37,7 +37,16 @@ ONLY = {
     "subprocess": {"guest.sealed"},  # it asks systemd-creds
     "json": {
         *("guest.facts", "guest.deliveries", "capture.tree"),
-        *("host.hypervisors", "host.launch", "host.answer", "host.power", "cli.commands", "cli.host", "cli.launch"),
+        *(
+            "host.hypervisors",
+            "host.launch",
+            "host.answer",
+            "host.power",
+            "cli.commands",
+            "cli.host",
+            "cli.launch",
+            "cli.schemas",
+        ),
     },
     "ctypes": set(),
     **{name: {"c_modules"} for name in ("_ctypes", "_operator", "_json", "_signal")},
@@ -45,7 +54,7 @@ ONLY = {
     "jeepney": {"systemd.bus"},
     "socket": {"systemd.bus", "host.vmm_api", "host.channel", "host.service_manager", "host.guest_ready", "host.power"},
     "systemd": {"c_modules", "guest.journal"},
-    "tomllib": {"guest.config"},
+    "tomllib": {"guest.toml_file"},
 }
 
 

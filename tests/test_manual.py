@@ -14,8 +14,9 @@ from manual import MAN, ROOT, pages
 from needs import need
 
 from guestcred.cli.command_line import main
-from guestcred.guest.config import KEYS, read_services
+from guestcred.guest.config import read_services
 from guestcred.guest.rootfs import Tree
+from guestcred.guest.toml_file import KEYS
 
 PAGES = ["guestcred-launch.1", "guestcred.1", "guestcred.service.8", "guestcred.toml.5"]
 SYSTEMD = ROOT / "packaging/systemd"

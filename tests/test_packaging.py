@@ -45,8 +45,10 @@ def test_the_wheel_holds_the_package_and_nothing_else(wheel: Path) -> None:
         entry_points = next(name for name in archive.namelist() if name.endswith("/entry_points.txt"))
         assert "guestcred = guestcred.__main__:program" in archive.read(entry_points).decode()
     modules = {str(path.relative_to(ROOT)) for path in (ROOT / "guestcred").rglob("*.py")}
+    schemas = {f"guestcred/schemas/{path.name}" for path in (ROOT / "guestcred/schemas").iterdir()}
+    assert len(schemas) > 10
     shared = f"guestcred-{__version__}.data/data/share/"
-    assert {name for name in names if not name.startswith(shared)} == modules | {
+    assert {name for name in names if not name.startswith(shared)} == modules | schemas | {
         *("guestcred/py.typed", "guestcred/smbios/views.pyi"),
     }
     assert {name.removeprefix(shared) for name in names if name.startswith(shared)} == {

@@ -23,7 +23,7 @@ from guestcred.diagnose.causes import CAUSES
 from guestcred.diagnose.compare import Comparison, Credential
 from guestcred.diagnose.findings import Finding
 from guestcred.errors import FINDINGS, GuestcredError
-from guestcred.guest.config import Service
+from guestcred.guest.toml_file import Service
 from guestcred.guest.users import User
 from guestcred.systemd.rules import PAGE, SIZE_MAX, STORE_PAGES
 

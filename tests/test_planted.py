@@ -14,6 +14,7 @@ from pathlib import Path
 
 import click
 import pytest
+import schemas
 from applying import put
 from needs import memory
 from test_services import consumer, default, given, imports, load
@@ -43,7 +44,8 @@ NAMINGS = "{0}", "KEY_{1}={0}", "{0}="
 WORDS = ["tangerine", "hunter2hunter2", "lighthouse", "Wonderland", "umbrella", "sparrow", "quicksilver", "gondola"]
 # what the options and arguments of commands are given, by the name of the parameter; None leaves out one that may be
 NEVER = {"reveal"}
-HOST = {"encode", "launch", "stop", "completion"}  # have no guest to look at, and print what they are told to encode
+# have no guest to look at, and print what they are told to encode
+HOST = {"encode", "launch", "stop", "completion", "schema"}
 
 
 def encoded(encode: str, chance: random.Random, length: int) -> str:
@@ -154,6 +156,13 @@ def guest(root: Path, planted: list[Planted], state: str) -> list[str]:
     return list(taken)
 
 
+def leaves(group: click.Group) -> Iterator[tuple[list[str], click.Command]]:
+    """Each command with its words, those of groups within too."""
+    for name, command in group.commands.items():
+        below = leaves(command) if isinstance(command, click.Group) else [([], command)]
+        yield from (([name, *words], leaf) for words, leaf in below)
+
+
 def invocations(group: click.Group, root: Path, names: list[str]) -> Iterator[list[str]]:
     """Every command of the group in both formats, with each of its options by itself; a new one comes by itself too.
 
@@ -175,8 +184,10 @@ def invocations(group: click.Group, root: Path, names: list[str]) -> Iterator[li
         "dev_mem": ["/dev/mem"],
         "oem_string": ["1"],
         "form": ["text", "json"],
+        "files": [None],
     }
-    for name, command in group.commands.items():
+    for words, command in leaves(group):
+        name = words[0]
         if name in HOST:
             continue
         options: list[list[str]] = [[]]
@@ -198,7 +209,7 @@ def invocations(group: click.Group, root: Path, names: list[str]) -> Iterator[li
                 arguments = [[] if value is None else [value] for value in given_values]
         for option, argument, form in itertools.product(options, arguments, ("text", "json")):
             argument = [f"{root}/out{next(free)}"] if argument == ["a new folder"] else argument
-            yield ["--root", str(root), name, "--format", form, *option, "--", *argument]
+            yield ["--root", str(root), *words, "--format", form, *option, "--", *argument]
 
 
 def output(arguments: list[str]) -> str:
@@ -209,6 +220,7 @@ def output(arguments: list[str]) -> str:
             run(arguments)
         except GuestcredError as error:
             show_error(error)
+    schemas.hold(told.getvalue())
     return told.getvalue()
 
 

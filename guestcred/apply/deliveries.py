@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from guestcred.apply.plan import Delivery, unknown_user
 from guestcred.errors import FINDINGS, GuestcredError
-from guestcred.guest.config import Service, read_services
+from guestcred.guest.config import read_services
 from guestcred.guest.credstores import rescued_names
 from guestcred.guest.rootfs import NotAFileError, Tree
 from guestcred.guest.sources import Source, Sources
@@ -12,6 +12,10 @@ from guestcred.guest.users import User, find_user
 from guestcred.systemd.requests import Request
 from guestcred.systemd.search_path import SEARCH_PATH
 from guestcred.systemd.shown import shown
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from guestcred.guest.toml_file import Service
 
 
 class Deliveries:

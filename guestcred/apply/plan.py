@@ -12,10 +12,11 @@ from guestcred.systemd.search_path import RESCUE
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Literal
 
     from guestcred.diagnose.causes import Cause
     from guestcred.diagnose.findings import Loss
-    from guestcred.guest.config import Service
+    from guestcred.guest.toml_file import Service
     from guestcred.guest.users import User
 
 # causes where systemd imports nothing on purpose; guestcred does not overrule that
@@ -69,8 +70,8 @@ class Plan(Record):
     left: tuple[Finding, ...]
 
     @property
-    def verdict(self) -> str:
-        """One of "findings" (something is left to fix), "fixed" (it was all rescued or already there) and "agrees"."""
+    def verdict(self) -> Literal["agrees", "fixed", "findings"]:
+        """Whether something is left to fix, it was all rescued or already there, or nothing was wrong."""
         return "findings" if self.left else "fixed" if self.rescues or self.present else "agrees"
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+from typing import TYPE_CHECKING, Literal, TypedDict
 
 from guestcred import __version__
 from guestcred.capture.frame import Frames
@@ -29,21 +30,47 @@ from guestcred.guest.snapshot import (
     parse_table,
     structure_count,
 )
-from guestcred.record import to_json
 from guestcred.systemd.offered import Accepted, Unrelated, judge
 from guestcred.systemd.rules import SYSTEM, name_is_valid
 from guestcred.systemd.search_path import CREDSTORES, ENCRYPTED_PATH
 from guestcred.systemd.shown import may_be_shown, reads_like_a_name
 
+if TYPE_CHECKING:
+    from guestcred.guest.deliveries import UnitsDocument
+    from guestcred.guest.stages import Stage
+
+    Disguised = tuple[Guest, Facts, "Stores", UnitsDocument | None]
+
 Stores = dict[str, dict[str, bytes]]
 """Folder of a credential store to the name and bytes of each of its files."""
-Disguised = tuple[Guest, Facts, Stores, dict[str, object] | None]
 
 
 def read_stores(tree: Tree) -> Stores:
     """The credential stores of a guest, except `@system`, which `Guest` already has; `units.json` has what is no file."""
     found = {folder: tree.read_all(tree.resolve(folder), refused={}) for folder in (*CREDSTORES, *ENCRYPTED_PATH)}
     return {folder: files for folder, files in found.items() if files is not None}
+
+
+class CaptureDocument(TypedDict):
+    """What `guestcred capture` saves in capture.json: the version of guestcred, and the facts on which PID 1's decisions
+    rest.
+
+    `unasked` has those that are null because PID 1 could not be asked, `stages` whose PID 1 imported what is in @system,
+    `rescued` the names of what guestcred put into run/credstore.
+    """
+
+    schema: Literal["guestcred.capture/1"]
+    guestcred: str
+    systemd: str | None
+    container: str | None
+    confidential: str | None
+    virtualization: str | None
+    kernel: str | None
+    earlier_stage: bool
+    stages: dict[str, Stage] | None
+    unasked: list[str]
+    rescued: list[str]
+    secrets: str
 
 
 class Names:
@@ -157,18 +184,23 @@ def _rewritten(guest: Guest, facts: Facts, stores: Stores, look: Look | None, re
 
 
 def tree_of(
-    guest: Guest, facts: Facts, stores: Stores, units: dict[str, object] | None, rescued: list[str]
+    guest: Guest, facts: Facts, stores: Stores, units: UnitsDocument | None, rescued: list[str]
 ) -> dict[str, bytes | None]:
     """Path to bytes for every file of the tree; None means a folder, which may be empty.
 
     `rescued` has the names of what guestcred put into run/credstore. `units` is the document `units.json`, or None if PID 1 could not be asked. Raises GuestcredError for a kernel
     command line that cannot be written down again.
     """
-    told = {
+    told: CaptureDocument = {
         "schema": "guestcred.capture/1",
         "guestcred": __version__,
         "systemd": None if guest.systemd is None else str(guest.systemd),
-        **to_json(facts),
+        "container": facts.container,
+        "confidential": facts.confidential,
+        "virtualization": facts.virtualization,
+        "kernel": facts.kernel,
+        "earlier_stage": facts.earlier_stage,
+        "stages": facts.stages,
         "unasked": sorted(facts.unasked),
         "rescued": rescued,
         "secrets": "noise of the same length and kind",

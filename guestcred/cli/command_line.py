@@ -175,6 +175,44 @@ def status(view: View, verbose: bool) -> int:
     return commands.status(view, _width(), verbose=verbose)
 
 
+_CONFIG = ending(
+    "guestcred config check",
+    "guestcred config check --root DIR guestcred.toml",
+    "0 no mistake, 1 mistakes, 2 usage or there is no such FILE, 3 a file could not be read.",
+)
+
+
+@main.group(epilog=_CONFIG)
+def config() -> None:
+    """Look at the TOML files that name services: see guestcred config check."""
+
+
+@config.command("check", epilog=_CONFIG)
+@click.argument("files", nargs=-1, metavar="[FILE]...")
+@view_options
+def config_check(view: View, files: tuple[str, ...]) -> int:
+    """Find every mistake in FILE, or in the files of /etc, /run and /usr/lib/guestcred, with its line and key.
+
+    It looks at nothing else of the guest. Where the users are known, live or from etc/passwd below DIR, one that does not
+    exist is a mistake; of a FILE alone it is a warning.
+    """
+    return commands.config_check(view, files)
+
+
+@main.command(
+    epilog=ending("guestcred schema", "guestcred schema check", "0 printed, 2 usage."),
+)
+@click.argument("document", required=False)
+def schema(document: str | None) -> int:
+    """Print the JSON Schema of DOCUMENT, such as check or status; without it, list them all.
+
+    A later version may add keys and words to a document; its number changes when a key goes or means something else.
+    """
+    from guestcred.cli.schemas import print_schema
+
+    return print_schema(document)
+
+
 SHELLS = "bash", "zsh", "fish"
 
 

@@ -18,10 +18,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Literal
 
+    from guestcred.apply.wanted import Wanted
     from guestcred.diagnose.services import Services
     from guestcred.diagnose.survey import Survey
     from guestcred.guest.facts import Facts
     from guestcred.guest.snapshot import Guest
+    from guestcred.show.documents import CapturedDocument, CheckDocument
 
     Form = Literal["text", "json"]
 
@@ -36,6 +38,13 @@ class View(Record):
     systemd: int | None = None
     form: Form = "text"
     quiet: bool = False
+
+    @property
+    def at(self) -> str:
+        """The root; in a document it is absolute, since all paths are."""
+        if self.form == "text" or self.root.startswith("/"):
+            return self.root
+        return os.path.join(os.getcwd(), self.root)
 
 
 def show_error(error: GuestcredError) -> int:
@@ -60,11 +69,11 @@ def print_json(document: object) -> None:
 
 def look(view: View, require: tuple[str, ...] = (), ask: Callable[[], Services | None] | None = None) -> Survey:
     """Look at the guest and judge it, what was rescued too; `ask` asks the units, only where something was."""
-    looked = survey(read_guest(view.root, view.systemd), require=require)
+    looked = survey(read_guest(view.at, view.systemd), require=require)
     if any(credential.loss == "missing" for credential in looked.comparison.credentials):
         from guestcred.guest.credstores import rescued_among
 
-        rescued = rescued_among(Tree(view.root), looked.missing)
+        rescued = rescued_among(Tree(view.at), looked.missing)
         if rescued:
             from guestcred.diagnose.rescued import with_rescues
 
@@ -84,7 +93,7 @@ def units(view: View) -> Services | None:
     from guestcred.diagnose.services import judge_services
     from guestcred.guest.deliveries import read_consumers
 
-    tree = Tree(view.root)
+    tree = Tree(view.at)
     systemd = _systemd(view, tree)
     try:
         return judge_services(tree, read_consumers(tree, systemd=systemd), None, systemd)
@@ -133,12 +142,11 @@ def apply(view: View, *, dry_run: bool = False, early: bool = False) -> int:
     """Write what is missing, `early` only to run/credstore; 0 if nothing is left to fix, 1 if something is."""
     from guestcred.apply import notify
     from guestcred.apply.install import Installation
-    from guestcred.apply.wanted import Wanted, want
+    from guestcred.apply.wanted import want
     from guestcred.c_modules import json_text
     from guestcred.show import applied
 
-    tree = Tree(view.root)
-    installation = Installation(tree)  # first: it refuses a /run/guestcred that is not safe to read from either
+    tree = Tree(view.at)
 
     def wanted_now() -> Wanted:
         wanted = want(tree, view.systemd, early=early)
@@ -149,18 +157,17 @@ def apply(view: View, *, dry_run: bool = False, early: bool = False) -> int:
 
     if dry_run:
         wanted = wanted_now()
-        changed = installation.changes(wanted).any
+        changed = _would_change(tree, wanted)
     else:
-        with installation:
+        # first: it refuses a /run/guestcred that is not safe to read from either
+        with Installation(tree) as installation:
             wanted = wanted_now()
             changed = installation.install(wanted).any
     plan = wanted.plan
     if view.form == "json":
-        told = {"schema": "guestcred.apply/1", "dry_run": dry_run, "changed": changed}
-        print(json_text(applied.report_json(plan) | told))
+        print(json_text(applied.apply_json(plan, dry_run=dry_run, changed=changed)))
     else:
-        did = ("would be written" if dry_run else "written") if changed else "nothing to change"
-        sys.stdout.write(applied.plan_text(plan, did, view.root, in_colour(), view.quiet))
+        sys.stdout.write(applied.plan_text(plan, view.root, in_colour(), view.quiet, changed=changed, dry_run=dry_run))
     if not dry_run and not notify.tell(plan, applied.headline(plan)):
         print(
             "guestcred: warning: could not notify systemd and its journal: the Python module systemd is missing\n"
@@ -168,6 +175,18 @@ def apply(view: View, *, dry_run: bool = False, early: bool = False) -> int:
             file=sys.stderr,
         )
     return FINDINGS if plan.left else 0
+
+
+def _would_change(tree: Tree, wanted: Wanted) -> bool:
+    """Whether a run that is not dry would change something; warns where it would not write at all on this machine."""
+    from guestcred.apply.install import Installation
+
+    try:
+        installation = Installation(tree)
+    except GuestcredError as refusal:
+        print(f"guestcred: warning: not here, without --dry-run: {visible(refusal.problem)}", file=sys.stderr)
+        return True
+    return installation.changes(wanted).any
 
 
 def why(view: View, name: str, *, strict: bool = False) -> int:
@@ -197,9 +216,9 @@ def capture(view: View, path: str) -> int:
     from guestcred.guest.credstores import rescues
     from guestcred.guest.deliveries import read_consumers
 
-    guest = read_guest(view.root, view.systemd)
+    guest = read_guest(view.at, view.systemd)
     facts = facts_of(guest)
-    tree = Tree(view.root)
+    tree = Tree(view.at)
     held = read_stores(tree)
     try:
         asked = read_consumers(tree, systemd=guest.systemd)
@@ -222,13 +241,14 @@ def capture(view: View, path: str) -> int:
         )
     count = sum(data is not None for data in files.values())
     if view.form == "json":
-        print_json({"schema": "guestcred.capture/1", "path": path, "files": count})
+        told: CapturedDocument = {"schema": "guestcred.captured/1", "path": os.path.abspath(path), "files": count}
+        print_json(told)
     elif not view.quiet:
         print(f"captured {count} files into {path}; every secret in them is noise of the same length")
     return 0
 
 
-def _verdict(guest: Guest, facts: Facts) -> dict[str, object] | None:
+def _verdict(guest: Guest, facts: Facts) -> CheckDocument | None:
     """What `check` says as a document; None of a table in which it finds no structure."""
     from guestcred.show import report
 
@@ -238,6 +258,20 @@ def _verdict(guest: Guest, facts: Facts) -> dict[str, object] | None:
         return None
 
 
+def config_check(view: View, files: tuple[str, ...]) -> int:
+    """Look for mistakes in TOML files, those given or the guest's; 0 if there are none, 1 if there are."""
+    from guestcred.guest.lint import lint
+    from guestcred.show.config import config_json, config_text
+
+    given = tuple(map(os.path.abspath, files)) if view.form == "json" else files
+    linted = lint(Tree(view.at), given)
+    if view.form == "json":
+        print_json(config_json(linted))
+    else:
+        sys.stdout.write(config_text(linted, in_colour(), view.quiet))
+    return FINDINGS if linted.mistakes else 0
+
+
 def services(view: View, unit: str | None = None) -> int:
     """Show what every unit, or only `unit`, requests and gets; 0 if nothing is wrong, 1 with findings."""
     from guestcred.diagnose.services import judge_services, offered_names, only
@@ -245,7 +279,7 @@ def services(view: View, unit: str | None = None) -> int:
     from guestcred.show.services import services_json, services_text
     from guestcred.systemd.requests import full_name
 
-    tree = Tree(view.root)
+    tree = Tree(view.at)
     name = None if unit is None else full_name(unit)
     systemd = _systemd(view, tree)
     look = read_consumers(tree, name, systemd)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from typing import TYPE_CHECKING
 
 from guestcred.cli.commands import View, print_json
 from guestcred.descriptor import read_to_end
@@ -20,6 +21,9 @@ from guestcred.smbios.entry_point import parse_entry_point
 from guestcred.smbios.sources import Source, from_memory, split
 from guestcred.smbios.walk import OEM_STRINGS
 from guestcred.systemd.offered import judge
+
+if TYPE_CHECKING:
+    from guestcred.show.documents import DumpValueDocument
 
 _CREDENTIALS = frozenset({OEM_STRINGS})
 
@@ -59,7 +63,8 @@ def one_value(view: View, path: str | None, keyword: str, *, reveal: bool) -> in
     ]
     values = [row.text for row in rows if row.label == label and row.text is not None]
     if view.form == "json":
-        print_json({"schema": "guestcred.dump-value/1", "keyword": keyword, "values": values})
+        told: DumpValueDocument = {"schema": "guestcred.dump-value/1", "keyword": keyword, "values": values}
+        print_json(told)
     else:
         sys.stdout.write("".join(f"{value}\n" for value in values))
     if not values:
@@ -94,7 +99,7 @@ def decoded(view: View, path: str | None, *, kinds: frozenset[int] | None, typed
     source = _read(view, path)
     systemd = view.systemd
     if path is None and systemd is None:
-        systemd = read_systemd(Tree(view.root))
+        systemd = read_systemd(Tree(view.at))
     point = parse_entry_point(source.entry) if source.entry is not None else None
     table = parse_table(source.table, source.entry)
     warnings = table_warnings(table, point)
@@ -121,7 +126,7 @@ def _read(view: View, path: str | None) -> Source:
 
 def _read_guest(view: View) -> Source:
     """The guest's own table; where the kernel has no file of it, from memory, as EFI says where."""
-    tree = Tree(view.root)
+    tree = Tree(view.at)
     try:
         table, entry = read_table(tree)
     except GuestcredError:

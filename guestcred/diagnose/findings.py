@@ -27,6 +27,8 @@ if TYPE_CHECKING:
         "unreadable", "near-miss", "required", "not-imported", "manifest", "rescued",
         # of a value that looks wrong
         "name-missing", "empty", "trailing-newline", "fragment", "altered",
+        # of a TOML file
+        "mistake", "no-user",
         # of a unit
         "no-source", "undelivered", "undecrypted", "only-stop", "unrequested", "refused", "failed", "not-given",
     ]  # fmt: skip
@@ -59,7 +61,7 @@ class Finding(Record):
     cause: Cause | Reason | None = None
 
     @property
-    def status(self) -> str:
+    def status(self) -> Code | Literal["rejected"]:
         """What became of the credentials in `names`, in one word."""
         return "rejected" if self.code in REASONS else self.code
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from guestcred.diagnose.causes import Cause
     from guestcred.diagnose.compare import Status
+    from guestcred.diagnose.outcomes import State
     from guestcred.guest.snapshot import Origin
 
 IS_THERE = frozenset({"delivered", "ready"})
@@ -26,7 +27,7 @@ class Use(Record):
 
     unit: str
     id: str
-    state: str
+    state: State
 
 
 class Row(Record):

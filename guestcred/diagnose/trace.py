@@ -28,11 +28,13 @@ if TYPE_CHECKING:
     from guestcred.guest.snapshot import Origin
     from guestcred.systemd.offered import Reason
 
+    Station = Literal["meant", "offered", "accepted", "entry", "imported", "rescued", "requested", "delivered"]
+
 
 class Stage(Record):
     """One station on a credential's way: its word, whether the credential passed it, and what shows that."""
 
-    name: str
+    name: Station
     passed: bool
     evidence: str
 
@@ -59,7 +61,7 @@ class Trace(Record):
         return (self.finding is None or self.status == "rescued") and not self.of_units
 
     @property
-    def reached(self) -> str | None:
+    def reached(self) -> Station | None:
         """The last thing that went right."""
         return next((stage.name for stage in reversed(self.stages) if stage.passed), None)
 

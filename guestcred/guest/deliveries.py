@@ -19,10 +19,32 @@ from guestcred.systemd.rules import name_is_valid
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any
+    from typing import Any, Literal, TypedDict
+
+    from guestcred.record import JsonOf
+    from guestcred.systemd.delivery import Kind, Problem
+
+    class UnitsDocument(TypedDict):
+        """What `guestcred capture` saves in units.json: what units request, and what they have, by folder.
+
+        `outside` has sizes in bytes of what units name by an absolute path, `odd` what is no regular file, `sealed` the
+        sizes of what was decrypted, or why it cannot be, by `ID:PLACE`.
+        """
+
+        schema: Literal["guestcred.units/1"]
+        units: list[JsonOf[Unit]]
+        delivered: dict[str, list[JsonOf[Delivered]]]
+        others: list[str]
+        aliases: dict[str, str]
+        unusable: dict[str, str]
+        managers: list[str]
+        outside: dict[str, int | None]
+        odd: dict[str, Kind]
+        sealed: dict[str, int | Problem]
+
 
 UNITS = "units.json"  # of a captured tree
-SCHEMA = "guestcred.units/1"
+SCHEMA: Literal["guestcred.units/1"] = "guestcred.units/1"
 OWN = "run/guestcred"  # where `apply` delivers
 
 
@@ -134,7 +156,7 @@ def _access(tree: Tree, path: str) -> Access:
     return Access(mode=stat.S_IMODE(status.st_mode), uid=status.st_uid, gid=status.st_gid, acl=tree.acl(path))
 
 
-def consumers_json(look: Look, renamed: Callable[[str, int], str] = lambda name, _: name) -> dict[str, object]:
+def consumers_json(look: Look, renamed: Callable[[str, int], str] = lambda name, _: name) -> UnitsDocument:
     """The document `units.json` of a capture; it has no values to hide.
 
     `renamed` gives the name for that of a file which no setting has, and its size in bytes.
@@ -158,7 +180,7 @@ def consumers_json(look: Look, renamed: Callable[[str, int], str] = lambda name,
         "units": [to_json(consumer.unit) for consumer in look.consumers],
         "delivered": {
             consumer.unit.folder: [
-                to_json(file) | {"name": file.name if file.name in asked else renamed(file.name, file.size)}
+                to_json(file.replace(name=file.name if file.name in asked else renamed(file.name, file.size)))
                 for file in consumer.delivered
             ]
             for consumer in look.consumers

@@ -5,7 +5,7 @@ from __future__ import annotations
 import binascii
 import os
 from collections.abc import Iterable
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from guestcred.errors import FINDINGS, USAGE, GuestcredError
 from guestcred.host.hypervisors import HYPERVISORS
@@ -24,6 +24,9 @@ from guestcred.systemd.rules import (
     TOTAL_SIZE_MAX,
 )
 
+if TYPE_CHECKING:
+    from guestcred.systemd.offered import Encoding
+
 # What a string set, an option parser, a shell, XML and JSON all leave unchanged; every other value goes as base64.
 _TEXT_BYTES = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._+/=:@-"
 
@@ -32,10 +35,10 @@ STRINGS_MAX = 255
 
 
 class Encoded(Record):
-    """A secret as an OEM string; `encoding` "text" or "binary", `size` in bytes of the value."""
+    """A secret as an OEM string; `size` in bytes of the value."""
 
     name: str
-    encoding: str
+    encoding: Encoding
     size: int
     text: bytes
 
@@ -50,7 +53,7 @@ class Limit(Record):
     unit: Literal["bytes", "strings", "pages"] = "bytes"
 
 
-def oem_string(name: str, value: bytes) -> tuple[str, bytes]:
+def oem_string(name: str, value: bytes) -> tuple[Encoding, bytes]:
     """("text" or "binary", the OEM string); `name` must be valid by `name_is_valid`."""
     front = name.encode("ascii") + b"="
     if value and not value.translate(None, _TEXT_BYTES):

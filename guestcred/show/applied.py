@@ -5,24 +5,38 @@ from __future__ import annotations
 from guestcred.apply.plan import File, Plan
 from guestcred.text import count, size, visible
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from guestcred.show.documents import ApplyDocument, FileJson, PlannedJson, ReportDocument
 
-def report_json(plan: Plan) -> dict[str, object]:
+
+def report_json(plan: Plan) -> ReportDocument:
     """The document `guestcred.report/1`."""
+    return {"schema": "guestcred.report/1", **_planned(plan)}
+
+
+def apply_json(plan: Plan, *, dry_run: bool, changed: bool) -> ApplyDocument:
+    """The document `guestcred.apply/1`."""
+    return {"schema": "guestcred.apply/1", "dry_run": dry_run, "changed": changed, **_planned(plan)}
+
+
+def _planned(plan: Plan) -> PlannedJson:
     from guestcred.show.report import check_json
 
     told = check_json(plan.comparison)
     return {
-        "schema": "guestcred.report/1",
         "verdict": plan.verdict,
         "systemd": told["systemd"],
         "credentials": told["credentials"],
-        "rescued": [{"name": file.name, "size": file.size, "path": file.place} for file in plan.rescues],
-        "present": [{"name": file.name, "size": file.size, "path": file.place} for file in plan.present],
+        "rescued": [_file(file) for file in plan.rescues],
+        "present": [_file(file) for file in plan.present],
         "services": [
             {
                 "unit": directory.unit,
                 "user": directory.user,
-                "credentials": [{"id": file.name, "size": file.size, "source": file.place} for file in directory.files],
+                "credentials": [
+                    {"id": file.name, "size": file.size, "source": f"/{file.place}"} for file in directory.files
+                ],
                 "skipped": list(directory.skipped),
             }
             for directory in plan.directories
@@ -40,23 +54,35 @@ def report_json(plan: Plan) -> dict[str, object]:
     }
 
 
-def headline(plan: Plan) -> str:
-    """The verdict and the counts, in one line without colour."""
-    counts = [f"{count(len(plan.rescues), 'credential')} rescued"] if plan.rescues else []
+def _file(file: File) -> FileJson:
+    return {"name": file.name, "size": file.size, "path": f"/{file.place}"}
+
+
+def headline(plan: Plan, is_done: bool = True) -> str:
+    """The verdict and the counts, in one line without colour; where it is not done yet, what is to do."""
+    counts = []
+    if plan.rescues:
+        counts.append(f"{count(len(plan.rescues), 'credential')} {'rescued' if is_done else 'to rescue'}")
     if plan.present:
         counts.append(f"{count(len(plan.present), 'credential')} already there")
     if plan.directories:
-        counts.append(f"{len(plan.directories)} service {'directory' if len(plan.directories) == 1 else 'directories'}")
+        directories = "service directory" if len(plan.directories) == 1 else "service directories"
+        counts.append(f"{len(plan.directories)} {directories}{'' if is_done else ' to write'}")
     if plan.left:
         counts.append(f"{count(len(plan.left), 'finding')} left to fix")
-    return f"{plan.verdict}: {', '.join(counts) or 'nothing to fix'}"
+    verdict = "would be fixed" if plan.verdict == "fixed" and not is_done else plan.verdict
+    return f"{verdict}: {', '.join(counts) or 'nothing to fix'}"
 
 
-def plan_text(plan: Plan, did: str, root: str, colour: bool, quiet: bool = False) -> str:
+def plan_text(
+    plan: Plan, root: str, colour: bool, quiet: bool = False, *, changed: bool = True, dry_run: bool = False
+) -> str:
     """The verdict, then a line for each credential that is written or skipped, then what is left to fix.
 
-    `did` says what this run did with the plan; `root` is put before each path. `quiet` has only what is left.
+    `changed` says whether this run had something to write; `root` is put before each path. `quiet` has only what is left.
     """
+    to_do = changed and dry_run
+    did = "nothing to change" if not changed else "nothing was written" if dry_run else "written"
     if plan.verdict == "agrees" and not plan.directories:
         return "" if quiet else f"{headline(plan)}; {did}\n"
     from guestcred.show.lines import LEFT, Column, columns, finding_lines, problems
@@ -64,7 +90,7 @@ def plan_text(plan: Plan, did: str, root: str, colour: bool, quiet: bool = False
     if quiet:
         return problems(plan.left, colour)
     at = visible(root.rstrip("/") + "/")
-    rows = [_row("rescued", file, at) for file in plan.rescues]
+    rows = [_row("rescue" if to_do else "rescued", file, at) for file in plan.rescues]
     rows += [
         (*_row("there", file, at)[:-1], f"{at}{visible(file.place)}  which guestcred did not write")
         for file in plan.present
@@ -72,12 +98,12 @@ def plan_text(plan: Plan, did: str, root: str, colour: bool, quiet: bool = False
     below = []
     for directory in plan.directories:
         below.append(len(rows))
-        rows += [_row("  given", file, at) for file in directory.files]
+        rows += [_row("  give" if to_do else "  given", file, at) for file in directory.files]
         rows += [("  skipped", name, "no source has it") for name in directory.skipped]
     lines = columns(rows, Column(least=9), LEFT, Column(least=10, right=True))
     for number, directory in zip(reversed(below), reversed(plan.directories)):
         lines.insert(number, f"  {at}run/guestcred/{directory.unit} for {visible(directory.user)}:")
-    lines.insert(0, f"{headline(plan)}; {did}")
+    lines.insert(0, f"{headline(plan, not to_do)}; {did}")
     for left in plan.left:
         lines += finding_lines(left, colour)
     return "\n".join(lines) + "\n"

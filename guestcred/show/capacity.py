@@ -7,8 +7,12 @@ from guestcred.manifest import FRAME
 from guestcred.show.lines import LEFT, Column, columns
 from guestcred.text import count
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from guestcred.show.documents import EncodeDocument
 
-def capacity_json(hypervisor: str, encoded: tuple[Encoded, ...], found: tuple[Limit, ...]) -> dict[str, object]:
+
+def capacity_json(hypervisor: str, encoded: tuple[Encoded, ...], found: tuple[Limit, ...]) -> EncodeDocument:
     """The document `guestcred.encode/1`: names, sizes in bytes and limits, no value."""
     return {
         "schema": "guestcred.encode/1",

@@ -8,13 +8,17 @@ from guestcred.smbios.walk import OEM_STRINGS, OEM_STRINGS_NAME
 from guestcred.systemd.offered import Accepted, Rejected, Verdict
 from guestcred.text import count, printable, size
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from guestcred.show.documents import DumpDocument, OemStringJson, StructureJson
 
-def dump_json(dump: Dump) -> dict[str, object]:
+
+def dump_json(dump: Dump) -> DumpDocument:
     """The document `guestcred.dump/1`."""
-    structures = []
+    structures: list[StructureJson] = []
     for structure in dump.structures():
         strings = dump.strings(structure)
-        entry: dict[str, object] = {
+        entry: StructureJson = {
             "handle": structure.handle,
             "type": structure.type,
             "length": structure.length,
@@ -23,7 +27,7 @@ def dump_json(dump: Dump) -> dict[str, object]:
         if dump.typed:
             from guestcred.show.structures import typed_json
 
-            entry |= typed_json(structure, strings, dump)
+            entry = {**entry, **typed_json(structure, strings, dump)}
         structures.append(entry)
     shown = [dump.strings(structure) for structure in dump.table.structures if structure.type == OEM_STRINGS]
     return {
@@ -41,11 +45,11 @@ def dump_json(dump: Dump) -> dict[str, object]:
     }
 
 
-def _oem_json(verdict: Verdict, shown: str, reveal: bool) -> dict[str, object]:
-    place: dict[str, object] = {"handle": verdict.place.handle, "index": verdict.place.index}
+def _oem_json(verdict: Verdict, shown: str, reveal: bool) -> OemStringJson:
+    place: OemStringJson = {"handle": verdict.place.handle, "index": verdict.place.index}
     if not isinstance(verdict, Accepted):
         return {**place, "text": shown}
-    told = {
+    told: OemStringJson = {
         **place,
         "name": verdict.name if reveal else verdict.shown,
         "encoding": verdict.encoding,

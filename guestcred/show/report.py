@@ -10,7 +10,12 @@ from guestcred.text import size
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Literal
+
+    from guestcred.diagnose.causes import Cause
     from guestcred.diagnose.trace import Trace
+    from guestcred.guest.snapshot import Origin
+    from guestcred.show.documents import CheckDocument, FindingJson, WhyDocument
 
 NAME_COLUMN = 40
 
@@ -19,12 +24,12 @@ def _place(place: Place | None) -> str:
     return "" if place is None else f"handle {place.handle:#06x} string {place.index}"
 
 
-def _cause(credential: Credential) -> str | None:
+def _cause(credential: Credential) -> Cause | Origin | Literal["unknown"] | None:
     """The cause of a loss, or where a foreign credential came from."""
     return credential.cause if credential.place or credential.loss else credential.origin or "unknown"
 
 
-def check_json(comparison: Comparison) -> dict[str, object]:
+def check_json(comparison: Comparison) -> CheckDocument:
     """The document `guestcred.check/1`."""
     return {
         "schema": "guestcred.check/1",
@@ -35,8 +40,8 @@ def check_json(comparison: Comparison) -> dict[str, object]:
                 "name": credential.shown,
                 "status": credential.status,
                 "size": credential.size,
-                "handle": credential.place and credential.place.handle,
-                "index": credential.place and credential.place.index,
+                "handle": None if credential.place is None else credential.place.handle,
+                "index": None if credential.place is None else credential.place.index,
                 "cause": _cause(credential),
                 "meant": credential.meant,
             }
@@ -57,7 +62,7 @@ def check_json(comparison: Comparison) -> dict[str, object]:
     }
 
 
-def finding_json(finding: Finding) -> dict[str, object]:
+def finding_json(finding: Finding) -> FindingJson:
     """A finding or warning, for programs."""
     return {"code": finding.code, "message": finding.message, "hint": finding.fix}
 
@@ -109,7 +114,7 @@ def why_text(trace: Trace, colour: bool, quiet: bool = False) -> str:
     return "\n".join(lines) + "\n"
 
 
-def why_json(trace: Trace) -> dict[str, object]:
+def why_json(trace: Trace) -> WhyDocument:
     """The document `guestcred.why/1`."""
     return {
         "schema": "guestcred.why/1",

@@ -11,6 +11,10 @@ from guestcred.show.lines import BOLD, LEFT, RIGHT, Column, columns, finding_lin
 from guestcred.show.report import finding_json
 from guestcred.text import count, listed, size
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from guestcred.show.documents import ServicesDocument
+
 WITHOUT_SOURCE = {
     "skipped": "no source has {}",
     "fatal": "{} does not exist",
@@ -54,7 +58,7 @@ def _origin(outcome: Outcome) -> str:
     return f"{outcome.source}{rescued}{shadows}"
 
 
-def services_json(services: Services) -> dict[str, object]:
+def services_json(services: Services) -> ServicesDocument:
     """The document `guestcred.services/1`."""
     return {
         "schema": "guestcred.services/1",

@@ -8,6 +8,10 @@ from guestcred.show.lines import BOLD, YELLOW, finding_lines, painted, problems,
 from guestcred.show.report import finding_json
 from guestcred.text import count
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from guestcred.show.documents import StatusDocument
+
 HEADINGS = "meant", "offered", "imported", "rescued", "requested", "delivered"
 NAME_LEAST = 16  # characters, however narrow the terminal
 WORDS = {"differs": "differs", "truncated": "cut"}
@@ -75,7 +79,7 @@ def _cells(row: Row) -> tuple[str, ...]:
     return ("-" if row.meant is None else "yes", offered, imported, "yes" if row.rescued else "-", requested, delivered)
 
 
-def status_json(matrix: Matrix) -> dict[str, object]:
+def status_json(matrix: Matrix) -> StatusDocument:
     """The document `guestcred.status/1`; every field of a row is in it unchanged."""
     comparison = matrix.comparison
     return {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from guestcred.show.redacted import Dump
 from guestcred.smbios.layout import describe, fields_of, type_name
@@ -14,6 +14,9 @@ from guestcred.smbios.values import StringNumber, Uuid
 from guestcred.smbios.walk import OEM_STRINGS, Structure
 from guestcred.systemd.shown import hidden
 from guestcred.systemd.unrelated import mentions_credential
+
+if TYPE_CHECKING:
+    from guestcred.show.documents import LineJson, SectionJson, TypedJson
 
 _BROKEN = "[broken: not all of the structure is there]"
 
@@ -111,11 +114,11 @@ def _row_lines(row: Row, names: dict[int, int]) -> list[str]:
     return lines
 
 
-def typed_json(structure: Structure, strings: list[str], dump: Dump) -> dict[str, object]:
+def typed_json(structure: Structure, strings: list[str], dump: Dump) -> TypedJson:
     """The fields by their DSP0134 names as they stand there, and `decoded`, what they mean."""
     names = {other.handle: other.type for other in dump.table.structures}
     fields = {name: _raw(value, structure, strings, dump) for name, value in fields_of(structure).items()}
-    decoded = [
+    decoded: list[SectionJson] = [
         {"heading": section.heading, "rows": [_row_json(row, names) for row in section.rows]}
         for section in sections_of(structure, dump)
     ]
@@ -137,8 +140,8 @@ def _raw(value: Any, structure: Structure, strings: list[str], dump: Dump) -> ob
     return int(value)
 
 
-def _row_json(row: Row, names: dict[int, int]) -> dict[str, object]:
-    told: dict[str, object] = {"label": row.label}
+def _row_json(row: Row, names: dict[int, int]) -> LineJson:
+    told: LineJson = {"label": row.label}
     if row.text is not None:
         told["text"] = row.text
     if row.items:

@@ -23,6 +23,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Literal
 
+    Encoding = Literal["text", "binary"]
     Reason = Literal[
         "no-equals", "invalid-name", "bad-base64", "too-large", "total-too-large", "duplicate", "type11-length"
     ]
@@ -61,10 +62,10 @@ class Place(Record):
 
 
 class Accepted(Record):
-    """An OEM string that is a credential; `value` decoded, `encoding` "text" or "binary"."""
+    """An OEM string that is a credential; `value` decoded."""
 
     name: str
-    encoding: str
+    encoding: Encoding
     value: bytes
     place: Place
 
@@ -100,7 +101,7 @@ class Unrelated(Record):
 Verdict = Accepted | Rejected | Unrelated
 
 
-def split_prefix(text: bytes) -> tuple[str, bytes] | None:
+def split_prefix(text: bytes) -> tuple[Encoding, bytes] | None:
     """("text" or "binary", what follows the prefix), or None for a string without an exact prefix."""
     if text.startswith(TEXT_PREFIX):
         return "text", text[len(TEXT_PREFIX) :]
