@@ -10,6 +10,8 @@ RUN_PACKAGES := python3 python3-construct python3-click python3-jeepney python3-
 DEB_PACKAGES := python3-setuptools build-essential debhelper dh-python pybuild-plugin-pyproject python3-all
 TEST_PACKAGES := $(RUN_PACKAGES) $(DEB_PACKAGES) python3-pip python3-wheel dmidecode lintian mandoc shellcheck age strace systemd nix-bin
 VM_PACKAGES := qemu-system-x86 ovmf debootstrap e2fsprogs debian-archive-keyring systemd-container
+# only for the look of a page: 125 MB to fetch
+BROWSER_PACKAGES := chromium
 FIXTURE_PACKAGES := qemu-system-arm qemu-efi-aarch64 cpio
 
 # a captured guest whose PID 1 found no dmi-sysfs, and so imported nothing
@@ -43,7 +45,7 @@ test: all-packages lint docs deb
 	@if [ "$$(id -u)" = 0 ]; then $(MUTANTS) --core 20 && $(PYTHON) tests/fresh.py $(RELEASE) "make demo"; \
 	else echo "skipped: mutants and fresh machines need root: sudo make mutants test-fresh"; fi
 
-# the same without QEMU
+# the same without QEMU, and without a browser where there is none
 test-fast: test-packages lint docs deb
 	$(TESTS) -m "not vm and not qemu"
 
@@ -143,7 +145,7 @@ vm-packages:
 	$(call install,$(VM_PACKAGES))
 
 all-packages:
-	$(call install,$(TEST_PACKAGES) $(VM_PACKAGES) $(FIXTURE_PACKAGES))
+	$(call install,$(TEST_PACKAGES) $(VM_PACKAGES) $(FIXTURE_PACKAGES) $(BROWSER_PACKAGES))
 
 # Debian's construct, click, jeepney and systemd, and this folder: nothing is built or downloaded
 .venv/runtime: Makefile | run-packages

@@ -183,6 +183,7 @@ def invocations(group: click.Group, root: Path, names: list[str]) -> Iterator[li
         "saved": [None],
         "dev_mem": ["/dev/mem"],
         "oem_string": ["1"],
+        "page": [f"{root}/out.html", "-"],
         "form": ["text", "json"],
         "files": [None],
     }

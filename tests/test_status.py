@@ -156,7 +156,19 @@ def test_no_command_at_all(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captu
 
 
 def test_its_records_are_plain() -> None:
-    row = Row("KEY", "rescued", "unknown", None, True, False, True, (Use("a.service", "key", "ready"),))
+    row = Row(
+        name="KEY",
+        status="rescued",
+        cause="unknown",
+        size=14,
+        handle=0x0E00,
+        index=1,
+        meant=None,
+        offered=True,
+        imported=False,
+        rescued=True,
+        units=(Use("a.service", "key", "ready"),),
+    )
     assert (row.rank, row.has_arrived) == (1, 1)
     assert row.replace(units=(Use("a.service", "key", "undelivered"),)).rank == 0
     assert Matrix.__match_args__ == ("comparison", "rows", "findings")

@@ -165,14 +165,21 @@ def capture(view: View, path: str) -> int:
 
 @main.command(
     epilog=ending(
-        "guestcred status", "guestcred status -v --root DIR", f"0 nothing is left to fix, 1 findings, {LOOKED}"
+        "guestcred status", "guestcred status --html status.html", f"0 nothing is left to fix, 1 findings, {LOOKED}"
     )
 )
 @click.option("-v", "--verbose", is_flag=True, help="Show also what is well, and the units of each credential.")
+@click.option(
+    "--html", "page", metavar="FILE", help="Also write it to FILE as a page, for a ticket; - is standard output."
+)
 @view_options
-def status(view: View, verbose: bool) -> int:
-    """Show every credential at every stage, from what the host meant to what units got; problems first."""
-    return commands.status(view, _width(), verbose=verbose)
+def status(view: View, verbose: bool, page: str | None) -> int:
+    """Show every credential at every stage, from what the host meant to what units got; problems first.
+
+    The page of --html draws the way of each credential, with causes, fixes and what shows them. It is one file with no
+    value, script or link to elsewhere.
+    """
+    return commands.status(view, _width(), verbose=verbose, page=page)
 
 
 _CONFIG = ending(

@@ -6,7 +6,7 @@ import os
 import sys
 
 from guestcred.diagnose.survey import survey
-from guestcred.errors import COULD_NOT_LOOK, FINDINGS, GuestcredError
+from guestcred.errors import COULD_NOT_LOOK, FINDINGS, USAGE, GuestcredError
 from guestcred.guest.rootfs import Tree
 from guestcred.guest.snapshot import ENTRIES, read_guest
 from guestcred.record import Record
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from typing import Literal
 
     from guestcred.apply.wanted import Wanted
+    from guestcred.diagnose.matrix import Matrix
     from guestcred.diagnose.services import Services
     from guestcred.diagnose.survey import Survey
     from guestcred.guest.facts import Facts
@@ -116,20 +117,52 @@ def check(view: View, *, require: tuple[str, ...] = (), strict: bool = False) ->
     return 0 if comparison.agrees and not (strict and comparison.rescued) else FINDINGS
 
 
-def status(view: View, width: int, *, verbose: bool = False) -> int:
-    """Show every credential at every stage; 0 if nothing is left to fix, 1 with findings."""
+def status(view: View, width: int, *, verbose: bool = False, page: str | None = None) -> int:
+    """Show every credential at every stage; 0 if nothing is left to fix, 1 with findings.
+
+    `page` is the file that gets the same as one page, or - for standard output, which then gets nothing else.
+    """
     from functools import cache
 
     from guestcred.diagnose.matrix import matrix
     from guestcred.show.status import status_json, status_text
 
+    if page == "-" and view.form == "json":
+        raise GuestcredError("standard output can have the page or JSON, not both", "name a file", status=USAGE)
     ask = cache(lambda: units(view))
-    seen = matrix(look(view, ask=ask).comparison, ask())
+    looked = look(view, ask=ask)
+    seen = matrix(looked.comparison, ask())
+    if page is not None:
+        from guestcred.cli.written import write_whole
+
+        made = _page(view, looked, seen, ask)
+        if page == "-":
+            sys.stdout.write(made.decode("ascii"))
+        else:
+            write_whole(page, made)
     if view.form == "json":
         print_json(status_json(seen))
-    else:
+    elif page != "-":
         sys.stdout.write(status_text(seen, in_colour(), width, verbose=verbose, quiet=view.quiet))
     return FINDINGS if seen.findings else 0
+
+
+def _page(view: View, looked: Survey, seen: Matrix, ask: Callable[[], Services | None]) -> bytes:
+    import time
+
+    from guestcred.diagnose.trace import steps
+    from guestcred.guest.facts import read_kernel
+    from guestcred.show.page import Seen, page, told_by_steps
+
+    systemd = looked.comparison.systemd
+    facts = [
+        ("systemd", "not known" if systemd is None else str(systemd)),
+        ("Linux", read_kernel(Tree(view.root)) or "not known"),
+        ("looked at", time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime())),
+    ]
+    if view.root != "/":
+        facts.append(("captured tree", view.root))
+    return page(Seen(seen, steps(told_by_steps(seen), looked, ask), tuple(facts)))
 
 
 def has_credentials() -> bool:

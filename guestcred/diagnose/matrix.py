@@ -33,12 +33,16 @@ class Use(Record):
 class Row(Record):
     """One credential; `meant` in bytes, None where no manifest says so.
 
-    `status` is None for what units request and nobody offers. `units` is None where it is not known who requests it.
+    `status` is None for what units request and nobody offers; it has no `size`. `size`, in bytes, `handle` and `index`
+    are as in `check`. `units` is None where it is not known who requests it.
     """
 
     name: str
     status: Status | None
     cause: Cause | Origin | None
+    size: int | None
+    handle: int | None
+    index: int | None
     meant: int | None
     offered: bool
     imported: bool
@@ -91,6 +95,9 @@ def matrix(comparison: Comparison, services: Services | None) -> Matrix:
             name=name,
             status=None,
             cause=None,
+            size=None,
+            handle=None,
+            index=None,
             meant=None,
             offered=False,
             imported=False,
@@ -116,6 +123,9 @@ def _row(credential: Credential, uses: dict[str, list[Use]], asked: bool) -> Row
         name=credential.shown,
         status=credential.status,
         cause=credential.cause if credential.place or credential.loss else credential.origin,
+        size=credential.size,
+        handle=credential.place.handle if credential.place else None,
+        index=credential.place.index if credential.place else None,
         meant=credential.meant,
         offered=credential.place is not None,
         imported=credential.loss not in ("missing", "not-offered"),

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from guestcred.diagnose.compare import Credential
 from guestcred.diagnose.findings import Finding, loss, refusal
 from guestcred.diagnose.names import ORIGINS, Known, Names, absence
 from guestcred.diagnose.rescued import lacking, rescue
 from guestcred.diagnose.services import Services, unrequested
 from guestcred.diagnose.survey import Survey
+from guestcred.errors import GuestcredError
 from guestcred.guest.snapshot import ENTRIES, TABLE
 from guestcred.manifest import FRAME
 from guestcred.record import Record
@@ -71,8 +74,22 @@ def trace(name: str, survey: Survey, units: Callable[[], Services | None] = lamb
 
     A credential that was lost is followed no further, unless it was rescued.
     """
-    traced = _to_system(name, survey)
-    known = Names(survey.offered, survey.guest).look_up(name)
+    return _trace(name, Names(survey.offered, survey.guest), survey, units)
+
+
+def steps(wanted: list[str], survey: Survey, units: Callable[[], Services | None]) -> dict[str, tuple[Stage, ...]]:
+    """The stages of each of these credentials, named as they are shown; none of names that stand for several."""
+    names = Names(survey.offered, survey.guest)
+    found = {}
+    for name in wanted:
+        with suppress(GuestcredError):
+            found[name] = _trace(name, names, survey, units).stages
+    return found
+
+
+def _trace(name: str, names: Names, survey: Survey, units: Callable[[], Services | None]) -> Trace:
+    known = names.look_up(name)
+    traced = _to_system(known, names, survey)
     # of a name that may be a secret, no unit is looked for: what it calls it would show it
     if traced.status not in ("imported", "foreign", "rescued") or known.shown != known.name:
         return traced
@@ -109,12 +126,10 @@ def _received(name: str, service: Service, outcome: Outcome, root: str) -> Stage
     return Stage("delivered" if outcome.state != "ready" else "requested", passed, told)
 
 
-def _to_system(name: str, survey: Survey) -> Trace:
-    """Follow `name` from the table to `@system`; the last stage is the one where it was lost, or where it was rescued."""
+def _to_system(known: Known, names: Names, survey: Survey) -> Trace:
+    """Follow a name from the table to `@system`; the last stage is the one where it was lost, or where it was rescued."""
     guest, comparison = survey.guest, survey.comparison
     at = visible(guest.root.rstrip("/") + "/")
-    names = Names(survey.offered, guest)
-    known = names.look_up(name)
     credential = next((entry for entry in comparison.credentials if entry.name == known.name), None)
     if credential is not None and credential.loss == "not-offered":
         return _only_meant(credential, known, survey, at)

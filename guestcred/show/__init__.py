@@ -1,1 +1,1 @@
-"""Findings, plans, tables -> text and JSON; it reads and writes no files, and only `dump` can show a value."""
+"""Findings, plans, tables -> text, JSON, a page; it reads and writes no files, and only `dump` can show a value."""

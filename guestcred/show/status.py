@@ -38,7 +38,7 @@ def status_text(matrix: Matrix, colour: bool, width: int, *, verbose: bool = Fal
     if rows:
         lines.append(painted(_line("credential", HEADINGS, name_width), BOLD, colour))
     for row in rows:
-        lines.append(_line(shortened(row.name, name_width), _cells(row), name_width))
+        lines.append(_line(shortened(row.name, name_width), cells(row), name_width))
         if verbose:
             lines += [f"  {use.unit} {use.state} as {use.id}" for use in row.units or ()]
     if well and not verbose:
@@ -67,7 +67,7 @@ def shortened(name: str, width: int) -> str:
     return f"{name[:front]}...{name[len(name) - (width - 3 - front) :]}"
 
 
-def _cells(row: Row) -> tuple[str, ...]:
+def cells(row: Row) -> tuple[str, ...]:
     """A word for each stage: it passed (yes), it was lost there (LOST) or did not have to pass (-)."""
     offered = "yes" if row.offered else "LOST" if row.status == "not-offered" else "no"
     imported = WORDS.get(row.status or "", "yes") if row.imported else "LOST" if row.offered else "-"

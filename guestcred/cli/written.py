@@ -1,0 +1,44 @@
+"""A file that somebody asked for: written whole, or not at all."""
+
+from __future__ import annotations
+
+import os
+import stat
+from contextlib import suppress
+
+from guestcred.apply.dirfd import open_root
+from guestcred.errors import COULD_NOT_LOOK, FINDINGS, GuestcredError
+from guestcred.outcome import done_or_undone
+
+
+def write_whole(path: str, data: bytes) -> None:
+    """Write `data` beside `path` under another name, then rename it; what was there is replaced if it is a file.
+
+    It has the mode that the umask gives to any new file.
+
+    Raises GuestcredError (exit status 3) for what cannot be written, and for a link or anything else that is no file.
+    """
+    around, name = os.path.split(path)
+    mask = os.umask(0o077)
+    os.umask(mask)
+    temporary = f".guestcred-{os.urandom(8).hex()}.tmp"
+    try:
+        with open_root(around or ".", live=False) as folder:
+            there = folder.status(name or ".")
+            if there is not None and not stat.S_ISREG(there.st_mode):
+                kind = "link" if stat.S_ISLNK(there.st_mode) else "folder" if stat.S_ISDIR(there.st_mode) else "device"
+                raise folder.refused(name, f"it is a {kind}", "name a file; - is standard output")
+
+            def write() -> None:
+                folder.write(temporary, data, os.geteuid(), os.getegid(), 0o666 & ~mask)
+                folder.rename(temporary, name)
+
+            def remove(_error: BaseException) -> None:
+                with suppress(GuestcredError):
+                    folder.remove(temporary)
+
+            done_or_undone(write, remove)
+    except GuestcredError as error:
+        # 1 says that there are findings
+        status = COULD_NOT_LOOK if error.status == FINDINGS else error.status
+        raise GuestcredError(error.problem, *error.hints, status=status) from None
