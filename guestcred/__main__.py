@@ -39,22 +39,6 @@ def plain_form(arguments: list[str]) -> tuple[str, View, dict[str, bool]] | None
     return None
 
 
-def plain_dump(arguments: list[str]) -> tuple[View, str | None] | None:
-    """The view and the FILE of a plain `[--root DIR] dump [FILE]`, or None: click parses it."""
-    from guestcred.cli.commands import View
-
-    match arguments:
-        case ["--root", root, "dump"]:
-            return View(root=root), None
-        case ["--root", root, "dump", path] if path == "-" or not path.startswith("-"):
-            return View(root=root), path
-        case ["dump"]:
-            return View(), None
-        case ["dump", path] if path == "-" or not path.startswith("-"):
-            return View(), path
-    return None
-
-
 def program() -> NoReturn:
     """What the program's script calls: `main`, and an end at once, with the exit status.
 
@@ -131,14 +115,8 @@ def _run() -> int:
 
                 command, view, options = plain
                 status = check(view) if command == "check" else apply(view, **options)
-            elif (plain_of_dump := plain_dump(sys.argv[1:])) is not None:
-                from guestcred.cli.dump import dump
-
-                status = dump(*plain_of_dump)
             else:
-                from guestcred.cli.command_line import run
-
-                status = run(sys.argv[1:])
+                status = _run_other(sys.argv[1:])
             sys.stdout.flush()
             return status
         except GuestcredError as error:
@@ -160,6 +138,20 @@ def _run() -> int:
         except OSError:
             _give_up(2)
         return COULD_NOT_LOOK
+
+
+def _run_other(arguments: list[str]) -> int:
+    from guestcred.cli.plain import plain_dump
+
+    plain = plain_dump(arguments)
+    if plain is not None:
+        from guestcred.cli.dump import run as dump
+
+        view, options = plain
+        return dump(view, **options)
+    from guestcred.cli.command_line import run
+
+    return run(arguments)
 
 
 def _open_streams() -> None:

@@ -8,9 +8,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from construct import Bytes, Construct
-
-from guestcred.smbios.fields import HANDLE, STRING, UUID, Formatted, Kind
+from guestcred.smbios.fields import HANDLE, STRING, UUID, Formatted, Kind, Variable
 from guestcred.smbios.groups import Data, Repeated
 from guestcred.smbios.types import TYPES
 
@@ -19,7 +17,7 @@ VIEWS = ROOT / "guestcred/smbios/views.pyi"
 PAGES = ROOT / "docs/smbios"
 
 
-def annotation(kind: Construct) -> str:
+def annotation(kind: Kind | Variable) -> str:
     """The Python type of a field's value."""
     if kind in (STRING, HANDLE, UUID):
         return {STRING: "str", HANDLE: "Handle", UUID: "Uuid"}[kind]
@@ -34,12 +32,14 @@ def annotation(kind: Construct) -> str:
             return "list[dict[str, Any]]"
         case Repeated():
             return "list[Handle]"
-        case Bytes() | Data():
+        case Data():
+            return "bytes"
+        case Kind(code=code) if code.endswith("s"):
             return "bytes"
     return "int"
 
 
-def size(kind: Construct) -> str:
+def size(kind: Kind | Variable) -> str:
     """How many bytes a field has, in words."""
     match kind:
         case Data():
@@ -48,7 +48,8 @@ def size(kind: Construct) -> str:
             return f"any number of {title}"
         case Repeated():
             return "any number of handles"
-    return str(kind.sizeof())
+    assert isinstance(kind, Kind)
+    return str(kind.size)
 
 
 def name_of(number: int) -> str:
@@ -69,23 +70,23 @@ def views() -> str:
     ]
     for number, layout in TYPES.items():
         name = name_of(number)
-        if layout.subcons:
+        if layout.fields:
             lines.append(f"class {name}Fields(Fields):")
-            lines += [f"    {field.name}: {annotation(field.kind)} | None" for field in layout.subcons]
+            lines += [f"    {field.name}: {annotation(field.kind)} | None" for field in layout.fields]
             lines += ["", f"class {name}(Structure):", f"    field: {name}Fields", ""]
     lines.append("class OfType:")
     for number, layout in TYPES.items():
-        if layout.subcons:
+        if layout.fields:
             lines.append("    @overload")
             lines.append(f"    def __call__(self, number: Literal[{number}]) -> tuple[{name_of(number)}, ...]: ...")
     lines += ["    @overload", "    def __call__(self, number: int) -> tuple[Structure, ...]: ..."]
     return "\n".join(lines) + "\n"
 
 
-def _meaning(kind: Construct) -> str:
+def _meaning(kind: Kind | Variable) -> str:
     match kind:
         case Kind(words=words):
-            told = [f"{number:#x} {word}" for number, word in words.items()]
+            told = [f"{number:#x} {word}" for number, word in words.meanings.items()]
             told += [f"{first:#x} to {last:#x} {word}" for first, last, word in words.ranges]
             return "; ".join(told)
         case Kind(flags=flags):
@@ -93,7 +94,7 @@ def _meaning(kind: Construct) -> str:
         case Kind(parts=parts):
             return "; ".join(
                 f"`{name}` bit{'' if width == 1 else 's'} {low}{'' if width == 1 else f' to {low + width - 1}'}"
-                + (f" ({', '.join(f'{number:#x} {word}' for number, word in words.items())})" if words else "")
+                + (f" ({', '.join(f'{number:#x} {word}' for number, word in words.meanings.items())})" if words else "")
                 for name, (low, width, words) in parts.items()
             )
     return ""
@@ -102,7 +103,7 @@ def _meaning(kind: Construct) -> str:
 def _table(layout: Formatted, start: int | None) -> list[str]:
     lines = ["| offset | bytes | field | in Python | values |", "|---|---|---|---|---|"]
     at = start
-    for field in layout.subcons:
+    for field in layout.fields:
         bytes_told = size(field.kind)
         where = "" if at is None else f"{at:#04x}"
         meaning = _meaning(field.kind).replace("|", "\\|")
@@ -116,9 +117,9 @@ def page(number: int) -> str:
     layout = TYPES[number]
     lines = [f"# Type {number}: {layout.title}", ""]
     lines.append(f"DSP0134 section 7.{number + 1}. Made from the declaration by tests/smbios_pages.py.")
-    if layout.subcons:
+    if layout.fields:
         lines += ["", *_table(layout, 4)]
-    for field in layout.subcons:
+    for field in layout.fields:
         match field.kind:
             case Repeated(item=Formatted() as inner):
                 lines += ["", f"Each of `{field.name}`, a {inner.title}:", "", *_table(inner, 0)]

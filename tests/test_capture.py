@@ -27,7 +27,8 @@ from guestcred.guest.facts import Facts
 from guestcred.guest.snapshot import Entry, Guest, Parameters, read_guest
 from guestcred.manifest import END, MANIFEST, digest, end_value, manifest_value
 from guestcred.show.report import check_json
-from guestcred.smbios.layout import build_entry_point, build_structure, fields_of, fixed_places
+from guestcred.smbios.layout import build_entry_point, build_structure
+from guestcred.smbios.typed import fields_of, fixed_places
 from guestcred.smbios.values import StringNumber
 from guestcred.smbios.walk import parse
 from guestcred.systemd.offered import Accepted, Rejected, Unrelated, judge

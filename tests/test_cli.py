@@ -16,11 +16,12 @@ from conftest import CAPTURES, REFERENCE, Build, table_of
 from running import run_program
 from vm.fixtures import expected
 
-from guestcred.__main__ import plain_dump, plain_form
+from guestcred.__main__ import plain_form
 from guestcred.cli import commands
 from guestcred.cli import dump as dumping
 from guestcred.cli.command_line import run as run_click
 from guestcred.cli.commands import View
+from guestcred.cli.plain import plain_dump
 from guestcred.smbios.entry_point import DUMP_TABLE, SIZE_32
 from guestcred.smbios.layout import build_entry_point, build_structure
 
@@ -679,28 +680,48 @@ def test_the_plain_form_is_what_click_makes_of_it(monkeypatch: pytest.MonkeyPatc
     assert plain == (1 + len(WORDS)) * (2 * 3 + 1)
 
 
-def test_the_plain_form_of_dump_is_what_click_makes_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    called: list[tuple[View, str | None]] = []
+DUMP_WORDS = [
+    *("--root", "--format", "--json", "json", "x", "-", "", "--", "--all", "--reveal", "--dump-bin", "--systemd"),
+    *("-q", "--type", "-t", "memory", "17,4", "all", "--handle", "-H", "0x10", "--string", "-s", "system-uuid"),
+    *("--from-dump", "--type=1", "--json=1", "--root=", "--format=json", "-t17", "--help", "-qt", "-5"),
+]
 
-    def record(view: View, path: str | None, **rest: object) -> int:
-        assert rest == {"reveal": False}
-        called.append((view, path))
+
+@functools.cache
+def plain_dumps() -> list[list[str]]:
+    """Every plain form of `dump` of up to three words, and of up to two before and two behind the command."""
+    sides = [words for length in range(3) for words in itertools.product(DUMP_WORDS, repeat=length)]
+    behind = [*sides, *itertools.product(DUMP_WORDS, repeat=3)]
+    every = [["dump", *after] for after in behind]
+    every += [[*before, "dump", *after] for before in sides if before for after in sides]
+    return [arguments for arguments in every if plain_dump(arguments) is not None]
+
+
+def test_the_plain_form_of_dump_is_what_click_makes_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    called: list[tuple[View, dict[str, object]]] = []
+
+    def record(view: View, **rest: object) -> int:
+        called.append((view, {name: value for name, value in rest.items() if value not in (None, False)}))
         return 0
 
-    monkeypatch.setattr(dumping, "dump", record)
-    words = ["--root", "x", "-", "", "--format", "json", "--all", "--", "-q"]
-    sides = [side for length in range(3) for side in itertools.product(words, repeat=length)]
-    plain = 0
-    for before, after in itertools.product(sides, sides):
-        found = plain_dump([*before, "dump", *after])
-        if found is None:
-            continue
+    monkeypatch.setattr(dumping, "run", record)
+    for arguments in plain_dumps():
         called.clear()
-        assert run_click([*before, "dump", *after]) == 0
-        assert called == [found]
-        plain += 1
-    # no root or one of any name; no FILE, or one of any name that is no option
-    assert plain == (1 + len(words)) * (1 + len([word for word in words if word == "-" or not word.startswith("-")]))
+        assert run_click(arguments) == 0, arguments
+        assert called == [plain_dump(arguments)], arguments
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        *("", "x", "--all", "--all x", "--type all", "-t memory x", "--type 17 --json", "--handle 0x10 x", "-q --all"),
+        *("-s system-uuid", "--string system-uuid x", "--format json --type 4 -", "--reveal --type 11"),
+        *("x --all", "--from-dump x --all", "x --json"),
+    ],
+)
+def test_what_people_type_is_plain(line: str) -> None:
+    assert plain_dump(["dump", *line.split()]) is not None
+    assert plain_dump(["--root", "x", "dump", *line.split()]) is not None
 
 
 @pytest.mark.parametrize(

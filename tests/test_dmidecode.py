@@ -32,12 +32,11 @@ def structures_of(number: int, exhaustive: bool) -> bytes:
         handle += 1
 
     offset = 0
-    for field in TYPES[number].subcons:
-        try:
-            size = field.sizeof()
-        except Exception:  # noqa: BLE001 - construct's own, and many: what follows is at no fixed place
+    for field in TYPES[number].fields:
+        if not isinstance(field.kind, Kind):
             break
-        many = isinstance(field.kind, Kind) and size <= 2
+        size = field.kind.size
+        many = field.kind.make is not None and size <= 2
         for place in range(offset, offset + size):
             for value in range(256) if many and (exhaustive or size == 1) else EDGES:
                 area = bytearray([1] * newest)

@@ -9,8 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from guestcred.smbios.entry_point import SIZE_32, SIZE_64, EntryPoint, parse_entry_point
-from guestcred.smbios.fields import place_of
-from guestcred.smbios.layout import ENTRY_POINT_32, ENTRY_POINT_64, build_entry_point
+from guestcred.smbios.layout import ENTRY_POINT_32, ENTRY_POINT_64, build_entry_point, place_of
 
 LENGTH_32 = place_of(ENTRY_POINT_32, "entry_point_length").start
 CHECKSUM_32 = place_of(ENTRY_POINT_32, "entry_point_structure_checksum").start

@@ -15,8 +15,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from vm.fixtures import cloud_hypervisor_tables
 
-from guestcred.smbios.fields import place_of
-from guestcred.smbios.layout import HEADER, STRUCTURE, TABLE, StringSet, build_structure, field_place, fields_of
+from guestcred.smbios.declaration import declared
+from guestcred.smbios.layout import HEADER, STRUCTURE, TABLE, StringSet, build_structure, place_of
+from guestcred.smbios.typed import fields_of, fixed_places
 from guestcred.smbios.types import TYPES
 from guestcred.smbios.values import StringNumber, Uuid
 from guestcred.smbios.walk import (
@@ -117,7 +118,7 @@ def test_every_ending_is_declared() -> None:
 
 def test_the_boot_paths_numbers_are_the_declarations() -> None:
     assert HEADER.sizeof() == HEADER_SIZE
-    assert (HEADER.sizeof() + TYPES[OEM_STRINGS].sizeof(), TYPES[OEM_STRINGS].title) == (
+    assert (HEADER.sizeof() + (TYPES[OEM_STRINGS].size or 0), TYPES[OEM_STRINGS].title) == (
         OEM_STRINGS_SIZE,
         OEM_STRINGS_NAME,
     )
@@ -131,8 +132,9 @@ def test_the_boot_paths_numbers_are_the_declarations() -> None:
 @given(area=areas)
 def test_a_type_builds_what_it_parses(number: int, area: bytes) -> None:
     strings = (b"first", b"second")
-    view = TYPES[number].parse(area, strings=strings)
-    assert TYPES[number].build(view) == area
+    view = TYPES[number].decode(area, strings)
+    assert view == declared(TYPES[number]).parse(area, strings=strings)
+    assert declared(TYPES[number]).build(view) == area
     for value in view.values():
         if isinstance(value, StringNumber):
             assert value.text == dict(enumerate(strings, 1)).get(value)
@@ -141,7 +143,7 @@ def test_a_type_builds_what_it_parses(number: int, area: bytes) -> None:
 @pytest.mark.parametrize("number", TYPES)
 @given(area=areas, count=st.integers(0, 50))
 def test_a_type_parses_what_it_builds(number: int, area: bytes, count: int) -> None:
-    fields = dict([*TYPES[number].parse(area).items()][:count])
+    fields = dict([*TYPES[number].decode(area).items()][:count])
     fields.pop("rest", None)
     given = {"type": number, "handle": 0x1234, "fields": fields, "strings": (b"one", b"two")}
     found = STRUCTURE.parse(STRUCTURE.build(given))
@@ -188,7 +190,7 @@ def test_a_misspelt_field_is_refused(fields: dict[str, object]) -> None:
 
 def test_no_field_stands_without_those_before_it() -> None:
     with pytest.raises(ConstructError, match="none without those before it"):
-        TYPES[1].build({"manufacturer": 1, "version": 2})
+        declared(TYPES[1]).build({"manufacturer": 1, "version": 2})
 
 
 def test_the_newest_structures_are_as_long_as_the_specification_says() -> None:
@@ -249,7 +251,7 @@ def test_the_newest_structures_are_as_long_as_the_specification_says() -> None:
 
 def test_where_a_field_is() -> None:
     data = build_structure(1, 1, [], {"uuid": b"0123456789abcdef"})
-    assert data[field_place(1, "uuid")] == b"0123456789abcdef"
+    assert data[fixed_places(1)["uuid"]] == b"0123456789abcdef"
     with pytest.raises(KeyError):
         place_of(HEADER, "uuid")
 

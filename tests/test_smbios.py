@@ -12,7 +12,9 @@ from conftest import CAPTURES, table_of
 from hypothesis import given
 from hypothesis import strategies as st
 
-from guestcred.smbios.layout import build_structure, fields_of, parse_entry_point
+from guestcred.smbios.entry_point import parse_entry_point
+from guestcred.smbios.layout import build_structure
+from guestcred.smbios.typed import fields_of
 from guestcred.smbios.walk import Table, parse
 from guestcred.systemd.offered import Accepted, judge
 

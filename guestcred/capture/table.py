@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Mapping
 
 from guestcred.capture.noise import Replace
-from guestcred.smbios.layout import fields_of, fixed_places
+from guestcred.smbios.typed import fields_of, fixed_places
 from guestcred.smbios.values import StringNumber
 from guestcred.smbios.walk import HEADER_SIZE, OEM_STRINGS, OEM_STRINGS_SIZE, Structure, parse
 from guestcred.systemd.offered import split_prefix

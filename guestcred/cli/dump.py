@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING
 
 from guestcred.cli.commands import View, print_json
 from guestcred.descriptor import read_to_end
@@ -22,10 +21,47 @@ from guestcred.smbios.sources import Source, from_memory, split
 from guestcred.smbios.walk import OEM_STRINGS
 from guestcred.systemd.offered import judge
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from guestcred.show.documents import DumpValueDocument
 
 _CREDENTIALS = frozenset({OEM_STRINGS})
+
+
+def run(
+    view: View,
+    *,
+    path: str | None = None,
+    saved: str | None = None,
+    kinds: tuple[frozenset[int] | None] | None = None,
+    handle: tuple[int] | None = None,
+    keyword: str | None = None,
+    everything: bool = False,
+    quiet: bool = False,
+    reveal: bool = False,
+    target: str | None = None,
+) -> int:
+    """What the options ask for; of them None is one that was not given. Raises GuestcredError where they contradict."""
+    ways = {"--all": everything, "--type": kinds, "--handle": handle, "--string": keyword, "--dump-bin": target}
+    given = [name for name, value in ways.items() if value]
+    if len(given) > 1:
+        raise _contradiction(f"{' and '.join(given)} cannot be used together")
+    if saved and path:
+        raise _contradiction("give one FILE, with or without --from-dump")
+    path = saved if path is None else path
+    if target:
+        return save(view, path, target, reveal=reveal)
+    if keyword:
+        return one_value(view, path, keyword, reveal=reveal)
+    if not given:
+        return dump(view, path, reveal=reveal)
+    chosen = kinds[0] if kinds else None
+    number = handle[0] if handle else None
+    return dump(view, path, kinds=chosen, handle=number, typed=True, quiet=quiet, reveal=reveal)
+
+
+def _contradiction(problem: str) -> GuestcredError:
+    return GuestcredError(problem, "see 'guestcred dump --help'", status=USAGE)
 
 
 def dump(

@@ -82,20 +82,7 @@ def _instead(command: Any) -> Any:
 @click.option("--list-strings", is_flag=True, help="Print the words that --string takes.")
 @_instead
 @view_options_but_quiet
-def dump(
-    view: View,
-    path: str | None,
-    kinds: tuple[frozenset[int] | None] | None,
-    handle: tuple[int] | None,
-    keyword: str | None,
-    everything: bool,
-    quiet: bool,
-    reveal: bool,
-    target: str | None,
-    saved: str | None,
-    list_types: bool,
-    list_strings: bool,
-) -> int:
+def dump(view: View, list_types: bool, list_strings: bool, **options: Any) -> int:
     """Decode a DMI table: the live one, a raw table, a `dmidecode --dump-bin` file or a folder like sysfs.
 
     FILE may also be Windows' RawSMBIOSData or what `dmidecode -u` prints; a link or a pipe; `-` is standard input.
@@ -104,22 +91,6 @@ def dump(
     if list_types or list_strings:
         click.echo("\n".join(TYPE_KEYWORDS if list_types else STRING_KEYWORDS))
         return 0
-    ways = {"--all": everything, "--type": kinds, "--handle": handle, "--string": keyword, "--dump-bin": target}
-    given = [name for name, value in ways.items() if value]
-    if len(given) > 1:
-        raise click.UsageError(f"{' and '.join(given)} cannot be used together")
-    if saved and path:
-        raise click.UsageError("give one FILE, with or without --from-dump")
-    from guestcred.cli import dump as dumping
+    from guestcred.cli.dump import run
 
-    path = saved if path is None else path
-    if target:
-        return dumping.save(view, path, target, reveal=reveal)
-    if keyword:
-        return dumping.one_value(view, path, keyword, reveal=reveal)
-    if not given:
-        return dumping.dump(view, path, reveal=reveal)
-    chosen = kinds[0] if kinds else None
-    return dumping.dump(
-        view, path, kinds=chosen, handle=handle[0] if handle else None, typed=True, quiet=quiet, reveal=reveal
-    )
+    return run(view, **options)

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
-
 from guestcred.show.redacted import Dump
-from guestcred.smbios.layout import describe, fields_of, type_name
 from guestcred.smbios.names import structure_name
-from guestcred.smbios.text import Row, Section, Version
+from guestcred.smbios.text import Row, Section
+from guestcred.smbios.typed import describe, fields_of, type_name
 from guestcred.smbios.types import TYPES
 from guestcred.smbios.values import StringNumber, Uuid
 from guestcred.smbios.walk import OEM_STRINGS, Structure
 from guestcred.systemd.shown import hidden
 from guestcred.systemd.unrelated import mentions_credential
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
+
     from guestcred.show.documents import LineJson, SectionJson, TypedJson
+    from guestcred.smbios.text import Version
 
 _BROKEN = "[broken: not all of the structure is there]"
 

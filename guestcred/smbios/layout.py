@@ -1,9 +1,8 @@
-"""Entry points, structures and the whole table of SMBIOS, declared once with construct: what builds is what parses."""
+"""Entry points, structures and the whole table of SMBIOS as construct has them: what builds is what parses."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import cache
 from typing import Any, BinaryIO
 
 from construct import (
@@ -15,10 +14,13 @@ from construct import (
     Default,
     ExprAdapter,
     GreedyBytes,
+    Int8ul,
+    Int16ul,
+    Int32ul,
+    Int64ul,
     Rebuild,
     RepeatUntil,
     Select,
-    SizeofError,
     StreamError,
     StringError,
     Struct,
@@ -27,24 +29,13 @@ from construct import (
     this,
 )
 
-from guestcred.smbios import text
-from guestcred.smbios.entry_point import DUMP_TABLE, parse_entry_point
-from guestcred.smbios.fields import BYTE, DWORD, QWORD, STRING, WORD, Formatted, place_of
-from guestcred.smbios.names import OEM_SPECIFIC
-from guestcred.smbios.text import About, Row, Section, Version, hexadecimal, printable
-from guestcred.smbios.types import TYPES
-from guestcred.smbios.walk import END_OF_TABLE, OEM_STRINGS, Structure
+from guestcred.smbios.declaration import declared
+from guestcred.smbios.entry_point import DUMP_TABLE
+from guestcred.smbios.typed import area_of
+from guestcred.smbios.walk import END_OF_TABLE, OEM_STRINGS
 
-__all__ = [
-    "build_entry_point",
-    "build_structure",
-    "describe",
-    "field_place",
-    "fields_of",
-    "fixed_places",
-    "parse_entry_point",
-    "type_name",
-]
+# As DSP0134 calls them.
+BYTE, WORD, DWORD, QWORD = Int8ul, Int16ul, Int32ul, Int64ul
 
 # DSP0134 5.2.1, the 32-bit entry point
 ENTRY_POINT_32: Struct = Struct(
@@ -114,20 +105,13 @@ def _split(text: bytes) -> tuple[bytes, ...]:
     return tuple(text.split(b"\0")) if text else ()
 
 
-_OTHER = Formatted("a type without a declaration")
-
-
-def _area(number: int) -> Formatted:
-    return TYPES.get(number, _OTHER)
-
-
 def _with_fields(structure: Any, _: Any) -> Any:
-    structure.fields = _area(structure.type).parse(structure.area, strings=structure.strings)
+    structure.fields = declared(area_of(structure.type)).parse(structure.area, strings=structure.strings)
     return structure
 
 
 def _without_fields(structure: Mapping[str, Any], _: Any) -> dict[str, Any]:
-    return {**structure, "area": _area(structure["type"]).build(structure["fields"])}
+    return {**structure, "area": declared(area_of(structure["type"])).build(structure["fields"])}
 
 
 def _part(ended: str | None, *layout: Construct) -> Construct:
@@ -209,6 +193,17 @@ def build_entry_point(
     return bytes(data)
 
 
+def place_of(layout: Struct, name: str) -> slice:
+    """The bytes of a field in a layout; it and all before it have a fixed size. Raises KeyError."""
+    start = 0
+    for field in layout.subcons:
+        stop = start + int(field.sizeof())
+        if field.name == name:
+            return slice(start, stop)
+        start = stop
+    raise KeyError(name)
+
+
 def _checksum(data: bytes | bytearray) -> bytes:
     """The byte that makes the sum of all bytes 0; DSP0134 5.2.1."""
     return bytes([-sum(data) % 256])
@@ -223,66 +218,8 @@ def build_structure(
     strings modulo 256, as in QEMU and cloud-hypervisor. Raises ConstructError for what does not fit, for unknown
     fields, and for a string that is empty or has a NUL in it.
     """
-    newest = _area(number).zeros()
+    newest = area_of(number).zeros()
     if number == OEM_STRINGS:
         newest["count"] = len(strings) % 256
     parts = {"type": number, "handle": handle, "fields": {**newest, **(fields or {})}, "strings": strings}
     return bytes(STRUCTURE.build(parts))
-
-
-def type_name(number: int) -> str:
-    """The name of a structure type from DSP0134 7, or `Type N`."""
-    if number in TYPES:
-        return str(TYPES[number].title)
-    return "OEM-specific" if number >= 128 else f"Type {number}"
-
-
-def field_names(number: int) -> list[str]:
-    """The names of all fields that a type has in the newest specification, in order."""
-    return [field.name for field in _area(number).subcons]
-
-
-def string_fields(number: int) -> set[str]:
-    """Those of them that have the number of a string."""
-    return {field.name for field in _area(number).subcons if field.kind is STRING}
-
-
-def field_place(number: int, name: str) -> slice:
-    """The bytes of a field in the formatted area of a type, counted from the header. Raises KeyError."""
-    return place_of(TYPES[number], name, HEADER_BYTES)
-
-
-@cache
-def fixed_places(number: int) -> dict[str, slice]:
-    """The bytes of all fields of a type that stand at the same place in each structure, counted from the header."""
-    places: dict[str, slice] = {}
-    try:
-        for field in _area(number).subcons:
-            places[field.name] = place_of(_area(number), field.name, HEADER_BYTES)
-    except SizeofError:
-        pass  # what comes behind a field of no fixed size
-    return places
-
-
-def describe(structure: Structure, version: Version, strings: Sequence[bytes] | None = None) -> list[Section]:
-    """What a structure says, as `dmidecode` words it; `strings` stand for its own where some must not be shown."""
-    told = tuple(structure.strings if strings is None else strings)
-    layout = TYPES.get(structure.type)
-    if layout is None:
-        name = "OEM-specific" if structure.type >= OEM_SPECIFIC else "Unknown"
-        data = structure.formatted
-        lines = tuple(hexadecimal(data[start : start + 16]) for start in range(0, len(data), 16))
-        rows = [Row("Header and Data", None, lines)]
-        if told:
-            rows.append(Row("Strings", None, tuple(map(printable, told))))
-        return [Section(f"{name} Type", tuple(rows))]
-    fields = layout.decode(structure.formatted[HEADER_BYTES:], told)
-    return text.describe(layout, About(fields=fields, version=version, strings=told, formatted=structure.formatted))
-
-
-def fields_of(structure: Structure) -> dict[str, Any]:
-    """The typed view: the fields of the formatted area in order, string numbers as `StringNumber`.
-
-    Bytes that no field covers come as `rest`. Fields that the structure is too short for are absent.
-    """
-    return _area(structure.type).decode(structure.formatted[HEADER_BYTES:], structure.strings)

@@ -39,7 +39,7 @@ class Fields:
 
     def __iter__(self) -> Iterator[str]:
         """The names of all fields that the type has in the newest specification."""
-        from guestcred.smbios.layout import field_names
+        from guestcred.smbios.typed import field_names
 
         return iter(field_names(self._structure.type))
 
@@ -84,14 +84,14 @@ class Structure:
     @property
     def name(self) -> str:
         """The specification's name of its type."""
-        from guestcred.smbios.layout import type_name
+        from guestcred.smbios.typed import type_name
 
         return type_name(self.type)
 
     @cached_property
     def fields(self) -> dict[str, Any]:
         """The fields that are there, in order; bytes that no field covers are `rest`."""
-        from guestcred.smbios.layout import fields_of
+        from guestcred.smbios.typed import fields_of
 
         return fields_of(self._walked)
 
@@ -102,7 +102,7 @@ class Structure:
 
     def describe(self) -> list[Section]:
         """What it says in words and units, as `guestcred dump` prints it."""
-        from guestcred.smbios.layout import describe
+        from guestcred.smbios.typed import describe
 
         major, minor = map(int, self._version.split(".")[:2])
         return describe(self._walked, (major, minor))
@@ -198,7 +198,8 @@ def build(number: int, handle: int, strings: Sequence[bytes] = (), **fields: Any
     Text stands for a string, which is added to `strings`, and for the value of an enumeration that has this word; a
     list of words for bits. Raises ConstructError for what does not fit and for fields that the type does not have.
     """
-    from guestcred.smbios.layout import build_structure, string_fields
+    from guestcred.smbios.layout import build_structure
+    from guestcred.smbios.typed import string_fields
 
     texts, values = list(strings), dict(fields)
     for name in string_fields(number) & values.keys():

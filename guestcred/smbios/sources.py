@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 
 from guestcred.errors import GuestcredError, reason
 from guestcred.record import Record
@@ -13,9 +12,6 @@ TABLES = "/sys/firmware/dmi/tables"
 SYSTAB, MEMORY, LOCKDOWN = "/sys/firmware/efi/systab", "/dev/mem", "/sys/kernel/security/lockdown"
 TABLE_MAX = 16 << 20  # bytes
 _RAW_HEADER = 8  # Windows' RawSMBIOSData: calling method, major, minor, revision, length
-_HANDLE = re.compile(r"Handle 0x([0-9A-Fa-f]{4}), DMI type (\d+), (\d+) bytes")
-_HEX = re.compile(r"(?:[0-9A-Fa-f]{2} )*[0-9A-Fa-f]{2}")
-_VERSION = re.compile(r"SMBIOS (\d+)\.(\d+)(?:\.\d+)? present")
 _FORMS = "give a raw DMI table, a 'dmidecode --dump-bin' file, or a folder like /sys/firmware/dmi/tables"
 
 
@@ -45,34 +41,11 @@ def split(data: bytes, name: str = "the file") -> Source:
     if len(data) > _RAW_HEADER and data[1] in (2, 3) and int.from_bytes(data[4:8], "little") == len(data) - _RAW_HEADER:
         return Source(data[_RAW_HEADER:], version=f"{data[1]}.{data[2]}")
     if b"Header and Data:" in data:
-        return _from_text(data.decode("latin-1"), name)
+        from guestcred.smbios.hexadecimal import table_of_text
+
+        table, version = table_of_text(data.decode("latin-1"), name)
+        return Source(table, version=version)
     return Source(data)
-
-
-def _from_text(text: str, name: str) -> Source:
-    """What `dmidecode -u` printed: each structure's bytes, and each string as bytes and again as text."""
-    out, lines = bytearray(), iter(text.splitlines())
-    where, strings = "", 0
-    version = _VERSION.search(text)
-    begun = False
-    for line in lines:
-        told = line.strip()
-        if _HANDLE.fullmatch(told):
-            if begun:
-                out += b"\0" if strings else b"\0\0"
-            begun, where, strings = True, "", 0
-        elif told in ("Header and Data:", "Strings:"):
-            where = told
-        elif begun and where and _HEX.fullmatch(told):
-            data = bytes.fromhex(told)
-            out += data
-            if where == "Strings:" and data.endswith(b"\0"):
-                strings += 1
-                next(lines, "")  # the same string as text, which may look like bytes
-    if not begun:
-        raise GuestcredError(f"there is no structure in the text of {name}", "give what 'dmidecode -u' prints")
-    out += b"\0" if strings else b"\0\0"
-    return Source(bytes(out), version=f"{version[1]}.{version[2]}" if version else None)
 
 
 def from_folder(path: str) -> Source | None:
@@ -104,7 +77,7 @@ def from_memory(systab: str = SYSTAB, memory: str = MEMORY, lockdown: str = LOCK
         told = _read(systab).decode("ascii", "replace")
     except OSError:
         return None
-    places = dict(re.findall(r"^(SMBIOS3?)=(0x[0-9a-fA-F]+)$", told, re.MULTILINE))
+    places = dict(line.partition("=")[::2] for line in told.splitlines())
     place = places.get("SMBIOS3") or places.get("SMBIOS")
     if place is None:
         return None
@@ -125,7 +98,7 @@ def from_memory(systab: str = SYSTAB, memory: str = MEMORY, lockdown: str = LOCK
 def _locked(lockdown: str) -> str:
     """Why root may not, where that is known (kernel_lockdown(7))."""
     try:
-        chosen = re.search(rb"\[(\w+)\]", _read(lockdown))
+        chosen = _read(lockdown).decode("ascii", "replace").partition("[")[2].partition("]")[0]
     except OSError:
         return ""
-    return "" if chosen is None or chosen[1] == b"none" else f" (the kernel is locked down: {chosen[1].decode()})"
+    return f" (the kernel is locked down: {chosen})" if chosen not in ("", "none") else ""

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
-
 from guestcred.record import Record
 from guestcred.smbios.values import Bits, Flags, Handle, StringNumber, Uuid, Word
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from typing import Any, TypeAlias
+
     from guestcred.smbios.fields import Formatted
+
+    Version = tuple[int, int]
+    Shown: TypeAlias = "str | Row | list[Row] | tuple[str, ...] | None"
+    Show = Callable[[Any, "About"], Shown]
 
 OUT_OF_SPEC = "<OUT OF SPEC>"
 NOT_GIVEN, BAD_INDEX = "Not Specified", "<BAD INDEX>"
 UUIDS_LITTLE_ENDIAN_SINCE = (2, 6)  # DSP0134 7.2.1; the kernel's dmi_save_uuid()
-
-Version = tuple[int, int]
 
 
 class Row(Record):
@@ -54,10 +57,6 @@ class Section(Record):
 
     heading: str
     rows: tuple[Row, ...]
-
-
-Shown = str | Row | list[Row] | tuple[str, ...] | None
-Show = Callable[[Any, About], Shown]
 
 
 def string(number: StringNumber) -> str:
@@ -143,7 +142,7 @@ def describe(layout: Formatted, about: About) -> list[Section]:
     if layout.sections is not None:
         return list(layout.sections(about))
     rows: list[Row] = []
-    for field in layout.subcons:
+    for field in layout.fields:
         value = about.fields.get(field.name)
         if value is None or (layout.irrelevant and layout.irrelevant(field.name, about)):
             continue

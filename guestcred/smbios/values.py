@@ -2,22 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
-class Words(dict[int, str]):
+class Word(int):
+    """A value of an enumeration; `word` is what it means, None where it is out of the specification."""
+
+    word: str | None
+
+    def __new__(cls, number: int, word: str | None = None) -> Word:
+        made = super().__new__(cls, number)
+        made.word = word
+        return made
+
+
+class Words:
     """What the values of an enumeration mean, in the specification's words; `ranges` has (first, last, word)."""
 
-    def __init__(self, words: Mapping[int, str], *ranges: tuple[int, int, str]) -> None:
-        super().__init__(words)
-        self.ranges = ranges
+    def __init__(self, meanings: Mapping[int, str], *ranges: tuple[int, int, str]) -> None:
+        self.meanings, self.ranges = meanings, ranges
+        self._made: dict[int, Word] = {}
 
-    def word(self, number: int) -> str | None:
-        """The word of a value, None where the specification has none."""
-        found = self.get(number)
+    def __getitem__(self, number: int) -> Word:
+        made = self._made.get(number)
+        if made is None:
+            made = self._made[number] = Word(number, self._word(number))
+        return made
+
+    def _word(self, number: int) -> str | None:
+        found = self.meanings.get(number)
         if found is None:
             found = next((word for first, last, word in self.ranges if first <= number <= last), None)
         return found
+
+    def number(self, value: int | str) -> int:
+        """The value of a word. Raises KeyError."""
+        if isinstance(value, str):
+            return {word: number for number, word in self.meanings.items()}[value]
+        return int(value)
 
 
 def words(first: int, listed: str) -> dict[int, str]:
@@ -38,17 +62,6 @@ class StringNumber(int):
 
 class Handle(int):
     """The handle of another structure, or 0xFFFF and 0xFFFE for none and unknown (DSP0134 7)."""
-
-
-class Word(int):
-    """A value of an enumeration; `word` is what it means, None where it is out of the specification."""
-
-    word: str | None
-
-    def __new__(cls, number: int, word: str | None = None) -> Word:
-        made = super().__new__(cls, number)
-        made.word = word
-        return made
 
 
 class Flags(int):
@@ -92,7 +105,7 @@ class Bits(int):
         except KeyError:
             raise AttributeError(f"no part {name}: {', '.join(self.layout)}") from None
         number = self >> low & (1 << width) - 1
-        return number if meanings is None else Word(number, meanings.word(number))
+        return number if meanings is None else meanings[number]
 
 
 class Uuid(bytes):

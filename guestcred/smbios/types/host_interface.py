@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from construct import Bytes, this
-
-from guestcred.smbios.fields import BYTE, DWORD, UUID, WORD, Field, Formatted, enumerated, flags
+from guestcred.smbios.fields import BYTE, DWORD, UUID, WORD, Field, Formatted, enumerated, flags, octets
 from guestcred.smbios.groups import Data
 from guestcred.smbios.text import OUT_OF_SPEC, About, Row, printable, uuid, word
 from guestcred.smbios.types import management_words as said
@@ -36,7 +34,7 @@ DEVICES: dict[int, Formatted] = {
         Field("id_vendor", WORD),
         Field("id_product", WORD),
         Field("serial_number", BYTE),
-        Field("mac_address", Bytes(6)),
+        Field("mac_address", octets(6)),
         *_BEHIND,
     ),
     5: Formatted(
@@ -47,13 +45,13 @@ DEVICES: dict[int, Formatted] = {
         Field("device_id", WORD),
         Field("subsystem_vendor_id", WORD),
         Field("subsystem_id", WORD),
-        Field("mac_address", Bytes(6)),
+        Field("mac_address", octets(6)),
         Field("segment_group_number", WORD),
         Field("bus_number", BYTE),
         Field("device_function_number", BYTE),
         *_BEHIND,
     ),
-    0x80: Formatted("OEM Network Interface", _DEVICE, Field("vendor_iana", Bytes(4))),
+    0x80: Formatted("OEM Network Interface", _DEVICE, Field("vendor_iana", octets(4))),
 }
 
 REDFISH = Formatted(
@@ -61,16 +59,16 @@ REDFISH = Formatted(
     Field("service_uuid", UUID),
     Field("host_ip_assignment_type", enumerated(BYTE, said.ASSIGNMENTS)),
     Field("host_ip_address_format", enumerated(BYTE, said.ADDRESS_FORMATS)),
-    Field("host_ip_address", Bytes(16)),
-    Field("host_ip_mask", Bytes(16)),
+    Field("host_ip_address", octets(16)),
+    Field("host_ip_mask", octets(16)),
     Field("redfish_service_ip_discovery_type", enumerated(BYTE, said.ASSIGNMENTS)),
     Field("redfish_service_ip_address_format", enumerated(BYTE, said.ADDRESS_FORMATS)),
-    Field("redfish_service_ip_address", Bytes(16)),
-    Field("redfish_service_ip_mask", Bytes(16)),
+    Field("redfish_service_ip_address", octets(16)),
+    Field("redfish_service_ip_mask", octets(16)),
     Field("redfish_service_ip_port", WORD),
     Field("redfish_service_vlan_id", DWORD),
     Field("redfish_service_hostname_length", BYTE),
-    Field("redfish_service_hostname", Data(this.redfish_service_hostname_length)),
+    Field("redfish_service_hostname", Data("redfish_service_hostname_length")),
 )
 _LABELS = {
     "id_vendor": "idVendor",

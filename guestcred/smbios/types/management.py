@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from construct import Bytes, this
-
 from guestcred.smbios.fields import (
     BYTE,
     DWORD,
@@ -17,6 +15,7 @@ from guestcred.smbios.fields import (
     bits,
     enumerated,
     flags,
+    octets,
 )
 from guestcred.smbios.groups import Data, Repeated
 from guestcred.smbios.text import About, Row, digits, memory_size, number, printable, word
@@ -190,7 +189,7 @@ TYPES: dict[int, Formatted] = {
         Field("interface_type_specific_data_length", BYTE),
         Field(
             "interface_type_specific_data",
-            Data(this.interface_type_specific_data_length),
+            Data("interface_type_specific_data_length"),
             "Device Type",
             device_rows,
         ),
@@ -202,10 +201,9 @@ TYPES: dict[int, Formatted] = {
                     "Protocol Record",
                     Field("protocol_type", enumerated(BYTE, said.PROTOCOLS)),
                     Field("protocol_type_specific_data_length", BYTE),
-                    Field("protocol_type_specific_data", Data(this.protocol_type_specific_data_length)),
+                    Field("protocol_type_specific_data", Data("protocol_type_specific_data_length")),
                 ),
-                this.number_of_protocol_records,
-                leads=lambda data: 2 + data[1] if len(data) >= 2 else None,
+                "number_of_protocol_records",
             ),
             "Protocol ID",
             protocol_rows,
@@ -213,7 +211,7 @@ TYPES: dict[int, Formatted] = {
     ),
     43: Formatted(
         "TPM Device",
-        Field("vendor_id", Bytes(4), "Vendor ID", _vendor),
+        Field("vendor_id", octets(4), "Vendor ID", _vendor),
         Field("major_spec_version", BYTE, "Specification Version", _tpm_version),
         Field("minor_spec_version", BYTE),
         Field("firmware_version_1", DWORD, "Firmware Revision", _tpm_firmware),
@@ -238,7 +236,7 @@ TYPES: dict[int, Formatted] = {
         Field("number_of_associated_components", BYTE),
         Field(
             "associated_component_handles",
-            Repeated(HANDLE, this.number_of_associated_components),
+            Repeated(HANDLE, "number_of_associated_components"),
             "Associated Components",
         ),
     ),

@@ -1,41 +1,18 @@
-"""Memory: controllers, modules, arrays, devices, their addresses and their errors (DSP0134 7.6, 7.7, 7.17 to 7.21, 7.34, 7.38)."""
+"""Memory: arrays, devices and channels (DSP0134 7.17, 7.18, 7.38)."""
 
 from __future__ import annotations
 
-from construct import this
-
 from guestcred.smbios.fields import BYTE, DWORD, HANDLE, QWORD, STRING, WORD, Field, Formatted, bits, enumerated, flags
 from guestcred.smbios.groups import Repeated
-from guestcred.smbios.text import OUT_OF_SPEC, About, Row, Show, flat, memory_size, number, unit, unless
+from guestcred.smbios.text import About, Row, flat, memory_size
 from guestcred.smbios.types import memory_words as said
-from guestcred.smbios.types.processor import voltage
 from guestcred.smbios.values import Bits, Handle
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from guestcred.smbios.text import Show
+
 _DDR5 = (0x22, 0x23)  # memory types whose PMIC and RCD have a revision in parts; DSP0134 7.18.16
-
-
-def _total(count: int, about: About) -> str:
-    return f"{count * (1 << about.get('maximum_memory_module_size'))} MB"
-
-
-def _banks(value: int, _: About) -> str:
-    first, second = value >> 4, value & 0xF
-    if value == 0xFF:
-        return "None"
-    return str(second) if first == 0xF else str(first) if second == 0xF else f"{first} {second}"
-
-
-def _module_size(value: Bits, _: About) -> str:
-    if value.size == 0x7F:
-        return "Not Installed"
-    told = {0x7D: "Not Determinable", 0x7E: "Disabled"}.get(value.size) or f"{1 << value.size} MB"
-    return f"{told} ({'Double' if value.double_bank else 'Single'}-bank Connection)"
-
-
-def _module_error(value: int, _: About) -> str:
-    if value & 4:
-        return "See Event Log"
-    return ("OK", "Uncorrectable Errors", "Correctable Errors", "Correctable and Uncorrectable Errors")[value & 3]
 
 
 def _capacity(value: int, about: About) -> str:
@@ -121,25 +98,6 @@ def _not_installed(name: str, about: About) -> bool:
     return about.get("size") == 0 and name in _OF_A_MODULE
 
 
-def _range(start: int, about: About) -> list[Row]:
-    """Addresses in KiB, or in bytes where the first field says so (DSP0134 7.20, 7.21)."""
-    end = about.get("ending_address")
-    first, last = about.get("extended_starting_address"), about.get("extended_ending_address")
-    if start == 0xFFFFFFFF and last is not None:
-        rows = [Row("Starting Address", f"0x{first:016X}"), Row("Ending Address", f"0x{last:016X}")]
-        return [*rows, Row("Range Size", "Invalid" if first == last else memory_size(last - first + 1 & (1 << 64) - 1))]
-    rows = [Row("Starting Address", f"0x{start << 10:011X}")]
-    if end is not None:
-        size = end - start + 1 & 0xFFFFFFFF
-        rows.append(Row("Ending Address", f"0x{(end << 10) + 0x3FF:011X}"))
-        rows.append(Row("Range Size", memory_size(size, 1) if size else "Invalid"))
-    return rows
-
-
-def _row_position(value: int, _: About) -> str:
-    return {0: OUT_OF_SPEC, 0xFF: "Unknown"}.get(value, str(value))
-
-
 def _loads(devices: list[dict[str, int]], _: About) -> list[Row]:
     rows = []
     for place, device in enumerate(devices, 1):
@@ -147,20 +105,6 @@ def _loads(devices: list[dict[str, int]], _: About) -> list[Row]:
         rows.append(Row(f"Device {place} Load", str(device["memory_device_load"])))
         rows.append(Row(f"Device {place} Handle", f"0x{handle:04X}", handle=int(handle), verbose=True))
     return rows
-
-
-_ERROR = (
-    Field("error_type", enumerated(BYTE, said.ERROR_TYPES), "Type"),
-    Field("error_granularity", enumerated(BYTE, said.ERROR_GRANULARITY), "Granularity"),
-    Field("error_operation", enumerated(BYTE, said.ERROR_OPERATIONS), "Operation"),
-    Field("vendor_syndrome", DWORD, "Vendor Syndrome", lambda value, _: f"0x{value:08X}" if value else "Unknown"),
-)
-
-
-def _error_address(name: str, label: str, wide: bool = False) -> Field:
-    places, unknown = (16, 1 << 63) if wide else (8, 1 << 31)
-    show = lambda value, _: "Unknown" if value == unknown else f"0x{value:0{places}X}"  # noqa: E731
-    return Field(name, QWORD if wide else DWORD, label, show)
 
 
 _MODULE = (
@@ -208,43 +152,12 @@ _MODULE = (
     Field("rcd_manufacturer_id", WORD, "RCD Manufacturer ID", _manufacturer),
     Field("rcd_revision_number", WORD, "RCD Revision Number", _revision("RCD")),
 )
+
+
 _OF_A_MODULE = {field.name for field in _MODULE}
 
+
 TYPES: dict[int, Formatted] = {
-    5: Formatted(
-        "Memory Controller Information",
-        Field("error_detecting_method", enumerated(BYTE, said.DETECTING_METHODS), "Error Detecting Method"),
-        Field("error_correcting_capability", flags(BYTE, said.CORRECTING), "Error Correcting Capabilities"),
-        Field("supported_interleave", enumerated(BYTE, said.INTERLEAVE), "Supported Interleave"),
-        Field("current_interleave", enumerated(BYTE, said.INTERLEAVE), "Current Interleave"),
-        Field("maximum_memory_module_size", BYTE, "Maximum Memory Module Size", lambda value, _: f"{1 << value} MB"),
-        Field("supported_speeds", flags(WORD, said.CONTROLLER_SPEEDS), "Supported Speeds"),
-        Field("supported_memory_types", flags(WORD, said.MODULE_TYPES), "Supported Memory Types"),
-        Field("memory_module_voltage", BYTE, "Memory Module Voltage", voltage),
-        Field("number_of_associated_memory_slots", BYTE, "Maximum Total Memory Size", _total),
-        Field(
-            "memory_module_configuration_handles",
-            Repeated(HANDLE, this.number_of_associated_memory_slots),
-            "Associated Memory Slots",
-        ),
-        Field(
-            "enabled_error_correcting_capabilities",
-            flags(BYTE, said.CORRECTING),
-            "Enabled Error Correcting Capabilities",
-        ),
-    ),
-    6: Formatted(
-        "Memory Module Information",
-        Field("socket_designation", STRING, "Socket Designation"),
-        Field("bank_connections", BYTE, "Bank Connections", _banks),
-        Field("current_speed", BYTE, "Current Speed", unit("ns", unknown=0)),
-        Field("current_memory_type", flags(WORD, said.MODULE_TYPES), "Type", flat),
-        Field(
-            "installed_size", bits(BYTE, size=(0, 7, None), double_bank=(7, 1, None)), "Installed Size", _module_size
-        ),
-        Field("enabled_size", bits(BYTE, size=(0, 7, None), double_bank=(7, 1, None)), "Enabled Size", _module_size),
-        Field("error_status", BYTE, "Error Status", _module_error),
-    ),
     16: Formatted(
         "Physical Memory Array",
         Field("location", enumerated(BYTE, said.ARRAY_LOCATIONS), "Location"),
@@ -271,41 +184,6 @@ TYPES: dict[int, Formatted] = {
         *_MODULE,
         irrelevant=_not_installed,
     ),
-    18: Formatted(
-        "32-bit Memory Error Information",
-        *_ERROR,
-        _error_address("memory_array_error_address", "Memory Array Address"),
-        _error_address("device_error_address", "Device Address"),
-        _error_address("error_resolution", "Resolution"),
-    ),
-    19: Formatted(
-        "Memory Array Mapped Address",
-        Field("starting_address", DWORD, "Starting Address", _range),
-        Field("ending_address", DWORD),
-        Field("memory_array_handle", HANDLE, "Physical Array Handle"),
-        Field("partition_width", BYTE, "Partition Width"),
-        Field("extended_starting_address", QWORD),
-        Field("extended_ending_address", QWORD),
-    ),
-    20: Formatted(
-        "Memory Device Mapped Address",
-        Field("starting_address", DWORD, "Starting Address", _range),
-        Field("ending_address", DWORD),
-        Field("memory_device_handle", HANDLE, "Physical Device Handle"),
-        Field("memory_array_mapped_address_handle", HANDLE, "Memory Array Mapped Address Handle"),
-        Field("partition_row_position", BYTE, "Partition Row Position", _row_position),
-        Field("interleave_position", BYTE, "Interleave Position", unless(0, number(0xFF))),
-        Field("interleaved_data_depth", BYTE, "Interleaved Data Depth", unless(0, number(0xFF))),
-        Field("extended_starting_address", QWORD),
-        Field("extended_ending_address", QWORD),
-    ),
-    33: Formatted(
-        "64-bit Memory Error Information",
-        *_ERROR,
-        _error_address("memory_array_error_address", "Memory Array Address", wide=True),
-        _error_address("device_error_address", "Device Address", wide=True),
-        _error_address("error_resolution", "Resolution"),
-    ),
     37: Formatted(
         "Memory Channel",
         Field("channel_type", enumerated(BYTE, said.CHANNEL_TYPES), "Type"),
@@ -315,8 +193,7 @@ TYPES: dict[int, Formatted] = {
             "memory_devices",
             Repeated(
                 Formatted("Device", Field("memory_device_load", BYTE), Field("memory_device_handle", HANDLE)),
-                this.memory_device_count,
-                size=lambda _: 3,
+                "memory_device_count",
             ),
             "Device",
             _loads,

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from construct import this
-
 from guestcred.smbios.fields import BYTE, HANDLE, STRING, WORD, Field, Formatted, enumerated
 from guestcred.smbios.groups import Data, Repeated
 from guestcred.smbios.text import About, Row, Section, string
-
-_SMALLEST = 5  # bytes of an entry without a value
 
 
 def _entries(about: About) -> list[Section]:
@@ -42,10 +38,9 @@ TYPES: dict[int, Formatted] = {
                     Field("referenced_handle", HANDLE),
                     Field("referenced_offset", BYTE),
                     Field("string", STRING),
-                    Field("value", Data(this.entry_length - _SMALLEST)),
+                    Field("value", Data("entry_length", counted=5)),
                 ),
-                this.number_of_additional_information_entries,
-                leads=lambda data: data[0] if data and data[0] >= _SMALLEST else None,
+                "number_of_additional_information_entries",
             ),
         ),
         sections=_entries,

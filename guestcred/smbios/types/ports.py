@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from construct import this
-
 from guestcred.smbios.fields import BYTE, STRING, WORD, Field, Formatted, bits, enumerated, flags
 from guestcred.smbios.groups import Repeated
 from guestcred.smbios.text import About, Row, Section, string, word
@@ -119,8 +117,7 @@ TYPES: dict[int, Formatted] = {
                     Field("device_function_number", BYTE),
                     Field("data_bus_width", BYTE),
                 ),
-                this.peer_grouping_count,
-                size=lambda _: 5,
+                "peer_grouping_count",
             ),
             "Peer Device",
             _peers,
@@ -135,10 +132,7 @@ TYPES: dict[int, Formatted] = {
         "On Board Devices Information",
         Field(
             "devices",
-            Repeated(
-                Formatted("Device", Field("device_type", _DEVICE_TYPE), Field("description_string", STRING)),
-                size=lambda _: 2,
-            ),
+            Repeated(Formatted("Device", Field("device_type", _DEVICE_TYPE), Field("description_string", STRING))),
         ),
         sections=_devices,
     ),

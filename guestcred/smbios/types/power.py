@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from guestcred.smbios.fields import BYTE, DWORD, HANDLE, SIGNED, STRING, WORD, Field, Formatted, bits, enumerated
-from guestcred.smbios.text import About, Row, Show, digits, scaled, string, unit, unless, word
+from guestcred.smbios.text import About, Row, digits, scaled, string, unit, unless, word
 from guestcred.smbios.values import Bits, StringNumber, Word, Words, words
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from guestcred.smbios.text import Show
 
 # 7.23.1
 _CHEMISTRY = words(

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from construct import Bytes, this
-
-from guestcred.smbios.fields import BYTE, DWORD, HANDLE, STRING, WORD, Field, Formatted, bits, enumerated, flags
+from guestcred.smbios.fields import BYTE, DWORD, HANDLE, STRING, WORD, Field, Formatted, bits, enumerated, flags, octets
 from guestcred.smbios.groups import Data, Repeated
 from guestcred.smbios.processor_id import identity
-from guestcred.smbios.text import About, Row, Show, flat, hexadecimal, memory_size, unit, word
+from guestcred.smbios.text import About, Row, flat, hexadecimal, memory_size, unit, word
 from guestcred.smbios.types import processor_words as said
 from guestcred.smbios.values import Bits, Handle, Words
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from guestcred.smbios.text import Show
 
 
 def family(about: About) -> str:
@@ -87,7 +89,7 @@ TYPES: dict[int, Formatted] = {
         Field("processor_type", enumerated(BYTE, said.PROCESSOR_TYPES), "Type"),
         Field("processor_family", enumerated(BYTE, said.FAMILIES), "Family", lambda _, about: family(about)),
         Field("processor_manufacturer", STRING, "Manufacturer"),
-        Field("processor_id", Bytes(8), "ID", lambda value, about: identity(value, about)),
+        Field("processor_id", octets(8), "ID", lambda value, about: identity(value, about)),
         Field("processor_version", STRING, "Version"),
         Field("voltage", BYTE, "Voltage", voltage),
         Field("external_clock", WORD, "External Clock", unit("MHz", unknown=0)),
@@ -151,9 +153,8 @@ TYPES: dict[int, Formatted] = {
                     "Processor-Specific Block",
                     Field("block_length", BYTE),
                     Field("processor_type", enumerated(BYTE, said.ARCHITECTURES)),
-                    Field("processor_specific_data", Data(this.block_length)),
+                    Field("processor_specific_data", Data("block_length")),
                 ),
-                leads=lambda data: 2 + data[0] if len(data) >= 2 else None,
             ),
             "Processor-Specific Block",
             lambda blocks, _: [
