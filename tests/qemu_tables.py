@@ -20,14 +20,14 @@ DIRECTORY = 0x19
 TABLES, ANCHOR = "etc/smbios/smbios-tables", "etc/smbios/smbios-anchor"
 
 
-def _memory(size: str) -> list[str]:
+def promised(size: str) -> list[str]:
     """Memory that QEMU only promises: no more of it is ever touched than the table says."""
     backend = f"memory-backend-ram,id=ram,size={size},reserve=off"
     return ["-m", size, "-object", backend, "-machine", "memory-backend=ram"]
 
 
 def _pc(machine: str, memory: str, *more: str) -> list[str]:
-    return ["x86_64", "-machine", machine, "-cpu", "max,phys-bits=46", *_memory(memory), *more]
+    return ["x86_64", "-machine", machine, "-cpu", "max,phys-bits=46", *promised(memory), *more]
 
 
 _NAMES = [
@@ -61,7 +61,7 @@ MACHINES = [
     ),
     *(_pc(machine, "512M") for machine in ("pc-q35-2.6", "pc-i440fx-2.6", "pc-q35-6.0")),
     *(
-        ["aarch64", "-machine", "virt,gic-version=3", "-cpu", cpu, "-smp", smp, *_memory(memory)]
+        ["aarch64", "-machine", "virt,gic-version=3", "-cpu", cpu, "-smp", smp, *promised(memory)]
         for cpu, smp, memory in (
             ("cortex-a57", "1", "128M"),
             ("max", "16,sockets=4,cores=4", "8G"),

@@ -9,11 +9,10 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import CAPTURES, FIXTURES
+from conftest import CAPTURES
 from construct import ConstructError
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from vm.fixtures import cloud_hypervisor_tables
 
 from guestcred.smbios.declaration import declared
 from guestcred.smbios.layout import HEADER, STRUCTURE, TABLE, StringSet, build_structure, place_of
@@ -298,14 +297,3 @@ def test_the_parser_is_usable_alone() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     outside = {name for name in done.stdout.split() if not name.startswith("guestcred.smbios")}
     assert outside == {"guestcred", "guestcred.record"}
-
-
-def test_what_is_built_for_cloud_hypervisor_is_what_it_builds() -> None:
-    real = FIXTURES / "cloud-hypervisor-54/sys/firmware/dmi"
-    table = (real / "tables/DMI").read_bytes()
-    (strings,) = [structure.strings for structure in parse(table).structures if structure.type == 11]
-    assert cloud_hypervisor_tables(list(strings)) == (
-        table,
-        (real / "tables/smbios_entry_point").read_bytes(),
-        (real / "entries/11-0/raw").read_bytes(),
-    )

@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from conftest import CAPTURES, REFERENCE
@@ -36,8 +37,8 @@ def strings_are_counted(capture: Path) -> bool:
 COUNTED = [capture for capture in CAPTURES if strings_are_counted(capture)]
 
 
-def test_there_are_five_examples() -> None:
-    assert len(EXAMPLES) == 5
+def test_there_are_six_examples() -> None:
+    assert len(EXAMPLES) == 6
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda text: text.splitlines()[2][:30])
@@ -127,7 +128,7 @@ def test_fields_by_name() -> None:
         (1, {"manufacturer": "a\0b"}),
     ],
 )
-def test_what_does_not_fit_is_refused(number: int, fields: dict[str, object]) -> None:
+def test_what_does_not_fit_is_refused(number: int, fields: dict[str, Any]) -> None:
     with pytest.raises(ConstructError):
         smbios.build(number, 1, (), **fields)
 

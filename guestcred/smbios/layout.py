@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import accumulate
 from typing import Any, BinaryIO
 
 from construct import (
@@ -31,6 +32,7 @@ from construct import (
 
 from guestcred.smbios.declaration import declared
 from guestcred.smbios.entry_point import DUMP_TABLE
+from guestcred.smbios.fields import Kind
 from guestcred.smbios.typed import area_of
 from guestcred.smbios.walk import END_OF_TABLE, OEM_STRINGS
 
@@ -176,9 +178,19 @@ TABLE = Struct(
 
 
 def build_entry_point(
-    table_length: int, *, major: int = 2, minor: int = 8, address: int = DUMP_TABLE, count: int = 0, long: bool = False
+    table_length: int,
+    *,
+    major: int = 2,
+    minor: int = 8,
+    address: int = DUMP_TABLE,
+    count: int = 0,
+    largest: int = 0,
+    long: bool = False,
 ) -> bytes:
-    """Build an entry point, `_SM3_` where `long`, with correct checksums; the inverse of `parse_entry_point`."""
+    """Build an entry point, `_SM3_` where `long`, with correct checksums; the inverse of `parse_entry_point`.
+
+    `count` structures, of which the largest has so many bytes, are told by the other one alone.
+    """
     numbers = {"smbios_major_version": major, "smbios_minor_version": minor, "structure_table_address": address}
     if long:
         layout = ENTRY_POINT_64
@@ -186,6 +198,7 @@ def build_entry_point(
     else:
         layout = ENTRY_POINT_32
         numbers |= {"structure_table_length": table_length, "number_of_smbios_structures": count}
+        numbers |= {"maximum_structure_size": largest, "smbios_bcd_revision": major << 4 | minor}
         data = bytearray(layout.build(numbers))
         intermediate = data[place_of(layout, "intermediate_anchor_string").start :]
         data[place_of(layout, "intermediate_checksum")] = _checksum(intermediate)
@@ -210,15 +223,22 @@ def _checksum(data: bytes | bytearray) -> bytes:
 
 
 def build_structure(
-    number: int, handle: int, strings: Sequence[bytes] = (), fields: Mapping[str, Any] | None = None
+    number: int,
+    handle: int,
+    strings: Sequence[bytes] = (),
+    fields: Mapping[str, Any] | None = None,
+    length: int | None = None,
 ) -> bytes:
     """Build one structure of any type; `fields` has the typed ones by name, and in `rest` the bytes after them.
 
-    It has all fields of the newest specification, 0 where none is given. The count byte of a Type 11 is the number of
-    strings modulo 256, as in QEMU and cloud-hypervisor. Raises ConstructError for what does not fit, for unknown
-    fields, and for a string that is empty or has a NUL in it.
+    It has all fields of the newest specification, or those in its first `length` bytes, 0 where none is given. The count
+    byte of a Type 11 is the number of strings modulo 256, as in QEMU and cloud-hypervisor. Raises ConstructError for
+    what does not fit, for unknown fields, and for a string that is empty or has a NUL in it.
     """
     newest = area_of(number).zeros()
+    if length is not None:
+        ends = accumulate(field.kind.size if isinstance(field.kind, Kind) else 0 for field in area_of(number).fields)
+        newest = {name: value for (name, value), end in zip(newest.items(), ends) if HEADER_BYTES + end <= length}
     if number == OEM_STRINGS:
         newest["count"] = len(strings) % 256
     parts = {"type": number, "handle": handle, "fields": {**newest, **(fields or {})}, "strings": strings}

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from guestcred.errors import GuestcredError
 from guestcred.smbios import sources, walk
@@ -152,14 +152,24 @@ class Table:
         """The table as it was, with all that stands behind its end."""
         return self._data
 
-    def dump_bin(self) -> bytes:
-        """The table with an entry point, as a `dmidecode --dump-bin` file has it."""
+    def build_entry_point(self, address: int = DUMP_TABLE) -> bytes:
+        """An entry point for the table at that address: of 64 bits from SMBIOS 3.0 on, and where it is too long for 32."""
         from guestcred.smbios.layout import build_entry_point
 
         major, minor = map(int, self.version.split(".")[:2])
-        long = major >= 3 or len(self._data) > 0xFFFF
-        point = build_entry_point(len(self._data), major=major, minor=minor, count=len(self) & 0xFFFF, long=long)
-        return point.ljust(DUMP_TABLE, b"\0") + self._data
+        return build_entry_point(
+            len(self._data),
+            major=major,
+            minor=minor,
+            address=address,
+            count=len(self) & 0xFFFF,
+            largest=max((len(structure.build()) for structure in self), default=0) & 0xFFFF,
+            long=major >= 3 or len(self._data) > 0xFFFF,
+        )
+
+    def dump_bin(self) -> bytes:
+        """The table with an entry point, as a `dmidecode --dump-bin` file has it."""
+        return self.build_entry_point().ljust(DUMP_TABLE, b"\0") + self._data
 
     @classmethod
     def of(cls, *structures: Structure, version: str = NEWEST) -> Table:
@@ -192,20 +202,23 @@ def _table(source: sources.Source) -> Table:
     return Table(source.table, source.version, point)
 
 
-def build(number: int, handle: int, strings: Sequence[bytes] = (), **fields: Any) -> Structure:
-    """A structure of a type, with the fields that are given and 0 in all others.
+def build(
+    number: int, handle: int, strings: Sequence[bytes] = (), *, length: int | None = None, **fields: Any
+) -> Structure:
+    """A structure of a type, with the fields that are given and 0 in all others, also where None is given.
 
     Text stands for a string, which is added to `strings`, and for the value of an enumeration that has this word; a
-    list of words for bits. Raises ConstructError for what does not fit and for fields that the type does not have.
+    list of words for bits. `length` is that of an older specification, in bytes with the header. Raises ConstructError
+    for what does not fit and for fields that the type does not have.
     """
     from guestcred.smbios.layout import build_structure
     from guestcred.smbios.typed import string_fields
 
-    texts, values = list(strings), dict(fields)
-    for name in string_fields(number) & values.keys():
-        if isinstance(values[name], (str, bytes)):
-            text = values[name]
+    texts, values = list(strings), {name: value for name, value in fields.items() if value is not None}
+    for name in string_fields(number):
+        text = values.get(name)
+        if isinstance(text, (str, bytes)):
             texts.append(text.encode() if isinstance(text, str) else text)
             values[name] = len(texts)
-    data = build_structure(number, handle, texts, cast("Mapping[str, Any]", values))
+    data = build_structure(number, handle, texts, values, length)
     return Structure(walk.parse(data).structures[0])

@@ -37,9 +37,9 @@ def field_names(number: int) -> list[str]:
     return [field.name for field in area_of(number).fields]
 
 
-def string_fields(number: int) -> set[str]:
+def string_fields(number: int) -> list[str]:
     """Those of them that have the number of a string."""
-    return {field.name for field in area_of(number).fields if field.kind is STRING}
+    return [field.name for field in area_of(number).fields if field.kind is STRING]
 
 
 def fixed_places(number: int) -> dict[str, slice]:

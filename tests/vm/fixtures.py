@@ -11,10 +11,10 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from guestcred import smbios
 from guestcred.cli import commands
 from guestcred.cli.commands import View
 from guestcred.errors import GuestcredError
-from guestcred.smbios import layout
 from guestcred.smbios.entry_point import SIZE_64
 from vm import aarch64
 from vm.boot import boot
@@ -94,43 +94,17 @@ def from_aarch64(scratch: Path) -> str:
     return "aarch64-virt"
 
 
-def cloud_hypervisor_tables(strings: list[bytes]) -> tuple[bytes, bytes, bytes]:
-    """(DMI table, entry point, its Type 11) as cloud-hypervisor 54 lays them out, in its arch/src/x86_64/smbios.rs.
-
-    The entry point is at 0xF0000 and the table right behind it: types 0, 1, 11 and 127, with handles from 1.
-    """
-    bios = {
-        "vendor": 1,
-        "bios_version": 2,
-        "bios_characteristics": 1 << 7,
-        "bios_characteristics_extension_byte_2": 1 << 4,
-    }
-    system = {"manufacturer": 1, "product_name": 2, "wake_up_type": 2}
-    newest = layout.build_structure(0, 1, [b"cloud-hypervisor", b"0"], bios)
-    length = 20  # its SmbiosBiosInfo ends there; the newest of DSP0134 7.1 is longer
-    oem = layout.build_structure(11, 3, strings)
-    table = b"".join(
-        (
-            newest[:1] + bytes([length]) + newest[2:length] + newest[newest[1] :],
-            layout.build_structure(1, 2, [b"Cloud Hypervisor", b"cloud-hypervisor"], system),
-            oem,
-            layout.build_structure(127, 4),
-        )
-    )
-    return table, layout.build_entry_point(len(table), major=3, minor=2, address=0xF0000 + SIZE_64, long=True), oem
-
-
 def cloud_hypervisor(scratch: Path) -> str:
     """A table of cloud-hypervisor's with 300 strings, of which the count byte has wrapped to 44."""
     dice = random.Random(11)
     values = {f"N{number:03}": dice.randbytes(6).hex().encode() for number in range(300)}
-    table, entry, oem = cloud_hypervisor_tables([text(name, value) for name, value in values.items()])
+    made = smbios.cloud_hypervisor(oem_strings=[text(name, value) for name, value in values.items()])
     shutil.rmtree(scratch, ignore_errors=True)
     guest = scratch / "guest"
     for path, data in {
-        "sys/firmware/dmi/tables/DMI": table,
-        "sys/firmware/dmi/tables/smbios_entry_point": entry,
-        "sys/firmware/dmi/entries/11-0/raw": oem,
+        "sys/firmware/dmi/tables/DMI": made.build(),
+        "sys/firmware/dmi/tables/smbios_entry_point": made.build_entry_point(0xF0000 + SIZE_64),
+        "sys/firmware/dmi/entries/11-0/raw": made.of_type(11)[0].build(),
         "proc/cmdline": b"console=hvc0\n",
         "capture.json": b'{"systemd": "systemd 257", "kernel": "6.12"}',
         # what systemd 257's 1 MiB store holds of them
