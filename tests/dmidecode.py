@@ -1,6 +1,7 @@
 """How much of what dmidecode says of a table `dump` says too, value by value.
 
 `.venv/bin/python tests/dmidecode.py FILE...` prints a line a file and what differs; `--with PROGRAM` takes another dmidecode.
+`--types` prints a row a type instead, of the tables in fixtures/ and of some with every value, and with `--qemu` of QEMU's.
 """
 
 from __future__ import annotations
@@ -16,13 +17,22 @@ from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 
+from every_value import VERSIONS, structures_of
+from qemu_tables import MACHINES, table_from_qemu
+
+from guestcred import smbios
 from guestcred.cli.commands import View
 from guestcred.cli.dump import decoded
+from guestcred.record import Record
 from guestcred.show.dump import dump_text
+from guestcred.smbios.declaration import declared
 from guestcred.smbios.entry_point import DUMP_TABLE
 from guestcred.smbios.layout import build_entry_point
 from guestcred.smbios.names import OEM_SPECIFIC
+from guestcred.smbios.types import TYPES
+from guestcred.smbios.walk import END_OF_TABLE, HEADER_SIZE, parse
 
+FIXTURES = Path(__file__).parent.parent / "fixtures"
 PROGRAM = shutil.which("dmidecode", path="/usr/sbin:/usr/bin:/sbin") or ""
 HANDLE = re.compile(r"Handle (0x[0-9A-F]{4}), DMI type (\d+), \d+ bytes")
 
@@ -134,16 +144,34 @@ def theirs(path: Path, program: str = PROGRAM) -> str:
     return done.stdout.decode("latin-1")
 
 
-def compare(path: Path, program: str = PROGRAM) -> tuple[int, list[str]]:
-    """How many values dmidecode says of a `--dump-bin` file, and those that ours does not say."""
+class Compared(Record):
+    """How many values dmidecode says, those that ours does not say, and how many more it does not say on purpose."""
+
+    count: int
+    missing: tuple[str, ...]
+    excused: int
+
+
+def compare_types(path: Path, program: str = PROGRAM) -> dict[int, Compared]:
+    """What dmidecode says of a `--dump-bin` file and ours does not, by type."""
     said, told = values(theirs(path, program)), values(ours(path))
-    missing = [
-        f"{handle} type {kind} {label}: {value}"
-        for (handle, which, kind), pairs in said.items()
-        for label, value in (pairs - told.get((handle, which, kind), Counter())).elements()
-        if not any(number == kind and re.fullmatch(pattern, f"{label}: {value}") for number, pattern, _ in EXCUSED)
-    ]
-    return sum(pairs.total() for pairs in said.values()), missing
+    count, excused = Counter[int](), Counter[int]()
+    missing: dict[int, list[str]] = {}
+    for (handle, which, kind), pairs in said.items():
+        count[kind] += pairs.total()
+        for label, value in (pairs - told.get((handle, which, kind), Counter())).elements():
+            line = f"{label}: {value}"
+            if any(number == kind and re.fullmatch(pattern, line) for number, pattern, _ in EXCUSED):
+                excused[kind] += 1
+            else:
+                missing.setdefault(kind, []).append(f"{handle} type {kind} {line}")
+    return {kind: Compared(count[kind], tuple(missing.get(kind, ())), excused[kind]) for kind in count}
+
+
+def compare(path: Path, program: str = PROGRAM) -> tuple[int, list[str]]:
+    """How many values dmidecode says of all types, and those that ours does not say."""
+    found = compare_types(path, program).values()
+    return sum(one.count for one in found), [line for one in found for line in one.missing]
 
 
 def as_dump(table: bytes, version: tuple[int, int] = (3, 9)) -> bytes:
@@ -154,13 +182,60 @@ def as_dump(table: bytes, version: tuple[int, int] = (3, 9)) -> bytes:
     return point.ljust(DUMP_TABLE, b"\0") + table
 
 
+def tables(qemu: bool) -> Iterator[bytes]:
+    """`--dump-bin` files to compare: captured guests', the vectors, some with every value, and those of QEMU's machines."""
+    for folder in sorted(FIXTURES.glob("dmi/*/sys/firmware/dmi/tables")):
+        yield smbios.read(str(folder)).dump_bin()
+    yield from (as_dump(data) for vector in sorted(FIXTURES.glob("smbios/*.bin")) if (data := vector.read_bytes()))
+    for number in TYPES:
+        for version in VERSIONS if number < END_OF_TABLE else ():
+            yield as_dump(structures_of(number, exhaustive=False), version)
+    for machine in MACHINES if qemu else ():
+        yield table_from_qemu(machine)
+
+
+def types(program: str, qemu: bool) -> Iterator[str]:
+    """A row a type: its fields, how many structures were parsed in both ways and built again, and what dmidecode says."""
+    built, compared = Counter[int](), Counter[int]()
+    count, missing, excused = Counter[int](), Counter[int](), Counter[int]()
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "table.bin"
+        for table in tables(qemu):
+            path.write_bytes(table)
+            for one in parse(table[DUMP_TABLE:]).structures:
+                if one.type in TYPES and one.complete:
+                    area, layout = one.formatted[HEADER_SIZE:], TYPES[one.type]
+                    view = layout.decode(area, one.strings)
+                    same = (
+                        view == declared(layout).parse(area, strings=one.strings)
+                        and declared(layout).build(view) == area
+                    )
+                    assert same, f"type {one.type}: {one.formatted.hex(' ')}"
+                    built[one.type] += 1
+            for kind, found in compare_types(path, program).items():
+                compared[kind] += 1
+                count[kind] += found.count
+                missing[kind] += len(found.missing)
+                excused[kind] += found.excused
+    yield "| type | name | fields declared | parsed and built | tables compared | values of dmidecode | excused | missing |"
+    yield "|---|---|---|---|---|---|---|---|"
+    for kind, layout in TYPES.items():
+        numbers = (len(layout.fields), *(of[kind] for of in (built, compared, count, excused, missing)))
+        yield f"| {kind} | {layout.title} | {' | '.join(map(str, numbers))} |"
+
+
 def main() -> Iterator[str]:
     parser = argparse.ArgumentParser()
     parser.add_argument("--with", dest="program", default=PROGRAM)
     parser.add_argument("--all", action="store_true", help="every value that differs, not the first 20 of a file")
-    parser.add_argument("files", nargs="+", type=Path)
+    parser.add_argument("--types", action="store_true")
+    parser.add_argument("--qemu", action="store_true")
+    parser.add_argument("files", nargs="*", type=Path)
     options = parser.parse_args()
-    every = lost = tables = 0
+    if options.types:
+        yield from types(options.program, options.qemu)
+        return
+    every = lost = files = 0
     with tempfile.TemporaryDirectory() as folder:
         for file in options.files:
             data = file.read_bytes()
@@ -169,10 +244,10 @@ def main() -> Iterator[str]:
             path = Path(folder) / "table.bin"
             path.write_bytes(data)
             count, missing = compare(path, options.program)
-            every, lost, tables = every + count, lost + len(missing), tables + 1
+            every, lost, files = every + count, lost + len(missing), files + 1
             yield f"{file}: {count - len(missing)} of {count}"
             yield from (f"  {line}" for line in missing[: None if options.all else 20])
-    yield f"{tables} tables: {every - lost} of {every} values, {100 * (every - lost) / max(every, 1):.2f} %"
+    yield f"{files} tables: {every - lost} of {every} values, {100 * (every - lost) / max(every, 1):.2f} %"
 
 
 if __name__ == "__main__":

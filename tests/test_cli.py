@@ -785,12 +785,15 @@ def machine(tmp_path: Path) -> Path:
         (["-t", "baseboard"], ["Base Board Information", "\tChassis Handle: 0x0003\n\t\tChassis\n"], ["Memory Device"]),
         (["-t", "memory device"], ["Memory Device"], ["System Info"]),
         (["-t", "0x11,3"], ["Memory Device", "Chassis Information"], ["System Info"]),
+        (["-t", "17", "-t", "3"], ["Memory Device", "Chassis Information"], ["System Info"]),
+        (["-t", "17", "-t", "all"], ["Memory Device", "System Information"], []),
         (["-H", "0x0011"], ["Handle 0x0011, DMI type 17, 100 bytes\nMemory Device\n"], ["System Info"]),
         (["-H", "9"], ["no structure with the handle 0x0009 in this table"], []),
         (["--all", "-q"], ["Base Board Information"], ["Handle", "OEM-specific", "End Of Table"]),
         (["--all", "--json"], ['"points_to": {', '"label": "Size"', '"size": 16384'], ["hunter2"]),
         (["-s", "system-manufacturer"], ["Maker\n"], ["System Information"]),
         (["-s", "system-uuid"], ["03020100-0504-0706-0809-0a0b0c0d0e0f\n"], []),
+        (["-s", "System-Manufacturer"], ["Maker\n"], []),
         (["-s", "chassis-type", "--json"], ['"Main Server Chassis"'], []),
         (["--list-types"], ["memory\n"], []),
         (["--list-strings"], ["system-uuid\n"], []),
@@ -804,9 +807,12 @@ def test_dump_has_dmidecodes_switches(
     assert [text for text in not_there if text in printed] == []
 
 
-@pytest.mark.parametrize("option", [["-u"], ["--oem-string", "1"], ["--no-quirks"], ["--no-sysfs"], ["-d", "/dev/mem"]])
+@pytest.mark.parametrize(
+    "option", [["-u"], ["--oem-string", "1"], ["--no-quirks"], ["--no-sysfs"], ["-d", "/dev/mem"], ["-V"]]
+)
 def test_dump_says_what_to_type_instead(option: list[str]) -> None:
-    assert run("dump", *option, status=2).startswith("guestcred: error: dump has no --")
+    told = run("dump", *option, status=2)
+    assert told.startswith("guestcred: error: dump has no --") and told.count("\nguestcred: hint: ") == 1
 
 
 def test_dump_saves_a_table_for_dmidecode(tmp_path: Path) -> None:

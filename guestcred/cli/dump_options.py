@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from guestcred.cli.options import ending, view_options_but_quiet
+from guestcred.errors import USAGE, GuestcredError
 from guestcred.show.keywords import INSTEAD, STRING_KEYWORDS, TYPE_KEYWORDS, handle_of, types_of
 
 if TYPE_CHECKING:
@@ -41,16 +42,22 @@ _TYPES = _Choice("type", types_of, f"take a number, {', '.join(TYPE_KEYWORDS)}, 
 _HANDLE = _Choice("handle", handle_of, "take a number such as 0x0011")
 
 
+def _union(_: click.Context, __: click.Parameter, given: Any) -> Any:
+    """The types of all --type together, as dmidecode takes them (dmidecode(8))."""
+    sets = [kinds for (kinds,) in given]
+    return ((None if None in sets else frozenset().union(*sets)),) if sets else None
+
+
 def _refuse(_: click.Context, param: click.Parameter, value: Any) -> None:
     if value:
         name = param.opts[0]
-        raise click.UsageError(f"dump has no {name}: {INSTEAD[name]}")
+        raise GuestcredError(f"dump has no {name}", INSTEAD[name], status=USAGE)
 
 
 def _instead(command: Any) -> Any:
     """Options that dmidecode has alone, so that nobody is left with an error that says nothing."""
     valued = {"--oem-string", "--dev-mem"}
-    short = {"--dump": "-u", "--dev-mem": "-d"}
+    short = {"--dump": "-u", "--dev-mem": "-d", "--version": "-V"}
     for name in INSTEAD:
         names = [name, short[name]] if name in short else [name]
         flag = name not in valued
@@ -67,11 +74,23 @@ def _instead(command: Any) -> Any:
 )
 @click.argument("path", required=False, metavar="[FILE or DIR]")
 @click.option(
-    "-t", "--type", "kinds", type=_TYPES, metavar="TYPE", help="Only these types: 17, memory, 'memory device', all."
+    "-t",
+    "--type",
+    "kinds",
+    type=_TYPES,
+    metavar="TYPE",
+    multiple=True,
+    callback=_union,
+    help="Only these types: 17, memory, 'memory device', all.",
 )
 @click.option("-H", "--handle", type=_HANDLE, metavar="HANDLE", help="Only the structure of this handle.")
 @click.option(
-    "-s", "--string", "keyword", type=click.Choice(list(STRING_KEYWORDS)), metavar="KEYWORD", help="One value."
+    "-s",
+    "--string",
+    "keyword",
+    type=click.Choice(list(STRING_KEYWORDS), case_sensitive=False),
+    metavar="KEYWORD",
+    help="One value.",
 )
 @click.option("--all", "everything", is_flag=True, help="The same as --type all.")
 @click.option("-q", "--quiet", is_flag=True, help="Less: no handles, no types of makers.")

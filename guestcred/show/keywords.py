@@ -53,6 +53,7 @@ INSTEAD = {
     "--oem-string": "dump shows all OEM strings without their values, and with --reveal with them",
     "--no-quirks": "there are no quirks: --format json has every field as it stands there",
     "--no-sysfs": "the kernel's files are the table itself, and memory is read only where there are none",
+    "--version": "guestcred --version says it",
     "--dev-mem": "save the table with 'dmidecode -d FILE --dump-bin table.bin', then: guestcred dump table.bin",
 }
 
