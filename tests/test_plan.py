@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from guestcred.apply.notify import entries
 from guestcred.apply.plan import (
     DECISIONS,
     FULL,
@@ -173,18 +172,6 @@ def test_the_verdict_of_a_plan(made: int, present: int, left: int, verdict: str)
         comparison=compared(), rescues=(file,) * made, present=(file,) * present, directories=(), left=(DISK,) * left
     )
     assert plan.verdict == verdict
-
-
-def test_the_journal_has_an_entry_for_each_rescue_and_each_finding() -> None:
-    comparison = compared(lost("KEY", cause="store-full"), lost("A", "differs", "altered"))
-    left = (DISK, Finding("differs", "A and B differ", "a fix", names=("A", "B"), cause="altered"))
-    file = File("KEY", 7, "run/credstore/KEY")
-    plan = Plan(comparison=comparison, rescues=(file,), present=(file,), directories=(), left=left)
-    assert [[field for field in entry if not field.startswith("MESSAGE")] for entry in entries(plan)] == [
-        ["PRIORITY=6", "SYSLOG_IDENTIFIER=guestcred", "GUESTCRED_NAME=KEY", "GUESTCRED_STATUS=rescued", "GUESTCRED_CAUSE=store-full"],
-        ["PRIORITY=4", "SYSLOG_IDENTIFIER=guestcred", "GUESTCRED_STATUS=near-miss"],
-        ["PRIORITY=4", "SYSLOG_IDENTIFIER=guestcred", "GUESTCRED_NAME=A", "GUESTCRED_NAME=B", "GUESTCRED_STATUS=differs", "GUESTCRED_CAUSE=altered"],
-    ]  # fmt: skip
 
 
 def delivery(found: dict[str, tuple[str, int]], unit: str = "demo.service", **more: Any) -> Delivery:

@@ -9,7 +9,7 @@ from guestcred.guest.credstores import rescued_names
 from guestcred.guest.rootfs import NotAFileError, Tree
 from guestcred.guest.sources import Source, Sources
 from guestcred.guest.users import User, find_user
-from guestcred.systemd.requests import Request
+from guestcred.systemd.requests import SET, Request
 from guestcred.systemd.search_path import SEARCH_PATH
 from guestcred.systemd.shown import shown
 
@@ -63,9 +63,11 @@ def _find(tree: Tree, service: Service, sources: Sources) -> dict[str, tuple[str
         for source in sources.resolve(request, SEARCH_PATH, only_files=True):
             if source.id in found:
                 continue
-            value = _value(tree, service, request, source, sources)
-            if value is None and source.id in defaults and not request.source:
-                value = f"{service.path} ({service.unit}, set {source.id})", defaults[source.id]
+            value = (
+                (f"{service.path} ({service.unit}, set {source.id})", defaults[source.id])
+                if request.setting == SET
+                else _value(tree, service, request, source, sources)
+            )
             # a name that may be the secret itself helps no service, and the report would show it; one that the
             # configuration has is a name
             if value is None or (request.is_pattern and shown(source.name, value[1]) != source.name):
