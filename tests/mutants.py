@@ -42,7 +42,7 @@ TESTS: dict[str, tuple[str, ...]] = {
     "systemd/shown.py": ("shown",),
     "systemd/unrelated.py": ("unrelated",),
     "systemd/search_path.py": ("sources", "config"),
-    "apply/diff.py": ("writing", "apply"),
+    "apply/diff.py": ("diff",),
     "apply/dirfd.py": ("dirfd", "writing"),
     "apply/install.py": ("apply", "locking"),
     "apply/deliveries.py": ("wanted",),

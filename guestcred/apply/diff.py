@@ -143,12 +143,11 @@ def _is_owned(status: os.stat_result | None, uid: int, gid: int, mode: int) -> b
     return status is not None and (status.st_uid, status.st_gid, status.st_mode) == (uid, gid, mode)
 
 
-def _holds(folder: Folder, name: str, data: bytes, owned: tuple[int, int, int] | None = None) -> bool:
-    """Whether a regular file with only this name holds these bytes, and has that (uid, gid, mode) if given."""
+def _holds(folder: Folder, name: str, data: bytes, owned: tuple[int, int, int]) -> bool:
+    """Whether a regular file with only this name holds these bytes, and has that (uid, gid, mode)."""
     found = folder.read(name, len(data) + 1)
     if found is None:
         return False
     status, there = found
-    if owned is not None and not _is_owned(status, owned[0], owned[1], stat.S_IFREG | owned[2]):
-        return False
-    return status.st_nlink == 1 and compare_digest(there, data)
+    uid, gid, mode = owned
+    return _is_owned(status, uid, gid, stat.S_IFREG | mode) and status.st_nlink == 1 and compare_digest(there, data)
