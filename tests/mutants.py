@@ -27,7 +27,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from running import FORK
+FORK = "GUESTCRED_TESTS_FORK"  # by which tests/running.py knows that a change is tried
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "guestcred"
@@ -44,7 +44,7 @@ TESTS: dict[str, tuple[str, ...]] = {
     "systemd/search_path.py": ("sources", "config"),
     "apply/diff.py": ("diff",),
     "apply/dirfd.py": ("dirfd", "writing"),
-    "apply/install.py": ("apply", "locking"),
+    "apply/install.py": ("install",),
     "apply/deliveries.py": ("wanted",),
     "apply/notify.py": ("notify",),
     "apply/plan.py": ("plan",),
@@ -349,9 +349,12 @@ def preload() -> None:
     """Import what every run of tests imports and what no mutant changes, once for all."""
     import click  # noqa: F401
     import construct  # noqa: F401
+    import fastjsonschema  # noqa: F401
     import hypothesis.strategies  # noqa: F401
     import jeepney  # noqa: F401
     import pytest  # noqa: F401
+
+    assert "guestcred" not in sys.modules, "of which the tests would see no other, whatever is changed"
 
 
 def baselines(slot: Slot, modules: list[str]) -> dict[str, float]:

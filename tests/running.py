@@ -9,8 +9,7 @@ import traceback
 from collections.abc import Sequence
 
 import schemas
-
-FORK = "GUESTCRED_TESTS_FORK"  # set by tests/mutants.py, which runs the tests thousands of times
+from mutants import FORK
 
 
 def run_program(
