@@ -34,7 +34,6 @@ class Installation:
     """
 
     def __init__(self, tree: Tree) -> None:
-        self._tree = tree
         self._root = open_root(tree.root, tree.live)
         refuse_untrusted(self._root, self._root)
         run = self._existing(self._root, "run")
@@ -107,12 +106,11 @@ class Installation:
         """
         home = self._home
         assert home is not None
-        status = home.status()
-        if status is not None and stat.S_IMODE(status.st_mode) != HOME_MODE:
+        if stat.S_IMODE(os.fstat(home.fd).st_mode) != HOME_MODE:
             home.own(*home.owner, HOME_MODE)
         changes = self.changes(wanted)
         if changes.any:
-            if changes.rescue and self._store is None:
+            if changes.rescue:
                 self._store = self._make(STORE, STORE_MODE) or self._existing(self._run, STORE)
             Writing(home, self._store, changes, wanted).run()
         return changes
