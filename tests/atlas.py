@@ -294,8 +294,10 @@ def data(entries: list[Entry]) -> str:
         "_Reader = tuple[tuple[str, ...], str, int, str, str, bool]",
         "",
         "# name, since, parts, form, instead, readers",
+        "Row = tuple[str, int, str, str, str, tuple[_Reader, ...]]",
+        "",
         "# fmt: off",
-        "ENTRIES: tuple[tuple[str, int, str, str, str, tuple[_Reader, ...]], ...] = (",
+        "ENTRIES: tuple[Row, ...] = (",
     ]
     for entry in sorted(entries, key=lambda entry: entry.name):
         lines.append(f"    ({_python(entry.name, entry.since, entry.parts, entry.form, entry.instead)}, (")

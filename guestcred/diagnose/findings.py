@@ -30,7 +30,7 @@ if TYPE_CHECKING:
         # of a TOML file
         "mistake", "no-user",
         # of a unit
-        "no-source", "undelivered", "undecrypted", "only-stop", "unrequested", "refused", "failed", "not-given",
+        "no-source", "undelivered", "undecrypted", "only-stop", "unrequested", "unread", "refused", "failed", "not-given",
     ]  # fmt: skip
 
 REPORT = "if this is the whole table, tell the makers of the firmware or hypervisor, with 'guestcred dump --all'"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from guestcred.diagnose.compare import Comparison, Credential
 from guestcred.diagnose.findings import Finding
 from guestcred.diagnose.outcomes import Outcome
+from guestcred.diagnose.readers import read_by
 from guestcred.diagnose.services import Services
 from guestcred.record import Record
 from guestcred.systemd.rules import SYSTEM
@@ -35,6 +36,7 @@ class Row(Record):
 
     `status` is None for what units request and nobody offers; it has no `size`. `size`, in bytes, `handle` and `index`
     are as in `check`. `units` is None where it is not known who requests it.
+    `reader` says who reads a well-known one here, or that nobody does; it is None for any other.
     """
 
     name: str
@@ -48,11 +50,17 @@ class Row(Record):
     imported: bool
     rescued: bool
     units: tuple[Use, ...] | None
+    reader: str | None = None
 
     @property
     def has_arrived(self) -> int:
         """How many of the units have it or will."""
         return sum(use.state in IS_THERE for use in self.units or ())
+
+    @property
+    def is_read(self) -> bool:
+        """Whether it is well known, and somebody here reads it."""
+        return self.reader is not None and not self.reader.startswith("read by nobody")
 
     @property
     def rank(self) -> Literal[0, 1, 2]:
@@ -87,7 +95,7 @@ def matrix(comparison: Comparison, services: Services | None) -> Matrix:
             name = outcome.name.removeprefix(f"/{SYSTEM}/").removeprefix(f"/{RESCUE}/")
             uses.setdefault(name, []).append(Use(service.unit, outcome.id, outcome.state))
             found.setdefault(name, outcome)
-    rows = [_row(credential, uses, services is not None) for credential in comparison.credentials]
+    rows = [_row(credential, uses, services is not None, comparison.systemd) for credential in comparison.credentials]
     listed = {credential.name for credential in comparison.credentials}
     listed |= {credential.shown for credential in comparison.credentials}
     rows += [
@@ -116,9 +124,12 @@ def matrix(comparison: Comparison, services: Services | None) -> Matrix:
     )
 
 
-def _row(credential: Credential, uses: dict[str, list[Use]], asked: bool) -> Row:
+def _row(credential: Credential, uses: dict[str, list[Use]], asked: bool, systemd: int | None) -> Row:
     # several names that may be secrets can be shown alike, and then it is not known which of them a unit requests
     known = asked and credential.name == credential.shown
+    units = tuple(uses.get(credential.name, ())) if known else None
+    requesting = None if units is None else [use.unit for use in units]
+    reading = read_by(credential.name, systemd, requesting, late=credential.is_rescued)
     return Row(
         name=credential.shown,
         status=credential.status,
@@ -130,5 +141,6 @@ def _row(credential: Credential, uses: dict[str, list[Use]], asked: bool) -> Row
         offered=credential.place is not None,
         imported=credential.loss not in ("missing", "not-offered"),
         rescued=credential.is_rescued,
-        units=tuple(uses.get(credential.name, ())) if known else None,
+        units=units,
+        reader=None if reading is None or credential.name != credential.shown else reading.text,
     )

@@ -217,22 +217,32 @@ def _unrequested(tree: Tree, look: Look, offered: dict[str, str]) -> list[Findin
     patterns = [request.source for request in requests if request.setting == IMPORT]
     system = tree.resolve(SYSTEM)
     stored = {name: shown_file(tree, f"{system}/{name}") for name in tree.names(system) or ()}
-    idle = [
-        shown
-        for name, shown in sorted((stored | offered).items())
-        if name not in names and not name.startswith(SYSTEMD_OWN)
-        if not any(glob_matches(pattern, name) for pattern in patterns)
-    ]
-    return [_idle(idle)] if idle else []
+    idle: dict[str | None, list[str]] = {}
+    for name, shown in sorted((stored | offered).items()):
+        if name not in names and not any(glob_matches(pattern, name) for pattern in patterns):
+            meant = _meant_of_systemd_s(name)
+            if meant is not None or not name.startswith(SYSTEMD_OWN):
+                idle.setdefault(meant, []).append(shown)
+    return [_idle(alike, meant) for meant, alike in idle.items()]
 
 
-def _idle(names: list[str]) -> Finding:
+def _meant_of_systemd_s(name: str) -> str | None:
+    """The well-known name that was probably meant by one that no unit requests, and that systemd does not know."""
+    from guestcred.systemd.atlas import near_credential
+
+    return near_credential(name)
+
+
+def _idle(names: list[str], meant: str | None) -> Finding:
     are = "is" if len(names) == 1 else "are"
     hint = f"write LoadCredential={names[0]} into the unit that needs it, or stop offering it"
+    if meant is not None:
+        hint = f"did you mean {meant}? systemd reads that by itself"
     message = f"no loaded unit requests {listed(names)}, which {are} offered"
     return Finding("unrequested", message, hint, names=tuple(names))
 
 
 def unrequested(name: str) -> Finding | None:
     """What is said of a credential that no unit requests; systemd and guestcred read their own themselves."""
-    return None if name.startswith(SYSTEMD_OWN) or name in FRAME else _idle([name])
+    meant = _meant_of_systemd_s(name)
+    return None if meant is None and (name.startswith(SYSTEMD_OWN) or name in FRAME) else _idle([name], meant)

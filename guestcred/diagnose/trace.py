@@ -7,6 +7,7 @@ from contextlib import suppress
 from guestcred.diagnose.compare import Credential
 from guestcred.diagnose.findings import Finding, loss, refusal
 from guestcred.diagnose.names import ORIGINS, Known, Names, absence
+from guestcred.diagnose.readers import read_by, unread
 from guestcred.diagnose.rescued import lacking, rescue
 from guestcred.diagnose.services import Services, unrequested
 from guestcred.diagnose.survey import Survey
@@ -43,7 +44,7 @@ class Stage(Record):
 
 
 class Trace(Record):
-    """One credential's whole way, up to where it was lost or to the units that have it.
+    """One credential's whole way, up to where it was lost, or to the units that have it and to who reads a well-known one.
 
     `finding` is None where it arrived; `also` has the refused strings of its name; `of_units` is what is wrong in units
     that request it.
@@ -94,18 +95,22 @@ def _trace(name: str, names: Names, survey: Survey, units: Callable[[], Services
     if traced.status not in ("imported", "foreign", "rescued") or known.shown != known.name:
         return traced
     services = units()
-    if services is None:
-        return traced
-    stages = [
-        stage
-        for service in services.services
+    received = [
+        (service.unit, stage)
+        for service in (services.services if services else ())
         for outcome in service.credentials
         if (stage := _received(known.name, service, outcome, survey.guest.root)) is not None
     ]
-    idle = unrequested(known.name) if not stages else None
+    requesting = None if services is None else [unit for unit, _ in received]
+    reading = read_by(known.name, survey.guest.systemd, requesting, late=traced.status == "rescued")
+    stages = [stage for _, stage in received]
+    idle = unrequested(known.name) if services is not None and not stages else None
+    if reading is not None and (reading.by is not None or not stages):
+        stages.append(Stage("reader", reading.by is not None, reading.text))
+        idle = None if reading.by is not None else unread(known.name, reading)
     return traced.replace(
         stages=(*traced.stages, *sorted(stages, key=lambda stage: not stage.passed)),
-        of_units=lacking(services, frozenset([known.name])),
+        of_units=lacking(services, frozenset([known.name])) if services else (),
         warnings=(*traced.warnings, *([idle] if idle else ())),
     )
 

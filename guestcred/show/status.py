@@ -41,6 +41,7 @@ def status_text(matrix: Matrix, colour: bool, width: int, *, verbose: bool = Fal
         lines.append(_line(shortened(row.name, name_width), cells(row), name_width))
         if verbose:
             lines += [f"  {use.unit} {use.state} as {use.id}" for use in row.units or ()]
+            lines += [f"  {row.reader}"] if row.reader else []
     if well and not verbose:
         lines.append(
             f"{count(well, 'credential')} {'is' if well == 1 else 'are'} well: -v shows {'it' if well == 1 else 'them'}"
@@ -74,7 +75,8 @@ def cells(row: Row) -> tuple[str, ...]:
     if row.units is None:
         requested, delivered = "?", "?"
     else:
-        requested = str(len(row.units))
+        # PID 1 and generators read theirs without a unit
+        requested = "systemd" if row.is_read and not row.units else str(len(row.units))
         delivered = f"{row.has_arrived} of {len(row.units)}" if row.units else "-"
     return ("-" if row.meant is None else "yes", offered, imported, "yes" if row.rescued else "-", requested, delivered)
 

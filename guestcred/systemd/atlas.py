@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from guestcred.record import Record
-from guestcred.systemd.atlas_data import ENTRIES
+from guestcred.systemd.atlas_data import ENTRIES, Row
 from guestcred.systemd.nearest import nearest
 from guestcred.text import listed
 
@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 
 STRINGS = "io.systemd."  # what Type 11 strings begin with, and no credential
 NEAR = 2  # letters that a name may have too many or too few to be a near miss
+
+_EXACT = {row[0]: row for row in ENTRIES}
+_PATTERNS = [row for row in ENTRIES if "*" in row[0]]
 
 
 class Reader(Record):
@@ -140,10 +143,10 @@ def _template(unit: str) -> str:
 
 
 def _entry(name: str) -> Entry | None:
-    found = [row for row in ENTRIES if _fits(row[0], name)]
-    if not found:
+    row = _EXACT.get(name) or max((row for row in _PATTERNS if _fits(row[0], name)), key=_length, default=None)
+    if row is None:
         return None
-    known, since, parts, form, instead, readers = max(found, key=lambda row: (row[0] == name, len(row[0])))
+    known, since, parts, form, instead, readers = row
     return Entry(
         name=known,
         since=since,
@@ -157,8 +160,10 @@ def _entry(name: str) -> Entry | None:
     )
 
 
-def _fits(known: str, name: str) -> bool:
-    front, star, back = known.partition("*")
-    if not star:
-        return known == name
+def _length(row: Row) -> int:
+    return len(row[0])
+
+
+def _fits(pattern: str, name: str) -> bool:
+    front, _, back = pattern.partition("*")
     return name.startswith(front) and name.endswith(back) and len(name) > len(front) + len(back)

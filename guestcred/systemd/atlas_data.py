@@ -4,8 +4,10 @@
 _Reader = tuple[tuple[str, ...], str, int, str, str, bool]
 
 # name, since, parts, form, instead, readers
+Row = tuple[str, int, str, str, str, tuple[_Reader, ...]]
+
 # fmt: off
-ENTRIES: tuple[tuple[str, int, str, str, str, tuple[_Reader, ...]], ...] = (
+ENTRIES: tuple[Row, ...] = (
     ("*.wol.password", 252, "the .link file's name, with its suffix", "", "", (
         (("systemd-udevd.service",), "", 252, "at boot", "only for a .link file with WakeOnLan=secureon and no password of its own", True),
     )),
