@@ -13,7 +13,7 @@ from guestcred.smbios.walk import HEADER_SIZE, OEM_STRINGS, OEM_STRINGS_SIZE, St
 from guestcred.systemd.offered import split_prefix
 from guestcred.systemd.rules import base64_decode, name_is_valid
 from guestcred.systemd.shown import may_be_shown
-from guestcred.systemd.unrelated import mentions_credential, near
+from guestcred.systemd.unrelated import KEYS, mentions_credential, near, near_key
 
 Hides = Callable[[bytes, bytes], bool]
 """Whether a name with that value is one to replace."""
@@ -136,6 +136,10 @@ def _hide_loose(text: bytes, replace: Replace) -> bytes:
     found = near(text)
     if found is not None:
         spans.append(found)
+    # what boot loader and stub read, and what is nearly that
+    key = next((len(key) for key in KEYS if text.startswith(key)), None)
+    nearly = near_key(text) if key is None and found is None else None
+    spans += [(0, end) for end in (key, nearly and nearly[1]) if end]
     out, end = bytearray(), 0
     for start, stop in sorted(spans):
         if stop > end:

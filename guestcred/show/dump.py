@@ -5,7 +5,7 @@ from __future__ import annotations
 from guestcred.show.lines import Column, columns, warning_lines
 from guestcred.show.redacted import Dump
 from guestcred.smbios.walk import OEM_STRINGS, OEM_STRINGS_NAME
-from guestcred.systemd.offered import Accepted, Rejected, Verdict
+from guestcred.systemd.offered import Accepted, Rejected, Unrelated, Verdict
 from guestcred.text import count, printable, size
 
 TYPE_CHECKING = False
@@ -30,6 +30,7 @@ def dump_json(dump: Dump) -> DumpDocument:
             entry = {**entry, **typed_json(structure, strings, dump)}
         structures.append(entry)
     shown = [dump.strings(structure) for structure in dump.table.structures if structure.type == OEM_STRINGS]
+    readers = _readers(dump)
     return {
         "schema": "guestcred.dump/1",
         "smbios_version": dump.version,
@@ -38,17 +39,22 @@ def dump_json(dump: Dump) -> DumpDocument:
         else {"offset": dump.table.ended.offset, "reason": dump.table.ended.reason},
         "structures": structures,
         "oem_strings": [
-            _oem_json(verdict, shown[verdict.place.instance][verdict.place.index - 1], dump.reveal)
+            _oem_json(
+                verdict,
+                shown[verdict.place.instance][verdict.place.index - 1],
+                readers.get(verdict.place.key),
+                dump.reveal,
+            )
             for verdict in dump.verdicts
         ],
         "warnings": [{"code": warning.code, "message": warning.message} for warning in dump.warnings],
     }
 
 
-def _oem_json(verdict: Verdict, shown: str, reveal: bool) -> OemStringJson:
+def _oem_json(verdict: Verdict, shown: str, reader: str | None, reveal: bool) -> OemStringJson:
     place: OemStringJson = {"handle": verdict.place.handle, "index": verdict.place.index}
     if not isinstance(verdict, Accepted):
-        return {**place, "text": shown}
+        return {**place, "text": shown, "reader": reader} if reader else {**place, "text": shown}
     told: OemStringJson = {
         **place,
         "name": verdict.name if reveal else verdict.shown,
@@ -78,7 +84,7 @@ def dump_text(dump: Dump) -> str:
 
 def _credential_lines(dump: Dump) -> list[str]:
     lines: list[str] = []
-    by_place = {verdict.place.key: verdict for verdict in dump.verdicts}
+    by_place, readers = {verdict.place.key: verdict for verdict in dump.verdicts}, _readers(dump)
     oem = [structure for structure in dump.table.structures if structure.type == OEM_STRINGS]
     instances = {id(structure): instance for instance, structure in enumerate(oem)}
     for structure in dump.structures():
@@ -88,15 +94,27 @@ def _credential_lines(dump: Dump) -> list[str]:
             f"{count(len(structure.strings), 'string')}",
         ]
         rows = [
-            (str(index), _oem_text(by_place.get((instances[id(structure)], index)), text, dump.reveal))
+            (str(index), _oem_text(by_place.get((instances[id(structure)], index)), text, readers, dump.reveal))
             for index, text in enumerate(dump.strings(structure), 1)
         ]
         lines += columns(rows, Column(least=3, right=True))
     return lines
 
 
-def _oem_text(verdict: Verdict | None, shown: str, reveal: bool) -> str:
+def _readers(dump: Dump) -> dict[tuple[int, int], str]:
+    """Who reads what is no credential, by its place; by the newest systemd, since a table does not say which reads it."""
+    if not any(isinstance(verdict, Unrelated) and verdict.text.startswith(b"io.systemd.") for verdict in dump.verdicts):
+        return {}
+    from guestcred.diagnose.keys import keys
+
+    found = keys(dump.verdicts, None)
+    return {key.place.key: f"since systemd {key.since} {key.reader}" if key.is_read else key.reader for key in found}
+
+
+def _oem_text(verdict: Verdict | None, shown: str, readers: dict[tuple[int, int], str], reveal: bool) -> str:
     match verdict:
+        case Unrelated() if verdict.place.key in readers:
+            return f"{shown}  {readers[verdict.place.key]}"
         case Accepted(encoding=encoding, value=value):
             line = f"{verdict.name if reveal else verdict.shown}  {encoding}  {size(len(value))}"
             return f"{line}  {printable(value)}" if reveal else line

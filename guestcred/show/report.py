@@ -56,6 +56,16 @@ def check_json(comparison: Comparison) -> CheckDocument:
             }
             for rejected in comparison.rejected
         ],
+        "strings": [
+            {
+                "key": key.key,
+                "handle": key.place.handle,
+                "index": key.place.index,
+                "read": key.is_read,
+                "reader": key.reader,
+            }
+            for key in comparison.keys
+        ],
         "findings": [finding_json(finding) for finding in comparison.findings],
         "rescued": [finding_json(finding) for finding in comparison.rescued],
         "warnings": [finding_json(warning) for warning in comparison.warnings],
@@ -79,6 +89,7 @@ def check_text(comparison: Comparison, colour: bool, quiet: bool = False) -> str
         ("rejected", rejected.name or "-", "", _place(rejected.place), rejected.reason)
         for rejected in comparison.rejected
     ]
+    rows += [("other", key.key, "", _place(key.place), key.reader) for key in comparison.keys]
     # a name has up to 255 bytes, and a long one must not push away the columns of all the others
     layout = Column(least=9), Column(most=NAME_COLUMN), RIGHT, Column(least=23)
     counts: dict[str, int] = {}

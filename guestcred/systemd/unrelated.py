@@ -16,15 +16,19 @@ _ABBREVIATED = b"systemdcred", (b"syst", b"emd", b"cred")
 _WITHOUT = b"iosystemd"
 _NO_LETTERS = bytes(byte for byte in range(256) if not bytes([byte]).isalnum())
 
-# what systemd-stub and systemd-boot read, and nobody takes for a secret: smbios-type-11(7)
+# what systemd-stub and systemd-boot read, and nobody takes for a secret: smbios_find_oem_string() in systemd src/boot
 KEYS = (
     b"io.systemd.stub.kernel-cmdline-extra=",
     b"io.systemd.boot.kernel-cmdline-extra=",
     b"io.systemd.boot.entries-extra:",
-    b"io.systemd.boot-entries.extra:",  # as the manual page has it
     b"io.systemd.boot.loglevel=",
+    b"io.systemd.boot.timeout=",
 )
+MANUAL_KEY = b"io.systemd.boot-entries.extra:"  # as smbios-type-11(7) has one of them, and nobody reads it
+KEY_EDITS = 4  # letters that may differ in one place: of 'stub' for 'boot', all
+KEY_REST = 6  # letters that may be missing at the end: all of '-extra'
 _LEVELS = frozenset(b"emerg alert crit err error warning notice info debug".split())
+_TIMEOUTS = frozenset(b"menu-force menu-hidden menu-disabled".split())
 # what firmware has in place of a text that nobody filled in
 _FILLERS = frozenset(
     b"a any applicable be by default e empty filled in m n/a none not o o.e.m o.e.m. oem product provided reserved "
@@ -66,10 +70,10 @@ def near(text: bytes) -> tuple[int, int] | None:
 
 
 def near_miss(text: bytes) -> str | None:
-    """What is wrong with a string that was probably meant to be a credential, or None."""
+    """What is wrong with a string that was probably meant to be a credential, or another that systemd reads, or None."""
     found = near(text)
     if found is None:
-        return None
+        return _key_hint(text)
     if text[slice(*found)] in (TEXT_PREFIX, BINARY_PREFIX):
         return (
             "a space or quote or other text comes before the prefix: remove it where the hypervisor is given the string"
@@ -83,6 +87,42 @@ def near_miss(text: bytes) -> str | None:
     if prefix in lower:
         return f"the prefix must be in lower case: write '{wanted}'"
     return "the prefix must be exactly 'io.systemd.credential:' or 'io.systemd.credential.binary:'"
+
+
+def near_key(text: bytes) -> tuple[bytes, int] | None:
+    """(the key that was meant, where its spelling ends) in a string that is nearly one for systemd-boot or systemd-stub.
+
+    What is equal at both ends is cut off, and the rest compared by length alone: a table may have thousands of them.
+    """
+    end = next((number for number, byte in enumerate(text[:HEAD]) if byte in b":="), -1) + 1
+    if not end or text.startswith(KEYS):
+        return None
+    letters = text[:end].lower().translate(None, _NO_LETTERS)
+    best: tuple[int, bytes] | None = None
+    for key in KEYS:
+        wanted = key.translate(None, _NO_LETTERS)
+        if abs(len(letters) - len(wanted)) > KEY_REST:
+            continue
+        front = _alike(letters, wanted)
+        back = _alike(letters[front:][::-1], wanted[front:][::-1])
+        typed, missing = len(letters) - front - back, len(wanted) - front - back
+        if max(typed, missing) <= KEY_EDITS or (typed == back == 0 and missing <= KEY_REST):
+            found = max(typed, missing), key
+            best = min(best or found, found)
+    return best and (best[1], end)
+
+
+def _alike(one: bytes, other: bytes) -> int:
+    """How many bytes are the same at the front of both."""
+    return next((number for number, (a, b) in enumerate(zip(one, other)) if a != b), min(len(one), len(other)))
+
+
+def _key_hint(text: bytes) -> str | None:
+    found = near_key(text)
+    if found is None:
+        return None
+    key = found[0].decode("ascii")
+    return f"write exactly '{key}'{', though the manual page has it otherwise' if text.startswith(MANUAL_KEY) else ''}"
 
 
 def near_assignment(text: bytes) -> tuple[bytes, bytes | None]:
@@ -105,10 +145,12 @@ def shown_string(text: bytes, meant: bool, behind: bool) -> str:
     `meant` is whether it mentions a credential; `behind`, whether it stands behind one, of whose value a comma may
     have cut it off.
     """
-    for key in KEYS:
+    for key in (*KEYS, MANUAL_KEY):
         if text.startswith(key):
             value = text[len(key) :]
-            harmless = key.endswith(b".loglevel=") and value in _LEVELS
+            harmless = (key.endswith(b".loglevel=") and value in _LEVELS) or (
+                key.endswith(b".timeout=") and (value in _TIMEOUTS or (value.isdigit() and len(value) <= SHORT))
+            )
             return key.decode("ascii") + (value.decode("ascii") if harmless else hidden(value))
     if meant:
         return hidden(text, "a misspelt credential")
