@@ -30,10 +30,11 @@ TOP = {
 ONLY = {
     "construct": {"smbios.declaration", "smbios.layout"},
     "click": {"cli.options", "cli.dump_options", "cli.command_line", "cli.host_command_line"},
-    "subprocess": {"guest.sealed"},  # it asks systemd-creds
+    "subprocess": {"guest.sealed", "host.tmpfiles"},  # they ask systemd-creds and systemd-tmpfiles
     "json": {
         *("guest.facts", "guest.deliveries", "capture.tree"),
         *(
+            "host.doubts",
             "host.hypervisors",
             "host.launch",
             "host.answer",

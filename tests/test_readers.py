@@ -117,6 +117,13 @@ def test_what_systemd_reads_by_itself_is_not_idle(tree: Build) -> None:
     assert codes(misspelt) == ["unrequested", "unrequested"]
 
 
+def test_a_near_miss_of_a_name_that_may_be_a_secret_is_not_told(tree: Build) -> None:
+    name = "passwd.hashed_password.Zm9vYmFyYmF6cXV4Zm9v"
+    root = tree([TEXT + name.encode() + b"="], {name: b""}, units=[SYSCTL])
+    for command in (["services"], ["status"], ["why", "11-0:1"]):
+        assert "Zm9v" not in run("--root", root, *command, status=None)
+
+
 @pytest.mark.parametrize(
     ("name", "told"),
     [

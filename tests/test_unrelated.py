@@ -139,17 +139,6 @@ def test_of_what_the_boot_loader_reads_the_key_is_shown(key: str) -> None:
     )
 
 
-def test_the_keys_that_the_boot_loader_reads() -> None:
-    """systemd.system-credentials(7) and smbios-type-11(7); the fourth is how the manual page of some versions has it."""
-    assert KEYS == (
-        b"io.systemd.stub.kernel-cmdline-extra=",
-        b"io.systemd.boot.kernel-cmdline-extra=",
-        b"io.systemd.boot.entries-extra:",
-        b"io.systemd.boot-entries.extra:",
-        b"io.systemd.boot.loglevel=",
-    )
-
-
 @pytest.mark.parametrize(
     "text",
     [

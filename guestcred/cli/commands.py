@@ -107,13 +107,14 @@ def check(view: View, *, require: tuple[str, ...] = (), strict: bool = False) ->
 
     With `strict` what was rescued is a finding too.
     """
-    comparison = look(view, require).comparison
+    looked = look(view, require)
+    comparison = looked.comparison
     from guestcred.show import report
 
     if view.form == "json":
-        print_json(report.check_json(comparison))
+        print_json(report.check_json(comparison, looked.keys))
     else:
-        sys.stdout.write(report.check_text(comparison, in_colour(), view.quiet))
+        sys.stdout.write(report.check_text(comparison, in_colour(), view.quiet, looked.keys))
     return 0 if comparison.agrees and not (strict and comparison.rescued) else FINDINGS
 
 
@@ -286,7 +287,8 @@ def _verdict(guest: Guest, facts: Facts) -> CheckDocument | None:
     from guestcred.show import report
 
     try:
-        return report.check_json(survey(guest, facts).comparison)
+        judged = survey(guest, facts)
+        return report.check_json(judged.comparison, judged.keys)
     except GuestcredError:
         return None
 

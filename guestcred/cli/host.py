@@ -10,7 +10,7 @@ import sys
 from guestcred.errors import FINDINGS, USAGE, GuestcredError
 from guestcred.host import hypervisors
 from guestcred.host.encode import check_limits, fits
-from guestcred.host.prepare import Request, prepare, takes_stdin
+from guestcred.host.prepare import Prepared, Request, prepare, takes_stdin
 from guestcred.host.secret import STDIN, Secret
 from guestcred.host.tmpfs import fill_private_folder
 from guestcred.show.capacity import capacity_json, capacity_text
@@ -41,6 +41,7 @@ def run_encode(
     if config is None and reads_stdin and not (dry_run and (sys.stdin.isatty() or takes_stdin(asked))):
         config = STDIN
     prepared = prepare(asked, config, optional=dry_run and reads_stdin)
+    show_doubts(prepared)
     if dry_run:
         if form == "json":
             print(json.dumps(capacity_json(asked.hypervisor, prepared.encoded, prepared.limits), indent=2))
@@ -69,6 +70,12 @@ def run_encode(
         case other:
             raise GuestcredError(f"encode has no form for {other}", status=USAGE)
     return 0
+
+
+def show_doubts(prepared: Prepared) -> None:
+    """Tell what looks wrong about the secrets, before they are sent."""
+    for doubt in prepared.doubts:
+        print(f"guestcred: warning: {doubt}", file=sys.stderr)
 
 
 def _warn_of_older(hypervisor: str, body: int) -> None:

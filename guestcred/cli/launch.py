@@ -7,6 +7,7 @@ import sys
 from typing import Literal, NoReturn
 
 from guestcred.cli.commands import show_error
+from guestcred.cli.host import show_doubts
 from guestcred.errors import USAGE, GuestcredError
 from guestcred.host import guest_ready, service_manager
 from guestcred.host.channel import Channel
@@ -88,6 +89,7 @@ def _qemu(asked: Request, how: Launch) -> NoReturn:
     if how.notify == "guest" or (how.notify != "none" and service_manager.listens()):
         Guard(show_error, None, listener)
     prepared = prepare(asked, None)
+    show_doubts(prepared)
     check_limits(prepared.limits, prepared.encoded)
     exec_qemu(tuple(credential.text for credential in prepared.encoded), command)
 
@@ -113,6 +115,7 @@ def _cloud_hypervisor(asked: Request, how: Launch) -> NoReturn:
     guard = Guard(show_error, channel, listener)
     config = Config(json.dumps(line.config).encode("ascii"), asked.hypervisor)
     prepared = prepare(asked, None, base=config)
+    show_doubts(prepared)
     check_limits(prepared.limits, prepared.encoded)
     offer = _offer(prepared)
 
@@ -165,6 +168,7 @@ def _running(asked: Request, how: Launch) -> int:
         if given:
             raise _wrong(f"{option} is for a cloud-hypervisor that is started here, by its command line behind '--'")
     prepared = prepare(asked, how.config)
+    show_doubts(prepared)
     check_limits(prepared.limits, prepared.encoded)
     offer = _offer(prepared)
 

@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from guestcred.diagnose.causes import Cause
     from guestcred.diagnose.evidence import Evidence
     from guestcred.diagnose.findings import Loss
-    from guestcred.diagnose.keys import Key
     from guestcred.diagnose.meant import Frame
     from guestcred.guest.snapshot import Origin
     from guestcred.smbios.entry_point import EntryPoint
@@ -78,7 +77,7 @@ class Comparison(Record):
     A finding says that something was lost, a warning that something looks wrong although nothing was. `doubts` has the
     warnings about each credential, by its name. `fronts` has the names of those in whose string the table stops.
     `frame` is what the host meant, None where no manifest that can be trusted says so. `rescued` tells of the losses
-    that guestcred made good: their causes are still there. `keys` are the strings that are no credentials and have a reader.
+    that guestcred made good: their causes are still there.
     """
 
     systemd: int | None
@@ -90,7 +89,6 @@ class Comparison(Record):
     fronts: frozenset[str]
     frame: Frame | None
     rescued: tuple[Finding, ...] = ()
-    keys: tuple[Key, ...] = ()
 
     @property
     def agrees(self) -> bool:
@@ -248,7 +246,6 @@ def compare(
         doubts=doubts,
         fronts=fronts,
         frame=frame,
-        keys=_keys(offered, guest.systemd),
     )
 
 
@@ -309,12 +306,3 @@ def _near_miss(string: Unrelated) -> Finding:
         "is read by nobody: it is nearly a key of systemd's boot loader and stub" if is_key else "is not a credential"
     )
     return Finding("near-miss", f"{string.place} {told}", string.hint or "")
-
-
-def _keys(offered: tuple[Verdict, ...], systemd: int | None) -> tuple[Key, ...]:
-    """What boot loader and stub read, looked up only where the table has something like it."""
-    if not any(isinstance(verdict, Unrelated) and verdict.text.startswith(b"io.systemd.") for verdict in offered):
-        return ()
-    from guestcred.diagnose.keys import keys
-
-    return keys(offered, systemd)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from guestcred.record import Record
-from guestcred.systemd.atlas import oem_string, reading
 from guestcred.systemd.offered import Place, Unrelated, Verdict
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+FRONT = b"io.systemd."
 NOT_FIRST = "read by nobody: of several Type 11 structures only the first is looked at"
 REPEATED = "read by nobody: the first of this key is taken"
 
@@ -37,9 +37,14 @@ def keys(offered: Iterable[Verdict], systemd: int | None) -> tuple[Key, ...]:
     smbios_find_oem_string() in systemd src/boot/smbios.c looks at the first structure and takes the first string with the
     key; only config_load_smbios_entries() goes on to the others.
     """
+    strings = [verdict for verdict in offered if isinstance(verdict, Unrelated) and verdict.text.startswith(FRONT)]
+    if not strings:
+        return ()
+    from guestcred.systemd.atlas import oem_string, reading
+
     found: list[Key] = []
-    for verdict in offered:
-        entry = oem_string(verdict.text) if isinstance(verdict, Unrelated) else None
+    for verdict in strings:
+        entry = oem_string(verdict.text)
         if entry is None:
             continue
         told = reading(entry, entry.name, systemd).text

@@ -220,7 +220,8 @@ def _unrequested(tree: Tree, look: Look, offered: dict[str, str]) -> list[Findin
     idle: dict[str | None, list[str]] = {}
     for name, shown in sorted((stored | offered).items()):
         if name not in names and not any(glob_matches(pattern, name) for pattern in patterns):
-            meant = _meant_of_systemd_s(name)
+            # of a name that may be a secret, the one that was meant would say too much
+            meant = _meant_of_systemd_s(name) if shown == name else None
             if meant is not None or not name.startswith(SYSTEMD_OWN):
                 idle.setdefault(meant, []).append(shown)
     return [_idle(alike, meant) for meant, alike in idle.items()]

@@ -9,13 +9,14 @@ from guestcred.errors import GuestcredError
 from guestcred.guest.facts import Facts, read_facts
 from guestcred.guest.snapshot import TABLE, Guest, parse_table
 from guestcred.smbios.walk import Table
-from guestcred.systemd.offered import Accepted, Verdict, judge
+from guestcred.systemd.offered import Accepted, Unrelated, Verdict, judge
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from guestcred.diagnose.evidence import Evidence
+    from guestcred.diagnose.keys import Key
     from guestcred.smbios.entry_point import EntryPoint
 
 
@@ -36,6 +37,15 @@ class Survey:
         names = {credential.name for credential in self.comparison.credentials if credential.loss == "missing"}
         accepted = (verdict for verdict in self.offered if isinstance(verdict, Accepted))
         return {verdict.name: verdict.value for verdict in accepted if verdict.name in names}
+
+    @property
+    def keys(self) -> tuple[Key, ...]:
+        """The strings that boot loader and stub read; looked up only where the table has something like it."""
+        if not any(isinstance(one, Unrelated) and one.text.startswith(b"io.systemd.") for one in self.offered):
+            return ()
+        from guestcred.diagnose.keys import keys
+
+        return keys(self.offered, self.guest.systemd)
 
     def evidence(self) -> Evidence:
         """What can be known about the losses of this guest."""

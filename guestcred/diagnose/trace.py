@@ -32,7 +32,9 @@ if TYPE_CHECKING:
     from guestcred.guest.snapshot import Origin
     from guestcred.systemd.offered import Reason
 
-    Station = Literal["meant", "offered", "accepted", "entry", "imported", "rescued", "requested", "delivered"]
+    Station = Literal[
+        "meant", "offered", "accepted", "entry", "imported", "rescued", "requested", "delivered", "reader"
+    ]
 
 
 class Stage(Record):

@@ -9,6 +9,7 @@ import time
 from guestcred.descriptor import read_to_end
 from guestcred.errors import FINDINGS, USAGE, GuestcredError, reason
 from guestcred.host import hypervisors
+from guestcred.host.doubts import doubts
 from guestcred.host.encode import Encoded, Limit, check_guest, encode, framed, limits
 from guestcred.host.secret import READ_TIMEOUT, STDIN, Secret, read_secrets
 from guestcred.record import Record
@@ -30,12 +31,16 @@ class Request(Record):
 
 
 class Prepared(Record):
-    """Everything worked out, nothing written or sent; `document` is the JSON config with the strings, or None."""
+    """Everything worked out, nothing written or sent; `document` is the JSON config with the strings, or None.
+
+    `doubts` has a sentence for each secret that looks wrong.
+    """
 
     secrets: tuple[Secret, ...]
     encoded: tuple[Encoded, ...]
     limits: tuple[Limit, ...]
     document: bytes | None
+    doubts: tuple[str, ...] = ()
 
     @property
     def texts(self) -> list[str]:
@@ -76,7 +81,13 @@ def prepare(
         body=None if document is None else len(document),
         reserve=asked.reserve,
     )
-    return Prepared(secrets=secrets, encoded=encoded, limits=found, document=document)
+    return Prepared(
+        secrets=secrets,
+        encoded=encoded,
+        limits=found,
+        document=document,
+        doubts=tuple(doubts(secrets, others, asked.guest_systemd)),
+    )
 
 
 def takes_stdin(asked: Request) -> bool:

@@ -53,14 +53,29 @@ class RejectedJson(TypedDict):
     reason: Reason
 
 
+class KeyJson(TypedDict):
+    """A string for systemd-boot or systemd-stub: `key` is its first part, without the value; `reader` says who reads it,
+    or that nobody does (`read` is false) and why.
+    """
+
+    key: str
+    handle: int
+    index: int
+    read: bool
+    reader: str
+
+
 class CheckDocument(TypedDict):
-    """What `guestcred check` found: offered against imported. `rescued` has the losses that do no harm any more."""
+    """What `guestcred check` found: offered against imported. `strings` are no credentials and have a reader; `rescued` has
+    the losses that do no harm any more.
+    """
 
     schema: Literal["guestcred.check/1"]
     verdict: Verdict
     systemd: int | None
     credentials: list[CredentialJson]
     rejected: list[RejectedJson]
+    strings: list[KeyJson]
     findings: list[FindingJson]
     rescued: list[FindingJson]
     warnings: list[FindingJson]
@@ -240,7 +255,7 @@ class StructureJson(TypedDict):
 
 class OemStringJson(TypedDict):
     """An OEM string, counted from 1 in its structure: a credential with its `size` in bytes, or another `text`; `value`
-    only with --reveal.
+    only with --reveal; `reader`, of a string for systemd-boot or systemd-stub.
     """
 
     handle: int
@@ -250,6 +265,7 @@ class OemStringJson(TypedDict):
     size: NotRequired[int]
     value: NotRequired[str]
     text: NotRequired[str]
+    reader: NotRequired[str]
 
 
 class DumpWarningJson(TypedDict):

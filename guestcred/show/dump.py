@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from guestcred.diagnose.keys import keys
 from guestcred.show.lines import Column, columns, warning_lines
 from guestcred.show.redacted import Dump
 from guestcred.smbios.walk import OEM_STRINGS, OEM_STRINGS_NAME
@@ -103,10 +104,6 @@ def _credential_lines(dump: Dump) -> list[str]:
 
 def _readers(dump: Dump) -> dict[tuple[int, int], str]:
     """Who reads what is no credential, by its place; by the newest systemd, since a table does not say which reads it."""
-    if not any(isinstance(verdict, Unrelated) and verdict.text.startswith(b"io.systemd.") for verdict in dump.verdicts):
-        return {}
-    from guestcred.diagnose.keys import keys
-
     found = keys(dump.verdicts, None)
     return {key.place.key: f"since systemd {key.since} {key.reader}" if key.is_read else key.reader for key in found}
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from typing import Literal
 
     from guestcred.diagnose.causes import Cause
+    from guestcred.diagnose.keys import Key
     from guestcred.diagnose.trace import Trace
     from guestcred.guest.snapshot import Origin
     from guestcred.show.documents import CheckDocument, FindingJson, WhyDocument
@@ -29,7 +30,7 @@ def _cause(credential: Credential) -> Cause | Origin | Literal["unknown"] | None
     return credential.cause if credential.place or credential.loss else credential.origin or "unknown"
 
 
-def check_json(comparison: Comparison) -> CheckDocument:
+def check_json(comparison: Comparison, keys: tuple[Key, ...] = ()) -> CheckDocument:
     """The document `guestcred.check/1`."""
     return {
         "schema": "guestcred.check/1",
@@ -64,7 +65,7 @@ def check_json(comparison: Comparison) -> CheckDocument:
                 "read": key.is_read,
                 "reader": key.reader,
             }
-            for key in comparison.keys
+            for key in keys
         ],
         "findings": [finding_json(finding) for finding in comparison.findings],
         "rescued": [finding_json(finding) for finding in comparison.rescued],
@@ -77,7 +78,7 @@ def finding_json(finding: Finding) -> FindingJson:
     return {"code": finding.code, "message": finding.message, "hint": finding.fix}
 
 
-def check_text(comparison: Comparison, colour: bool, quiet: bool = False) -> str:
+def check_text(comparison: Comparison, colour: bool, quiet: bool = False, keys: tuple[Key, ...] = ()) -> str:
     """The verdict, a line for each credential, then for each problem its cause and its fix; `quiet` has only these."""
     if quiet:
         return problems(comparison.findings, colour)
@@ -89,7 +90,7 @@ def check_text(comparison: Comparison, colour: bool, quiet: bool = False) -> str
         ("rejected", rejected.name or "-", "", _place(rejected.place), rejected.reason)
         for rejected in comparison.rejected
     ]
-    rows += [("other", key.key, "", _place(key.place), key.reader) for key in comparison.keys]
+    rows += [("other", key.key, "", _place(key.place), key.reader) for key in keys]
     # a name has up to 255 bytes, and a long one must not push away the columns of all the others
     layout = Column(least=9), Column(most=NAME_COLUMN), RIGHT, Column(least=23)
     counts: dict[str, int] = {}
