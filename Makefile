@@ -8,7 +8,8 @@ RELEASE := debian13
 # all from Debian, so that nothing is compiled (systemd-python has no wheel) and nothing is downloaded twice
 RUN_PACKAGES := python3 python3-construct python3-click python3-jeepney python3-systemd
 DEB_PACKAGES := python3-setuptools build-essential debhelper dh-python pybuild-plugin-pyproject python3-all
-TEST_PACKAGES := $(RUN_PACKAGES) $(DEB_PACKAGES) python3-pip python3-wheel dmidecode lintian mandoc shellcheck age strace systemd nix-bin
+TEST_PACKAGES := $(RUN_PACKAGES) $(DEB_PACKAGES) python3-pip python3-wheel dmidecode lintian mandoc shellcheck age strace systemd nix-bin \
+  ansible-core
 VM_PACKAGES := qemu-system-x86 ovmf debootstrap e2fsprogs debian-archive-keyring systemd-container
 # only for the look of a page: 125 MB to fetch
 BROWSER_PACKAGES := chromium

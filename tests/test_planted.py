@@ -186,6 +186,7 @@ def invocations(group: click.Group, root: Path, names: list[str]) -> Iterator[li
         "page": [f"{root}/out.html", "-"],
         "form": ["text", "json"],
         "files": [None],
+        "metrics": [f"{root}/out.prom"],
     }
     for words, command in leaves(group):
         name = words[0]

@@ -89,13 +89,24 @@ def _width() -> int:
     help="Report a finding if NAME did not arrive; can be repeated.",
 )
 @strict_option
+@click.option(
+    "--metrics", metavar="FILE", help="Write FILE in OpenMetrics too, for node_exporter's textfile collector."
+)
+@click.option("--nagios", is_flag=True, help="Print one line, and exit, as a Nagios plugin does.")
 @view_options
-def check(view: View, require: tuple[str, ...], strict: bool) -> int:
+def check(view: View, require: tuple[str, ...], strict: bool, metrics: str | None, nagios: bool) -> int:
     """Compare what was offered with what was imported.
 
     What guestcred rescued is fixed, unless a unit that requests it runs without it; its cause is still named.
+    With --nagios it exits with 0 OK, 1 WARNING for what was rescued, 2 CRITICAL for findings, 3 UNKNOWN.
     """
-    return commands.check(view, require=require, strict=strict)
+    if metrics is None and not nagios:
+        return commands.check(view, require=require, strict=strict)
+    if nagios and view.form == "json":
+        raise click.UsageError("--nagios prints a line, and no JSON")
+    from guestcred.cli.monitor import watch
+
+    return watch(view, require=require, strict=strict, metrics=metrics, nagios=nagios)
 
 
 @main.command(
@@ -259,6 +270,6 @@ def run(arguments: list[str]) -> int:
         )
         path = error.ctx.command_path if error.ctx else "guestcred"
         print(f"guestcred: hint: see '{path} --help'", file=sys.stderr)
-        return 2
+        return 3 if "--nagios" in arguments else 2  # to Nagios, 2 is CRITICAL
     except click.exceptions.Exit as error:
         return error.exit_code

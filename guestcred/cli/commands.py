@@ -107,7 +107,11 @@ def check(view: View, *, require: tuple[str, ...] = (), strict: bool = False) ->
 
     With `strict` what was rescued is a finding too.
     """
-    looked = look(view, require)
+    return print_check(view, look(view, require), strict=strict)
+
+
+def print_check(view: View, looked: Survey, *, strict: bool) -> int:
+    """Print what `check` found, and return its exit status."""
     comparison = looked.comparison
     from guestcred.show import report
 

@@ -11,10 +11,10 @@ from guestcred.errors import COULD_NOT_LOOK, FINDINGS, GuestcredError
 from guestcred.outcome import done_or_undone
 
 
-def write_whole(path: str, data: bytes) -> None:
+def write_whole(path: str, data: bytes, mode: int | None = None) -> None:
     """Write `data` beside `path` under another name, then rename it; what was there is replaced if it is a file.
 
-    It has the mode that the umask gives to any new file.
+    It has that mode, or the one that the umask gives to any new file.
 
     Raises GuestcredError (exit status 3) for what cannot be written, and for a link or anything else that is no file.
     """
@@ -30,7 +30,7 @@ def write_whole(path: str, data: bytes) -> None:
                 raise folder.refused(name, f"it is a {kind}", "name a file; - is standard output")
 
             def write() -> None:
-                folder.write(temporary, data, os.geteuid(), os.getegid(), 0o666 & ~mask)
+                folder.write(temporary, data, os.geteuid(), os.getegid(), 0o666 & ~mask if mode is None else mode)
                 folder.rename(temporary, name)
 
             def remove(_error: BaseException) -> None:
