@@ -11,8 +11,9 @@ from applying import apply, offer
 from conftest import Build
 from hypothesis import given
 from hypothesis import strategies as st
-from test_cli import run
+from test_cli import KEY, SECRET, run
 from test_encode import NAMES, OTHERS
+from test_services import consumer, load
 
 from guestcred.diagnose.survey import Survey, survey
 from guestcred.guest.facts import Facts
@@ -240,3 +241,15 @@ def test_a_manifest_that_was_imported_shortened_is_so_in_a_capture(tree: Build, 
     assert (first["status"], first["size"]) == ("truncated", len(imported))
     assert "report that too" not in run("--root", root, "capture", tmp_path / "capture")
     assert run("--root", tmp_path / "capture", "check", "--format", "json", status=1) == found
+
+
+@pytest.mark.parametrize("sent", ["framed", "bare", "cut"])
+def test_what_a_unit_wants_and_the_host_does_not_name(tree: Build, sent: str) -> None:
+    front = b"io.systemd.credential:guestcred.manifest=" + manifest_value(bytes(16), [(b"KEY", SECRET)])
+    strings = [front, KEY, b"io.systemd.credential:guestcred.end=1/1"] if sent != "bare" else [KEY]
+    table = table_of(strings) if sent != "cut" else table_of(strings)[:-8]
+    root = tree(strings, {"KEY": SECRET}, table=table, units=[consumer(load("none", "NONE"), delivered=())])
+    said = run("--root", root, "services", "demo", status=1)
+    assert ("requests NONE, the host's unit does not name it, and systemd skips it" in said) == (sent == "framed")
+    assert ("fix: name it there: NONE=FILE for 'guestcred launch'" in said) == (sent == "framed")
+    assert ("requests NONE, no source has it" in said) == (sent != "framed")

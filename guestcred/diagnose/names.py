@@ -30,6 +30,14 @@ ORIGINS: dict[Origin | None, str] = {
 }
 
 
+NOT_NAMED = "the host's unit does not name it"
+
+
+def named_there(shown: str) -> str:
+    """What to do about a credential that the host's manifest does not name."""
+    return f"name it there: {shown}=FILE for 'guestcred launch' or 'encode', LoadCredential= of the unit it runs in"
+
+
 class Known(Record):
     """`name` raw, and `shown` for people and programs; `strings` in table order; the other `origins` that have it; near misses of that name."""
 
@@ -200,8 +208,7 @@ def absence(
     if near is not None:
         return None, "no OEM string and no other source offers it", f"did you mean {near}? type: guestcred why {near}"
     if frame is not None and frame.whole and known.name not in frame.sizes:
-        fix = f"name it there: {known.shown}=FILE for 'guestcred launch' or 'encode', LoadCredential= of the unit it runs in"
-        return None, "the host's unit does not name it", fix
+        return None, NOT_NAMED, named_there(known.shown)
     if cut is not None:
         return "cut-by-kernel", f"no OEM string that is here offers it, and {cut}", CAUSES["cut-by-kernel"][1]
     return (

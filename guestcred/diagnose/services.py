@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 from guestcred.diagnose.findings import Finding
+from guestcred.diagnose.names import NOT_NAMED, named_there
 from guestcred.diagnose.outcomes import Outcome, Outcomes
 from guestcred.diagnose.refusals import MAY_START, REFUSALS
 from guestcred.errors import USAGE, GuestcredError
@@ -23,6 +26,8 @@ from guestcred.text import listed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from guestcred.systemd.delivery import Problem
 
 
@@ -60,6 +65,7 @@ def judge_services(tree: Tree, look: Look, offered: dict[str, str] | None, syste
     because others may request what these do not.
     """
     services, findings = [], []
+    meant = cache(lambda: _meant(tree, systemd))
     rules, made = rules_of(systemd, read_kernel(tree)), rescues(tree)
     for consumer in look.consumers:
         outcomes, together = Outcomes(tree, consumer, look, systemd, rules, made).judge()
@@ -82,7 +88,7 @@ def judge_services(tree: Tree, look: Look, offered: dict[str, str] | None, syste
             findings.append(Finding("not-given", message, "load them in the service that needs them"))
             continue
         findings += _of_start(unit, outcomes, together)
-        findings += [finding for outcome in outcomes if (finding := _finding(unit, outcome)) is not None]
+        findings += [finding for outcome in outcomes if (finding := _finding(unit, outcome, meant)) is not None]
         if unit.only_stops:
             message = f"{unit.name} requests credentials, but runs commands only to stop, and gets none for these"
             hint = "systemd makes them when it starts a command: give the unit an ExecStart= that keeps running"
@@ -97,6 +103,18 @@ def offered_names(tree: Tree, systemd: int | None) -> dict[str, str]:
     table = parse_table(*read_table(tree)) if tree.exists(TABLE) else parse_table(None, None)
     verdicts = judge(table.structures, systemd)
     return {verdict.name: verdict.shown for verdict in verdicts if isinstance(verdict, Accepted)}
+
+
+def _meant(tree: Tree, systemd: int | None) -> dict[str, int] | None:
+    """The sizes by name of what the host meant to send; None where no manifest says so, or the table lost a part."""
+    from guestcred.diagnose.meant import read_frame
+
+    try:
+        table = parse_table(*read_table(tree))
+        frame, _ = read_frame(judge(table.structures, systemd), frozenset())
+    except GuestcredError:
+        return None
+    return frame.sizes if frame is not None and table.ended is None else None
 
 
 def only(look: Look, name: str) -> Look:
@@ -155,7 +173,7 @@ def _cannot(unit: Unit, reason: Problem | None = None) -> str:
     return f"will not start again (status {status})" if unit.running else f"cannot start (status {status})"
 
 
-def _finding(unit: Unit, outcome: Outcome) -> Finding | None:
+def _finding(unit: Unit, outcome: Outcome, meant: Callable[[], dict[str, int] | None]) -> Finding | None:
     """What is wrong with one outcome, if anything is."""
     restart = "type: guestcred apply" if unit.is_configured else f"type: systemctl restart {unit.name}"
     if outcome.reason not in (None, "absent"):
@@ -170,8 +188,12 @@ def _finding(unit: Unit, outcome: Outcome) -> Finding | None:
         return Finding("refused", message, fix, names=(outcome.name,))
     if outcome.state == "skipped":
         who = "guestcred apply" if unit.is_configured else "systemd"
-        message = f"{unit.name} requests {outcome.name}, no source has it, and {who} skips it in silence"
-        return Finding("no-source", message, f"{_made(outcome)}; {_made_fatal(unit, outcome)}", names=(outcome.name,))
+        named = meant()
+        unnamed = named is not None and outcome.name[:1] != "/" and outcome.name not in named
+        why = NOT_NAMED if unnamed else "no source has it"
+        message = f"{unit.name} requests {outcome.name}, {why}, and {who} skips it in silence"
+        fix = f"{named_there(outcome.name) if unnamed else _made(outcome)}; {_made_fatal(unit, outcome)}"
+        return Finding("no-source", message, fix, names=(outcome.name,))
     if outcome.state == "fatal":
         fails = "guestcred apply fails" if unit.is_configured else "it cannot start (status 243)"
         message = f"{unit.name} requires {outcome.name}, which does not exist: {fails}"
