@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -163,3 +164,59 @@ def test_pid_1s_own_words(monkeypatch: pytest.MonkeyPatch, messages: list[str], 
     monkeypatch.setattr(Reader, "entries", [{"MESSAGE": message} for message in messages], raising=False)
     monkeypatch.setattr("systemd.journal.Reader", Reader)
     assert journal.credentials_failure("x.service") == words
+
+
+class KernelLog(Reader):
+    """What PID 1 wrote before there was a journal."""
+
+    def __exit__(self, *_: object) -> None:
+        # this boot, and of it PID 1 itself, or what root wrote into the kernel's log under its name
+        assert self.matched == ["boot", "and", "_PID=1", "or", "_TRANSPORT=kernel", "SYSLOG_IDENTIFIER=systemd"]
+
+    def add_conjunction(self) -> None:
+        self.matched.append("and")
+
+    def add_disjunction(self) -> None:
+        self.matched.append("or")
+
+    def __iter__(self) -> Iterator[dict[str, str]]:
+        return iter(self.left)
+
+
+@pytest.mark.parametrize(
+    ("message", "told"),
+    [
+        ("Failed to write credential: No space left on device", "Failed to write credential: No space left on device"),
+        ("Failed to base64 decode credential 'KEY', ignoring: Invalid argument",
+         "Failed to base64 decode credential 'SHOWN', ignoring: Invalid argument"),
+        ("Credential 'KEY' is larger than allowed limit (2M > 1M), skipping.",
+         "Credential 'SHOWN' is larger than allowed limit (2M > 1M), skipping."),
+        ("Accumulated credential size would be above allowed limit (1000K+100K > 1M), skipping 'KEY'.",
+         "Accumulated credential size would be above allowed limit (1000K+100K > 1M), skipping 'SHOWN'."),
+        ("Failed to create /run/credentials/@system/KEY: No space left on device",
+         "Failed to create /run/credentials/@system/SHOWN: No space left on device"),
+        ("SMBIOS OEM string lacks '=' character, ignoring.", "SMBIOS OEM string lacks '=' character, ignoring."),
+        # of others, of none of this, and what quotes a value or a string
+        ("Credential 'KEY2' set twice, ignoring.", None),
+        ("Failed to create /run/credentials/@system/KEY2: No space left on device", None),
+        ("Ignoring OEM string: KEY=hunter2", None),
+        ("Credential assignment through kernel command line lacks ':' character, ignoring: hunter2", None),
+        ("Failed to write credential: KEY=hunter2!", None),
+        ("Credential 'KEY' set twice, ignoring.\x1b[31m", None),
+        ("Received regular credentials: KEY", None),
+        ("Accumulated credential size would be above allowed limit (1 > 2), skipping 'KEY2'.", None),
+        ("", None),
+    ],
+)  # fmt: skip
+def test_what_pid_1_said_of_a_credential(monkeypatch: pytest.MonkeyPatch, message: str, told: str | None) -> None:
+    monkeypatch.setattr(KernelLog, "entries", [{"MESSAGE": message}, {"MESSAGE": message}, {}], raising=False)
+    monkeypatch.setattr("systemd.journal.Reader", KernelLog)
+    assert journal.import_words("KEY", "SHOWN") == (() if told is None else (told,))
+
+
+def test_without_a_journal_nothing_was_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail() -> None:
+        raise OSError("no journal")
+
+    monkeypatch.setattr("systemd.journal.Reader", fail)
+    assert journal.import_words("KEY", "KEY") == ()

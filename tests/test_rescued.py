@@ -13,8 +13,12 @@ from conftest import Build
 from test_cli import KEY, SECRET, run
 from test_services import consumer, default, given, imports, load
 
+from guestcred.cli import commands
+from guestcred.cli.commands import View
+from guestcred.diagnose.trace import trace
 from guestcred.guest.credstores import rescue_mark
 from guestcred.guest.deliveries import Consumer
+from guestcred.show.report import why_json, why_text
 
 CAUSE = "the kernel has no dmi-sysfs there"
 FIX = "build the kernel with CONFIG_DMI_SYSFS=y"
@@ -165,6 +169,15 @@ def test_why_says_how_far_it_came(tree: Build) -> None:
     assert "it got as far as: accepted\n" in run("--root", root, "why", "KEY", status=1)
     assert document(root, "why", "KEY", status=1)["reached"] == "accepted"
     assert "it got as far" not in run("--root", root, "why", "ELSE", status=1)
+
+
+def test_why_quotes_pid_1(tree: Build) -> None:
+    """Live, from the journal: `guest/journal.py` says what; a captured guest has none."""
+    looked = commands.look(View(root=str(tree([KEY], {}, entries=False))))
+    traced = trace("KEY", looked, words=lambda name, shown: (f"Failed to write credential: {name} {shown}",))
+    assert "\nsaid  by PID 1: Failed to write credential: KEY KEY\n" in why_text(traced, False)
+    assert why_json(traced)["said"] == ["Failed to write credential: KEY KEY"]
+    assert document(tree([KEY], {}, root="captured"), "why", "KEY", status=1)["said"] == []
 
 
 @pytest.mark.parametrize("typed", ["api_key", "API-KEY", "API_KYE", "APIKEY", "API_KEYS", "aip_key"])

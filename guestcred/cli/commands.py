@@ -238,7 +238,13 @@ def why(view: View, name: str, *, strict: bool = False) -> int:
     from guestcred.show import report
 
     ask = cache(lambda: units(view))
-    traced = trace(name, look(view, ask=ask), ask)
+    looked = look(view, ask=ask)
+    if Tree(view.at).live:
+        from guestcred.guest.journal import import_words
+
+        traced = trace(name, looked, ask, import_words)
+    else:
+        traced = trace(name, looked, ask)
     if view.form == "json":
         print_json(report.why_json(traced))
     else:

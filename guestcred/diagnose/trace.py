@@ -49,7 +49,7 @@ class Trace(Record):
     """One credential's whole way, up to where it was lost, or to the units that have it and to who reads a well-known one.
 
     `finding` is None where it arrived; `also` has the refused strings of its name; `of_units` is what is wrong in units
-    that request it.
+    that request it; `said` is what PID 1 wrote into the journal about it.
     """
 
     name: str
@@ -60,6 +60,7 @@ class Trace(Record):
     finding: Finding | None = None
     warnings: tuple[Finding, ...] = ()
     of_units: tuple[Finding, ...] = ()
+    said: tuple[str, ...] = ()
 
     @property
     def agrees(self) -> bool:
@@ -72,12 +73,20 @@ class Trace(Record):
         return next((stage.name for stage in reversed(self.stages) if stage.passed), None)
 
 
-def trace(name: str, survey: Survey, units: Callable[[], Services | None] = lambda: None) -> Trace:
+def trace(
+    name: str,
+    survey: Survey,
+    units: Callable[[], Services | None] = lambda: None,
+    words: Callable[[str, str], tuple[str, ...]] = lambda _name, _shown: (),
+) -> Trace:
     """Follow `name` from the table to `@system`, and to the `units`, asked only then; None where these are not known.
 
-    A credential that was lost is followed no further, unless it was rescued.
+    A credential that was lost is followed no further, unless it was rescued. `words` gives PID 1's own about a name, as it
+    may be shown.
     """
-    return _trace(name, Names(survey.offered, survey.guest), survey, units)
+    names = Names(survey.offered, survey.guest)
+    known = names.look_up(name)
+    return _trace(name, names, survey, units).replace(said=words(known.name, known.shown))
 
 
 def steps(wanted: list[str], survey: Survey, units: Callable[[], Services | None]) -> dict[str, tuple[Stage, ...]]:

@@ -99,7 +99,7 @@ class RefusedJson(TypedDict):
 
 class WhyDocument(TypedDict):
     """One credential's way by `guestcred why`: `reached` is the last stage that it passed, `finding` is null where it
-    arrived, `units` is what is wrong in units that request it.
+    arrived, `units` is what is wrong in units that request it, `said` is what PID 1 wrote about it into the journal.
     """
 
     schema: Literal["guestcred.why/1"]
@@ -109,6 +109,7 @@ class WhyDocument(TypedDict):
     stages: list[StageJson]
     reached: Station | None
     also: list[RefusedJson]
+    said: list[str]
     finding: FindingJson | None
     units: list[FindingJson]
     warnings: list[FindingJson]

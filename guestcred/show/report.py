@@ -119,6 +119,7 @@ def why_text(trace: Trace, colour: bool, quiet: bool = False) -> str:
     lines += [
         f"also  at {rejected.place}: refused: {rejected.reason}: {REASONS[rejected.reason]}" for rejected in trace.also
     ]
+    lines += [f"said  by PID 1: {words}" for words in trace.said]
     for finding in found:
         lines += finding_lines(finding, colour)
     for warning in trace.warnings:
@@ -139,6 +140,7 @@ def why_json(trace: Trace) -> WhyDocument:
             {"handle": rejected.place.handle, "index": rejected.place.index, "reason": rejected.reason}
             for rejected in trace.also
         ],
+        "said": list(trace.said),
         "finding": None if trace.finding is None else finding_json(trace.finding),
         "units": [finding_json(finding) for finding in trace.of_units],
         "warnings": [finding_json(warning) for warning in trace.warnings],
