@@ -43,7 +43,7 @@ def test_all_is_well_and_folded(tree: Build) -> None:
     root = tree([KEY, TEXT + b"TWO=2"], {"KEY": SECRET, "TWO": b"2"}, units=[consumer(imports("*"), running=False)])
     assert run("--root", root, "status") == "agrees: 2 well (systemd 257)\n2 credentials are well: -v shows them\n"
     assert table(root, "-v") == {name: ["-", "yes", "yes", "-", "1", "1 of 1"] for name in ("KEY", "TWO")}
-    assert "\n  demo.service ready as KEY\n" in run("--root", root, "status", "-v")
+    assert "\n    ready        demo.service as KEY\n" in run("--root", root, "status", "-v")
 
 
 def test_problems_come_first_each_with_cause_and_fix(tree: Build) -> None:
@@ -125,12 +125,13 @@ def test_it_tells_what_check_tells(capture: Path) -> None:
 def test_rows_fit_the_terminal(tree: Build, width: int) -> None:
     names = ["A" * NAME_MAX, "B" * (NAME_MAX - 4) + "_END", "SHORT"]
     strings = [TEXT + name.encode() + b"=v" for name in names]
-    root = tree(strings, {"SHORT": b"v"}, units=[consumer(imports("*"), running=False)])
+    unit = "u" * (NAME_MAX - 12) + "_END.service"
+    root = tree(strings, {"SHORT": b"v"}, units=[consumer(imports("*"), load("i" * 200, "SHORT"), name=unit, delivered=())])
     seen = matrix(commands.look(View(root=str(root))).comparison, commands.units(View(root=str(root))))
     lines = status_text(seen, False, width, verbose=True).split("\n\n")[0].splitlines()[1:]
     rows = [line for line in lines if not line.startswith("  ")]
     assert len(rows) == 4 and rows[2].split()[0].endswith("_END")
-    assert max(map(len, rows)) <= max(width, 73)
+    assert max(map(len, lines)) <= max(width, 73) and sum(" as " in line for line in lines) == 2
     assert len({line.index("LOST") for line in rows[1:3]}) == 1
     assert (rows[1].split()[0] == names[0]) == (width == 400)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from guestcred.diagnose.matrix import Matrix, Row
+from guestcred.diagnose.matrix import Matrix, Row, Use
 from guestcred.record import to_json
 from guestcred.show.lines import BOLD, YELLOW, finding_lines, painted, problems, verdict, warning_lines
 from guestcred.show.report import finding_json
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 HEADINGS = "meant", "offered", "imported", "rescued", "requested", "delivered"
 NAME_LEAST = 16  # characters, however narrow the terminal
+STATE = 11  # of a unit: "undelivered"
 WORDS = {"differs": "differs", "truncated": "cut"}
 
 
@@ -40,8 +41,8 @@ def status_text(matrix: Matrix, colour: bool, width: int, *, verbose: bool = Fal
     for row in rows:
         lines.append(_line(shortened(row.name, name_width), cells(row), name_width))
         if verbose:
-            lines += [f"  {use.unit} {use.state} as {use.id}" for use in row.units or ()]
-            lines += [f"  {row.reader}"] if row.reader else []
+            lines += [_use(use, width) for use in row.units or ()]
+            lines += [f"    {row.reader}"] if row.reader else []
     if well and not verbose:
         lines.append(
             f"{count(well, 'credential')} {'is' if well == 1 else 'are'} well: -v shows {'it' if well == 1 else 'them'}"
@@ -58,6 +59,16 @@ def status_text(matrix: Matrix, colour: bool, width: int, *, verbose: bool = Fal
 def _line(name: str, cells: tuple[str, ...], width: int) -> str:
     padded = [f"{cell:<{len(heading)}}" for cell, heading in zip(cells, HEADINGS)]
     return "  ".join([f"{name:<{width}}", *padded]).rstrip()
+
+
+def _use(use: Use, width: int) -> str:
+    """What a unit has of it, in a line of the terminal."""
+    room = max(2 * NAME_LEAST, width - STATE - len("    ") - len("  ") - len(" as "))
+    unit, identifier = use.unit, use.id
+    if len(unit) + len(identifier) > room:
+        identifier = shortened(identifier, max(NAME_LEAST, room - len(unit)))
+        unit = shortened(unit, max(NAME_LEAST, room - len(identifier)))
+    return f"    {use.state:<{STATE}}  {unit} as {identifier}"
 
 
 def shortened(name: str, width: int) -> str:
