@@ -34,6 +34,7 @@ DOCUMENTS = {
             "dump",
             "dump-value",
             "encode",
+            "forecast",
             "config",
             "captured",
         )

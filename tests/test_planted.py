@@ -183,6 +183,7 @@ def invocations(group: click.Group, root: Path, names: list[str]) -> Iterator[li
         "saved": [None],
         "dev_mem": ["/dev/mem"],
         "oem_string": ["1"],
+        "source": [f"{root}/vm.json"],
         "page": [f"{root}/out.html", "-"],
         "form": ["text", "json"],
         "files": [None],
@@ -298,6 +299,16 @@ def test_no_piece_of_a_secret_is_shown(kind: str, monkeypatch: pytest.MonkeyPatc
         assert not search.find(path), path
         if not (path.startswith(OWN_VALUES) and not path.endswith("report.json")):
             assert not search.find(content.decode("latin-1")), path
+
+
+@pytest.mark.parametrize("kind", GUESTS)
+def test_no_piece_of_a_secret_is_in_a_forecast(kind: str, tmp_path: Path) -> None:
+    planted = plant(GUESTS[kind][0])
+    config = tmp_path / "vm.json"
+    config.write_text(json.dumps({"platform": {"oem_strings": [one.string.decode() for one in planted]}}))
+    for options in ([], ["-v"], ["--json"], ["--systemd", "252"]):
+        told = output(["status", "--from", str(config), *options])
+        assert told and not Search(planted).find(told)
 
 
 def test_the_matrix_has_all_that_it_should() -> None:

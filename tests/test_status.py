@@ -126,7 +126,9 @@ def test_rows_fit_the_terminal(tree: Build, width: int) -> None:
     names = ["A" * NAME_MAX, "B" * (NAME_MAX - 4) + "_END", "SHORT"]
     strings = [TEXT + name.encode() + b"=v" for name in names]
     unit = "u" * (NAME_MAX - 12) + "_END.service"
-    root = tree(strings, {"SHORT": b"v"}, units=[consumer(imports("*"), load("i" * 200, "SHORT"), name=unit, delivered=())])
+    root = tree(
+        strings, {"SHORT": b"v"}, units=[consumer(imports("*"), load("i" * 200, "SHORT"), name=unit, delivered=())]
+    )
     seen = matrix(commands.look(View(root=str(root))).comparison, commands.units(View(root=str(root))))
     lines = status_text(seen, False, width, verbose=True).split("\n\n")[0].splitlines()[1:]
     rows = [line for line in lines if not line.startswith("  ")]

@@ -183,14 +183,29 @@ def capture(view: View, path: str) -> int:
 @click.option(
     "--html", "page", metavar="FILE", help="Also write it to FILE as a page, for a ticket; - is standard output."
 )
+@click.option(
+    "--from",
+    "source",
+    metavar="FILE",
+    help="On the host: what a guest would import, by cloud-hypervisor's VM config, or a folder of encode --for qemu.",
+)
 @view_options
-def status(view: View, verbose: bool, page: str | None) -> int:
+def status(view: View, verbose: bool, page: str | None, source: str | None) -> int:
     """Show every credential at every stage, from what the host meant to what units got; problems first.
 
     The page of --html draws the way of each credential, with causes, fixes and what shows them. It is one file with no
     value, script or link to elsewhere.
+
+    --from needs no guest: it reads the OEM strings that a VM is to have, and shows what PID 1 of each systemd whose rules
+    differ, or of that of --systemd, would import of them, and how much of each limit they use.
     """
-    return commands.status(view, _width(), verbose=verbose, page=page)
+    if source is None:
+        return commands.status(view, _width(), verbose=verbose, page=page)
+    if page is not None or view.root != "/":
+        raise click.UsageError("--from looks at no guest, so it goes with neither --root nor --html")
+    from guestcred.cli.host import run_forecast
+
+    return run_forecast(view, source, _width(), verbose=verbose)
 
 
 _CONFIG = ending(

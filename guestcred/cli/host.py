@@ -7,13 +7,21 @@ import os
 import shlex
 import sys
 
-from guestcred.errors import FINDINGS, USAGE, GuestcredError
+from guestcred.cli.commands import View, in_colour, print_json
+from guestcred.descriptor import read_to_end
+from guestcred.diagnose.forecast import entry_of, forecast
+from guestcred.errors import FINDINGS, USAGE, GuestcredError, reason
 from guestcred.host import hypervisors
-from guestcred.host.encode import check_limits, fits
-from guestcred.host.prepare import Prepared, Request, prepare, takes_stdin
+from guestcred.host.encode import RESERVE, Encoded, check_limits, fits, limits
+from guestcred.host.prepare import Prepared, Request, prepare, read_config, takes_stdin
 from guestcred.host.secret import STDIN, Secret
 from guestcred.host.tmpfs import fill_private_folder
 from guestcred.show.capacity import capacity_json, capacity_text
+from guestcred.show.forecast import agrees, forecast_json, forecast_text
+from guestcred.smbios.walk import parse
+from guestcred.systemd.offered import Accepted, judge
+
+STRING_MAX = 2 << 20  # bytes; a credential has 1 MiB at most, and base64 of it four thirds
 
 
 def run_encode(
@@ -114,3 +122,58 @@ def _refuse_arguments(secrets: tuple[Secret, ...], allowed: bool) -> None:
             "--allow-arguments prints the element anyway; --set is for what is not secret",
             status=USAGE,
         )
+
+
+def run_forecast(view: View, path: str, width: int, *, verbose: bool) -> int:
+    """Show what guests would import of a VM's OEM strings; 0 where the newest systemd imports all, 1 with findings.
+
+    `path` is cloud-hypervisor's VM config, - for standard input, or the folder that `encode --for qemu` filled.
+    """
+    hypervisor, strings, body = ("qemu", _folder_strings(path), None) if os.path.isdir(path) else _config_strings(path)
+    encoded, others = _as_encoded(strings)
+    found = limits(encoded, hypervisor, view.systemd, others=others, body=body, reserve=RESERVE)
+    told = forecast(strings, view.systemd)
+    if view.form == "json":
+        print_json(forecast_json(told, hypervisor, found))
+    else:
+        how = {"colour": in_colour(), "verbose": verbose, "quiet": view.quiet}
+        sys.stdout.write(forecast_text(told, hypervisor, found, width, **how))
+    return 0 if agrees(told, found) else FINDINGS
+
+
+def _as_encoded(strings: tuple[bytes, ...]) -> tuple[tuple[Encoded, ...], tuple[bytes, ...]]:
+    """The strings that are credentials by the newest rules, and the others."""
+    encoded, others = [], []
+    for verdict in judge(parse(entry_of(strings)).structures, None):
+        text = strings[verdict.place.index - 1]
+        if isinstance(verdict, Accepted):
+            name, encoding = verdict.name, verdict.encoding
+            encoded.append(Encoded(name=name, encoding=encoding, size=len(verdict.value), text=text))
+        else:
+            others.append(text)
+    return tuple(encoded), tuple(others)
+
+
+def _config_strings(path: str) -> tuple[str, tuple[bytes, ...], int]:
+    config = read_config(path, "cloud-hypervisor")
+    assert config is not None
+    return "cloud-hypervisor", config.strings, len(config.merged([]))
+
+
+def _folder_strings(path: str) -> tuple[bytes, ...]:
+    """The strings in the files of a folder, by their names."""
+    found = []
+    try:
+        for name in sorted(os.listdir(path)):
+            fd = os.open(os.path.join(path, name), os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+            with open(fd, "rb") as file:
+                found.append(read_to_end(file.fileno(), STRING_MAX) or b"")
+    except OSError as error:
+        raise GuestcredError(f"cannot read the strings in {path}: {reason(error)}") from None
+    if not all(found) or any(b"\0" in text or len(text) > STRING_MAX for text in found):
+        raise GuestcredError(
+            f"{path} holds something else than the strings of a VM",
+            "name the folder of 'guestcred encode --for qemu --folder'",
+            status=USAGE,
+        )
+    return tuple(found)

@@ -11,6 +11,7 @@ import click
 
 from guestcred.cli.options import SystemdVersion, ending, form_options
 from guestcred.errors import USAGE, GuestcredError, reason
+from guestcred.host.encode import RESERVE
 from guestcred.host.hypervisors import HYPERVISORS
 from guestcred.text import visible
 
@@ -45,7 +46,7 @@ HOST_OPTIONS = (
     click.option(
         "--reserve",
         type=click.IntRange(0, 0xFFFF),
-        default=2048,  # QEMU's pc with one socket takes some 400
+        default=RESERVE,
         show_default=True,
         metavar="BYTES",
         help="Room in the table for structures of other types; they need more with many sockets or memory modules.",

@@ -32,6 +32,7 @@ _TEXT_BYTES = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._
 
 # the count byte of Type 11, DSP0134 7.12; systemd ignores it, but to whoever goes by it 256 strings are none
 STRINGS_MAX = 255
+RESERVE = 2048  # bytes for structures of other types; QEMU's pc with one socket takes some 400
 
 
 class Encoded(Record):

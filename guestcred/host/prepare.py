@@ -69,7 +69,7 @@ def prepare(
         allow_empty=asked.allow_empty,
     )
     if base is None:
-        base = _read_config(config, asked.hypervisor, optional)
+        base = read_config(config, asked.hypervisor, optional)
     others = () if base is None else base.strings
     encoded = encode(secrets if asked.no_manifest else framed(secrets), others)
     document = None if base is None else base.merged([credential.text.decode("ascii") for credential in encoded])
@@ -95,7 +95,8 @@ def takes_stdin(asked: Request) -> bool:
     return any(pair.partition("=")[2] == STDIN for pair in asked.files)
 
 
-def _read_config(path: str | None, hypervisor: str, optional: bool) -> hypervisors.Config | None:
+def read_config(path: str | None, hypervisor: str, optional: bool = False) -> hypervisors.Config | None:
+    """The VM config at that path, `-` for standard input; None where there is none to read. Raises GuestcredError."""
     takes = hypervisors.HYPERVISORS[hypervisor]
     if takes.place is None:
         if path is not None:
@@ -105,7 +106,7 @@ def _read_config(path: str | None, hypervisor: str, optional: bool) -> hyperviso
         return hypervisors.Config(b"{}", hypervisor) if optional or not takes.reads_stdin else None
     if path == STDIN and sys.stdin.isatty():
         raise GuestcredError(
-            "the VM config would come from standard input, which is a terminal", "name it with --config", status=USAGE
+            "the VM config would come from standard input, which is a terminal", "name its file", status=USAGE
         )
     try:
         # without O_NONBLOCK, open(2) would wait for a pipe's writer

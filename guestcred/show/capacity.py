@@ -9,7 +9,7 @@ from guestcred.text import count
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from guestcred.show.documents import EncodeDocument
+    from guestcred.show.documents import EncodeDocument, LimitJson
 
 
 def capacity_json(hypervisor: str, encoded: tuple[Encoded, ...], found: tuple[Limit, ...]) -> EncodeDocument:
@@ -27,17 +27,22 @@ def capacity_json(hypervisor: str, encoded: tuple[Encoded, ...], found: tuple[Li
             }
             for credential in encoded
         ],
-        "limits": [
-            {
-                "name": limit.name,
-                "used": limit.used,
-                "maximum": limit.maximum,
-                "unit": limit.unit,
-                "source": limit.source,
-            }
-            for limit in found
-        ],
+        "limits": limits_json(found),
     }
+
+
+def limits_json(found: tuple[Limit, ...]) -> list[LimitJson]:
+    """The limits, for programs."""
+    return [
+        {
+            "name": limit.name,
+            "used": limit.used,
+            "maximum": limit.maximum,
+            "unit": limit.unit,
+            "source": limit.source,
+        }
+        for limit in found
+    ]
 
 
 def capacity_text(hypervisor: str, encoded: tuple[Encoded, ...], found: tuple[Limit, ...]) -> str:
@@ -51,7 +56,12 @@ def capacity_text(hypervisor: str, encoded: tuple[Encoded, ...], found: tuple[Li
         LEFT,
         Column(least=6),
     )
-    lines += columns(
+    return "\n".join([*lines, *limit_lines(found)]) + "\n"
+
+
+def limit_lines(found: tuple[Limit, ...]) -> list[str]:
+    """A line for each limit, with how much of it is used."""
+    return columns(
         [
             (
                 "OVER" if limit.used > limit.maximum else "ok",
@@ -65,7 +75,6 @@ def capacity_text(hypervisor: str, encoded: tuple[Encoded, ...], found: tuple[Li
         Column(least=9),
         LEFT,
     )
-    return "\n".join(lines) + "\n"
 
 
 def _told(encoded: tuple[Encoded, ...]) -> str:

@@ -326,6 +326,16 @@ class EncodeDocument(For):
     limits: list[LimitJson]
 
 
+class ForecastDocument(For):
+    """What guests with each of several systemds would import by `guestcred status --from`; the last one is judged by."""
+
+    schema: Literal["guestcred.forecast/1"]
+    verdict: Literal["agrees", "findings"]
+    fits: bool
+    guests: list[CheckDocument]
+    limits: list[LimitJson]
+
+
 class ConfigFileJson(TypedDict):
     """A TOML file, and the services that it names."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from guestcred.record import Record
 from guestcred.systemd.requests import IMPORT, LOAD, LOAD_ENCRYPTED, SET, SET_ENCRYPTED, Request
-from guestcred.systemd.rules import PAGE, SIZE_MAX, STORE_PAGES, TOTAL_SIZE_MAX
+from guestcred.systemd.rules import PAGE, SIZE_MAX, STORE_PAGES, STORE_SINCE, TOTAL_SIZE_MAX
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,7 +29,6 @@ _FORGIVES_IMPORTS_SINCE = (
 )
 _EXCLUSIVE_SINCE = 259  # write_credential() opens with O_EXCL, and renames no more (pull request 39637)
 _FOLDERS_CONNECT_SINCE = 262  # load_cred_recurse_dir_cb() connects to sockets (pull request 42897)
-_TMPFS_SINCE = 254  # mount_credentials_fs() prefers tmpfs to ramfs where the kernel can keep it out of swap
 _MOUNTS_SINCE = 258  # mount_spawn() asks for credentials; socket_spawn() and swap_spawn() never do
 _NOSWAP_KERNEL = (6, 4)  # "noswap" of tmpfs; systemd's comment says 6.3
 
@@ -65,7 +64,7 @@ def rules_of(systemd: int | None, kernel: str | None) -> Rules:
         forgives_imports=version >= _FORGIVES_IMPORTS_SINCE,
         exclusive=version >= _EXCLUSIVE_SINCE,
         folders_connect=version >= _FOLDERS_CONNECT_SINCE,
-        in_pages=version >= _TMPFS_SINCE and _keeps_out_of_swap(kernel),
+        in_pages=version >= STORE_SINCE and _keeps_out_of_swap(kernel),
         mounts=version >= _MOUNTS_SINCE,
     )
 

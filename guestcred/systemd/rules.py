@@ -16,7 +16,8 @@ READ_CUT = (
 )
 READ_WHOLE_SINCE = 257  # read_smbios11_field() in systemd src/shared/smbios11.c reads it with read_full_file_full()
 PAGE = 4096  # bytes
-STORE_PAGES = 256  # pages of the 1 MiB tmpfs that holds @system since systemd 254, on Linux 6.4 and later
+STORE_PAGES = 256  # pages of the 1 MiB tmpfs that holds @system, on Linux 6.4 and later
+STORE_SINCE = 254  # mount_credentials_fs() prefers tmpfs to ramfs where the kernel can keep it out of swap
 
 URL_SAFE_SINCE = 255  # unbase64char() takes "-" and "_" since then; 252 and 254 refuse them
 CONFIDENTIAL_VM_SINCE = 254  # import_credentials_smbios() skips confidential VMs since then
