@@ -87,7 +87,8 @@ summary { cursor: pointer; }
 .ways summary::-webkit-details-marker { display: none; }
 .ways summary b::before { content: "\\25B8"; display: inline-block; width: 1em; color: var(--soft); }
 .ways details[open] > summary b::before { content: "\\25BE"; }
-.ways details > ol { padding-left: 1em; border-left: 3px solid var(--rule); }
+/* beside the lines, so that these stay under their lanes */
+.ways details > ol { margin-left: -.8rem; padding-left: calc(.8rem - 3px); border-left: 3px solid var(--rule); }
 
 .cards { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(30rem, 100%), 1fr)); gap: 1rem; }
 .wide { grid-column: 1 / -1; }
@@ -162,6 +163,7 @@ details > summary { padding: .5rem 0; }
   .cards { gap: .5rem; grid-template-columns: repeat(2, minmax(0, 1fr)); }
   .card { padding: .6rem .9rem .7rem; }
   a { text-decoration: none; }
+  .ways details > ol { margin: 0; padding: 0; border: 0; }
   th, td { padding: .25rem .3rem .25rem 0; }
   thead th { font-size: .75rem; }
   footer { margin-top: 1.5rem; }
