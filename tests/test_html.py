@@ -230,6 +230,10 @@ def test_it_shows_what_there_is_to_see(tree: Build, tmp_path: Path) -> None:
             {"status": None, "size": None, "offered": False, "imported": False, "meant": None},
             [(OFFERED, "absent"), (REQUESTED, "passed")],
         ),
+        (
+            {"meant": None, "units": (), "reader": "read by PID 1"},
+            [(OFFERED, "passed"), (IMPORTED, "passed"), (REQUESTED, "passed")],
+        ),
         ({"name": "guestcred.end", "units": ()}, [(MEANT, "passed"), (OFFERED, "passed"), (IMPORTED, "passed")]),
     ],
 )

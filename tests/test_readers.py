@@ -104,7 +104,7 @@ def test_status_has_it(tree: Build) -> None:
         "sysctl.extra": "1",
         "MINE": "1",
     }
-    assert "\n  read by PID 1 at boot\n" in run("--root", root, "status", "-v")
+    assert "\n    read by PID 1 at boot\n" in run("--root", root, "status", "-v")
 
 
 def test_what_systemd_reads_by_itself_is_not_idle(tree: Build) -> None:

@@ -139,6 +139,7 @@ def _table_row(row: Row) -> Markup:
         element("div", element("code", use.unit), f" {use.state} as ", element("code", use.id))
         for use in row.units or ()
     ]
+    units += [element("div", row.reader)] if row.reader else []
     told = (
         _status(row),
         "-" if row.size is None else size(row.size),

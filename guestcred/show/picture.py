@@ -82,6 +82,8 @@ def marks(row: Row) -> tuple[Mark, ...]:
     elif row.units:
         many = count(len(row.units), "unit")
         found.append(Mark(lane=REQUESTED, kind="passed", word=many, told=f"requested by {many}"))
+    elif row.is_read:
+        found.append(Mark(lane=REQUESTED, kind="passed", word="systemd", told=row.reader or ""))
     elif row.name not in FRAME and (row.status not in ("missing", "not-offered") or row.rescued):
         found.append(Mark(lane=REQUESTED, kind="absent", word="no unit", told="requested by no unit"))
     return tuple(found)
