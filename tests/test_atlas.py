@@ -113,6 +113,14 @@ READ = [
         "systemd-tmpfiles-setup-dev-early.service at boot; and by systemd-tmpfiles-setup-dev.service, "
         "systemd-tmpfiles-setup.service and systemd-tmpfiles-clean.service at boot",
     ),
+    (
+        "ssh.ephemeral-authorized_keys-all", 257, (), False,
+        "sshd-generated@.service at each connection, only over the AF_VSOCK and AF_UNIX sockets of systemd-ssh-generator, "
+        "and only where there is no sshd@.service",
+    ),
+    (
+        "shell.welcome", 257, ("getty@tty1.service",), False, "pam_systemd in getty@tty1.service at login",
+    ),
     ("fsck.mode", 262, None, False, "systemd-fsck@.service and systemd-fsck-root.service at boot"),
     ("fsck.mod", 262, None, False, "systemd-fsck@.service and systemd-fsck-root.service at boot, only fsck.mode and fsck.repair"),
 ]  # fmt: skip

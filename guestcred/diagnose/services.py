@@ -251,6 +251,8 @@ def _unrequested(tree: Tree, look: Look, offered: dict[str, str]) -> list[Findin
 
 def _meant_of_systemd_s(name: str) -> str | None:
     """The well-known name that was probably meant by one that no unit requests, and that systemd does not know."""
+    if "." not in name:
+        return None
     from guestcred.systemd.atlas import near_credential
 
     return near_credential(name)

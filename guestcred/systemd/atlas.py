@@ -37,6 +37,11 @@ class Reader(Record):
         """Whether it has to be loaded, and request it."""
         return self.by[0].endswith(".service")
 
+    @property
+    def is_on_demand(self) -> bool:
+        """Whether the unit is loaded only while it runs, so that nothing follows from its absence."""
+        return self.time.startswith("at each ")
+
     def among(self, units: Collection[str]) -> list[str]:
         """Those of the units that are these, or made of their templates."""
         return [unit for unit in units if unit in self.by or _template(unit) in self.by]
@@ -111,7 +116,7 @@ def reading(
     clauses, first = [], None
     for reader in readers:
         by = list(reader.by)
-        if reader.is_unit and requesting is not None:
+        if reader.is_unit and requesting is not None and not reader.is_on_demand:
             by = reader.among(requesting)
         elif reader.drop_in or (late and not reader.is_unit):
             by = []

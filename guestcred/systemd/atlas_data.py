@@ -83,7 +83,7 @@ ENTRIES: tuple[Row, ...] = (
         (("systemd-homed-firstboot.service",), "", 258, "at boot", "only at the first boot, and only where it is enabled", False),
     )),
     ("imds.*", 261, "vendor, vendor_token, refresh_header_name, data_url, data_url_suffix, token_header_name, extra_header (and extra_header2 to 63), address_ipv4, address_ipv6, or key_ and a key's name", "", "", (
-        (("systemd-imdsd@.service",), "", 261, "at boot", "only where systemd-imdsd is installed, and its environment does not say where the service is", False),
+        (("systemd-imdsd@.service",), "", 261, "at each request", "only where systemd-imdsd is installed, and its environment does not say where the service is", False),
     )),
     ("import.pull", 257, "", "", "", (
         (("systemd-import-generator",), "", 257, "at boot", "only where systemd-importd is installed", False),
@@ -179,13 +179,13 @@ ENTRIES: tuple[Row, ...] = (
         (("systemd-quotacheck@.service", "systemd-quotacheck-root.service",), "", 258, "at boot", "only for a file system with quotas, and never in the initrd", False),
     )),
     ("shell.prompt.prefix", 257, "", "", "", (
-        (("getty@.service", "serial-getty@.service", "container-getty@.service", "console-getty.service",), "pam_systemd", 257, "at each login", "", False),
+        (("getty@.service", "serial-getty@.service", "container-getty@.service", "console-getty.service",), "pam_systemd", 257, "at login", "", False),
     )),
     ("shell.prompt.suffix", 257, "", "", "", (
-        (("getty@.service", "serial-getty@.service", "container-getty@.service", "console-getty.service",), "pam_systemd", 257, "at each login", "", False),
+        (("getty@.service", "serial-getty@.service", "container-getty@.service", "console-getty.service",), "pam_systemd", 257, "at login", "", False),
     )),
     ("shell.welcome", 257, "", "", "", (
-        (("getty@.service", "serial-getty@.service", "container-getty@.service", "console-getty.service",), "pam_systemd", 257, "at each login", "", False),
+        (("getty@.service", "serial-getty@.service", "container-getty@.service", "console-getty.service",), "pam_systemd", 257, "at login", "", False),
     )),
     ("ssh.authorized_keys.root", 252, "", "ssh-keys", "", (
         (("systemd-tmpfiles-setup.service",), "", 252, "at boot", "only where /root/.ssh/authorized_keys does not exist yet", False),
