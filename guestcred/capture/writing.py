@@ -18,9 +18,7 @@ def write_tree(path: str, files: dict[str, bytes | None]) -> None:
     failure or a signal comes before the end, all is removed again.
     """
     around, name = os.path.split(path.rstrip("/"))
-    if not around:
-        around = "/" if path.startswith("/") else "."
-    with open_root(around, live=False) as at:
+    with open_root(around or ".", live=False) as at:
         if at.status(name) is not None:
             raise GuestcredError(f"cannot capture into {path}: it already exists", "name a new folder", status=USAGE)
         _Writing(at, name, path).write(files)
@@ -30,29 +28,29 @@ class _Writing:
     def __init__(self, at: Folder, name: str, path: str) -> None:
         self._at, self._name, self._path = at, name, path
         self._temporary = f"{name[:200]}.{os.urandom(8).hex()}.tmp"
-        self._top: Folder | None = None
-        self._is_filled = False
+        self._made: Folder | None = None
+        self._ours: Folder | None = None  # the same, as soon as nobody else can change what is in it
 
     def write(self, files: dict[str, bytes | None]) -> None:
         try:
             done_or_undone(lambda: self._write(files), self._undo)
         finally:
-            if self._top is not None:
+            if self._made is not None:
                 with contextlib.suppress(OSError):
-                    os.close(self._top.fd)
+                    os.close(self._made.fd)
 
     def _write(self, files: dict[str, bytes | None]) -> None:
-        self._top = top = self._at.make(self._temporary)
+        self._made = top = self._at.make(self._temporary)
         status = top.status()
         assert status is not None
         # whoever owns the folder around it may have put another in its place before it was opened
         others_write = status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
         if status.st_uid != os.geteuid() or others_write or top.names():
             raise self._changed()
-        self._is_filled = True  # from here on nobody else can change what is in it, wherever they may move it
+        self._ours = top  # wherever they may move it
         _fill(top, files)
         self._at.rename(self._temporary, self._name)
-        if not self._is_ours(self._name):
+        if not self._is_at(self._name, top):
             raise self._changed()
 
     def _changed(self) -> GuestcredError:
@@ -62,17 +60,18 @@ class _Writing:
             status=FINDINGS,
         )
 
-    def _is_ours(self, name: str) -> bool:
+    def _is_at(self, name: str, folder: Folder) -> bool:
         status = self._at.status(name)
-        return status is not None and self._top is not None and os.path.samestat(status, os.fstat(self._top.fd))
+        return status is not None and os.path.samestat(status, os.fstat(folder.fd))
 
     def _undo(self, _error: BaseException) -> None:
         """Remove what was made, and nothing that others put into its place; the first failure is the one to report."""
         names = [self._temporary]
-        if self._top is not None and self._is_filled:
+        if self._ours is not None:
+            ours = self._ours
             with contextlib.suppress(GuestcredError):
-                self._top.empty()
-            names = [name for name in (self._temporary, self._name) if self._is_ours(name)]
+                ours.empty()
+            names = [name for name in (self._temporary, self._name) if self._is_at(name, ours)]
         for name in names:
             with contextlib.suppress(GuestcredError):
                 self._at.remove_empty(name)
