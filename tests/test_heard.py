@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -98,6 +99,26 @@ def test_two_structures_are_heard(root: Path) -> None:
     table = build_structure(11, 1, [b"io.systemd.credential:FIRST=1"]) + more + build_structure(127, 3)
     put(root, "sys/firmware/dmi/tables/DMI", table)
     assert hear(read_unparsed(Tree(str(root)), None), lambda: None).values == {"FIRST": b"1", "SECOND": b"2"}
+
+
+@pytest.mark.parametrize("has_table", [True, False])
+def test_every_origin_is_heard(root: Path, has_table: bool) -> None:
+    if not has_table:  # as on QEMU's microvm
+        shutil.rmtree(root / "sys/firmware/dmi")
+    system = "run/credentials/@system"
+    put(root, "sys/firmware/qemu_fw_cfg/by_name/opt/io.systemd.credentials/FW/raw", "1")
+    put(root, "proc/cmdline", "systemd.set_credential=LINE:2")
+    put(root, "run/credentials/@initrd/RD", "3")
+    for name, value in {"FW": "1", "LINE": "2", "RD": "3", "EARLY": "4", "LATE": "5"}.items():
+        put(root, f"{system}/{name}", value)
+    facts = {"systemd": "systemd 257 (257.13-1)", "stages": {"EARLY": "initrd", "LATE": "system"}}
+    put(root, "capture.json", json.dumps(facts))
+    look = read_unparsed(Tree(str(root)), None)
+    held, judged = hear(look, lambda: None), survey(parsed(look)).comparison
+    assert held.comparison.credentials == judged.credentials and held.comparison.findings == judged.findings
+    origins = {one.name: one.origin for one in held.comparison.credentials if one.status == "foreign"}
+    expected = {"FW": "fw-cfg", "LINE": "cmdline", "RD": "initrd", "EARLY": "earlier-stage", "LATE": "initrd"}
+    assert {name: origins[name] for name in expected} == expected and origins[FOREIGN] is None
 
 
 def test_facts_are_asked_for_only_where_something_is_missing(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -84,7 +84,7 @@ class Disguise:
         used = set(self._secrets.get("kept", ())) if kind == "name" else set()
 
         def does_as_well(secret: bytes, noise: bytes) -> bool:
-            if noise in used or not self._looks_alike(kind, secret, noise):
+            if noise in used or not self._decodes_alike(secret, noise):
                 return False
             # no front by chance: then `check` would call a credential shortened that is another one
             ends = range(min(len(secret), _SHORT + 1)) if kind == "value" else ()
@@ -105,12 +105,8 @@ class Disguise:
             used.add(noise)
         return made
 
-    def _looks_alike(self, kind: str, secret: bytes, noise: bytes) -> bool:
-        """Whether systemd and `check` say the same of both, where their bytes decide and not only their classes."""
-        if kind != "value":
-            return True
-        if bool(secret.strip(REST)) != bool(noise.strip(REST)) or is_whole_base64(secret) != is_whole_base64(noise):
-            return False
+    def _decodes_alike(self, secret: bytes, noise: bytes) -> bool:
+        """Whether each systemd decodes both or refuses both, where their bytes decide and not only their classes."""
         return secret not in self._url_safe or bool({*base64.b64encode(noise)} & {*b"+/"})
 
     def replace(self, kind: str, secret: bytes) -> bytes:
@@ -167,10 +163,10 @@ def _members(kind: str, secret: bytes) -> list[bytes]:
         return [*free, *[b"\n"] * ends]
     members = [_OF_VALUES.get(byte) or bytes([byte]) for byte in secret]
     places = [place for place, byte in enumerate(secret) if byte not in _WHITESPACE]
-    while places and secret[places[-1]] == b"="[0]:
+    while places and secret[places[-1]] in b"=":
         places.pop()
     whole = _WHOLE_DIGITS[-len(places) % 4]
-    if whole and places and members[places[-1]] is _ALNUM:
+    if places and members[places[-1]] is _ALNUM:
         last = secret[places[-1]]
         members[places[-1]] = whole if last in whole else _ALNUM.translate(None, whole)
     return members
