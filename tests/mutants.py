@@ -182,7 +182,7 @@ def expressions(node: ast.AST) -> Iterator[ast.expr]:
             return
         case ast.If(test=ast.Name("TYPE_CHECKING")) | ast.Assign([ast.Name("TYPE_CHECKING")]):
             return
-        case ast.Expr(ast.Constant()):
+        case ast.Expr(ast.Constant()) | ast.Subscript(ast.Name("Callable")):  # a text for people; a type
             return
     if isinstance(node, ast.expr):
         yield node

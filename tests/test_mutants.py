@@ -78,6 +78,7 @@ def test_what_is_changed(project: Path, monkeypatch: pytest.MonkeyPatch) -> None
         ("for a in b:\n    c(a)\nown()", ["for a in b: <-> own()", "c(a) -> pass", "own() -> pass"]),
         ("x = f'{a == 1}'\nassert a == 1\ny: int | None = a", []),
         ("Verdict = Accepted | Rejected", []),
+        ("Replace = Callable[[str, bytes], bytes]", []),
         ("if a in (b, c):\n    raise d", [
             "a in (b, c) -> a not in (b, c)", "c left out", "b left out", "raise d -> pass"]),
     ],
