@@ -8,7 +8,7 @@ RELEASE := debian13
 # all from Debian, so that nothing is compiled (systemd-python has no wheel) and nothing is downloaded twice
 RUN_PACKAGES := python3 python3-construct python3-click python3-jeepney python3-systemd
 DEB_PACKAGES := python3-setuptools build-essential debhelper dh-python pybuild-plugin-pyproject python3-all
-TEST_PACKAGES := $(RUN_PACKAGES) $(DEB_PACKAGES) python3-pip python3-wheel dmidecode lintian mandoc shellcheck age strace systemd nix-bin \
+TEST_PACKAGES := $(RUN_PACKAGES) $(DEB_PACKAGES) python3-pip python3-wheel dmidecode lintian mandoc rpm shellcheck age strace systemd nix-bin \
   ansible-core
 VM_PACKAGES := qemu-system-x86 ovmf debootstrap e2fsprogs debian-archive-keyring systemd-container
 # only for the look of a page: 125 MB to fetch
@@ -28,7 +28,7 @@ GUESTS := $(BIN)/pytest -m vm -n 2 --dist worksteal -vv
 COVERAGE := --cov --cov-report=term:skip-covered
 
 .NOTPARALLEL:
-.PHONY: demo test test-fast coverage mutants test-fresh test-vm test-vm-full test-flow fixtures atlas bench boot-cost damage lint docs deb clean
+.PHONY: demo test test-fast coverage mutants test-fresh test-vm test-vm-full test-flow fixtures atlas bench boot-cost damage lint docs deb rpm clean
 .PHONY: run-packages deb-packages test-packages vm-packages all-packages
 
 demo: .venv/runtime
@@ -99,6 +99,13 @@ deb: deb-packages
 	@rm -f dist/guestcred_*.deb
 	@cp build/deb/guestcred_*_all.deb dist/
 	@ls dist/guestcred_*_all.deb
+
+# as Fedora and openSUSE take it; rpm knows nothing of the packages here, so it cannot look for what it needs
+rpm: test-packages .venv/dev
+	@rm -rf build/rpm
+	@$(BIN)/python -m build -q --sdist --no-isolation --outdir build/rpm . >/dev/null
+	@rpmbuild -bb --nodeps --quiet --define "_topdir $$PWD/build/rpm" --define "_sourcedir $$PWD/build/rpm" packaging/rpm/guestcred.spec
+	@mkdir -p dist && mv build/rpm/RPMS/noarch/guestcred-*.rpm dist/ && ls dist/guestcred-*.rpm
 
 bench: .venv/dev
 	$(BIN)/python tests/bench.py

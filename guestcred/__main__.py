@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 SIGINT = 2  # signal(7)
 COULD_NOT_LOOK = 3  # as in errors.py, which a lack of memory may keep away
+PACKAGES = ("click", "construct", "jeepney", "systemd")
 NO_MEMORY = "guestcred: error: there is not enough memory\n"
 PR_SET_DUMPABLE = 4  # prctl(2)
 
@@ -123,6 +124,14 @@ def _run() -> int:
             from guestcred.cli.commands import show_error
 
             return show_error(error)
+        except ModuleNotFoundError as error:
+            from guestcred.cli.commands import show_error
+            from guestcred.errors import missing
+
+            package = (error.name or "").partition(".")[0]
+            if package not in PACKAGES:
+                raise
+            return show_error(missing(package))
     except BrokenPipeError:
         # nobody reads the output any more
         _give_up(1)

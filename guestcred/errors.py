@@ -16,6 +16,14 @@ class GuestcredError(Exception):
         self.status = status
 
 
+def missing(package: str) -> GuestcredError:
+    """A Python package that is not installed, and how to have it: systemd's on PyPI is compiled, Debian's is not."""
+    return GuestcredError(
+        f"the Python package {package} is missing",
+        f"apt-get install python3-{package}; pipx and a virtual environment see it with --system-site-packages",
+    )
+
+
 def reason(error: OSError) -> str:
     """The kernel's own words for a failure, in lower case."""
     return (error.strerror or str(error)).lower()

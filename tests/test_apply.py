@@ -967,6 +967,6 @@ def test_without_pythons_systemd_module_it_says_so(root: Path, tmp_path: Path) -
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert (done.returncode, (root / "run/credstore/KEY").exists()) == (0, True)
     assert done.stderr == (
-        "guestcred: warning: could not notify systemd and its journal: the Python module systemd is missing\n"
-        "guestcred: hint: apt-get install python3-systemd\n"
+        "guestcred: warning: could not notify systemd and its journal: the Python package systemd is missing\n"
+        "guestcred: hint: apt-get install python3-systemd; pipx and a virtual environment see it with --system-site-packages\n"
     )

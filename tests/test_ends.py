@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import signal
 import subprocess
@@ -26,9 +27,10 @@ def script(folder: Path) -> list[str]:
     """The package's own script, with this source tree in place of what the package installs."""
     paths = [str(SCRIPT.parent.parent.parent), *sites()]
     text = SCRIPT.read_text()
-    assert '"/usr/lib/python3/dist-packages"' in text
+    added = 'sys.path += ["/usr/lib/python3/dist-packages"]'
+    assert added in text
     path = folder / "guestcred"
-    path.write_text(text.replace('sys.path.append("/usr/lib/python3/dist-packages")', f"sys.path[:0] = {paths}"))
+    path.write_text(text.replace(added, f"sys.path[:0] = {paths}"))
     return [PYTHON, "-IS", str(path)]
 
 
@@ -138,6 +140,19 @@ def test_any_lack_of_memory(command: str, record_count: Count, pytestconfig: pyt
             assert size < 1 << 30
     assert outcomes["no memory"]
     record_count("lacks of memory", outcomes)
+
+
+def test_a_package_that_is_not_installed(tmp_path: Path) -> None:
+    (tmp_path / "click.py").write_text("raise ModuleNotFoundError('no', name='click.core')")
+    command = [sys.executable, "-m", "guestcred", "why", "A"]
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (
+        3,
+        "",
+        "guestcred: error: the Python package click is missing\n"
+        "guestcred: hint: apt-get install python3-click; pipx and a virtual environment see it with --system-site-packages\n",
+    )
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 import zipfile
 from contextlib import nullcontext
 from pathlib import Path
@@ -16,6 +17,7 @@ from conftest import REFERENCE
 from needs import analyze, mounted_tmpfs
 
 from guestcred import __version__
+from guestcred.__main__ import PACKAGES
 from guestcred.apply import notify
 from guestcred.guest.credstores import RESCUED_SECOND
 
@@ -56,6 +58,11 @@ def test_the_wheel_holds_the_package_and_nothing_else(wheel: Path) -> None:
         *("bash-completion/completions/guestcred", "zsh/site-functions/_guestcred"),
         "fish/vendor_completions.d/guestcred.fish",
     }
+
+
+def test_every_package_that_may_be_missing_is_known() -> None:
+    needed = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+    assert sorted(re.split("[->]", name.removesuffix("-python"))[0] for name in needed) == sorted(PACKAGES)
 
 
 @pytest.mark.parametrize("arguments", [["check"], ["--systemd", "257", "why", "API_KEY"], ["dump", "--all"]])

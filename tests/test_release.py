@@ -11,6 +11,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
+from needs import PATH, need
 
 from guestcred import __version__
 
@@ -50,8 +51,9 @@ def sdist(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_there_is_one_version() -> None:
     debian = re.match(r"guestcred \(([^)]+)\) ", (ROOT / "packaging/debian/changelog").read_text())
     changes = re.search(r"^## (\S+)", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
-    assert debian and changes
-    assert (debian[1], changes[1]) == (__version__, __version__)
+    rpm = re.search(r"^Version: (\S+)", (ROOT / "packaging/rpm/guestcred.spec").read_text(), re.MULTILINE)
+    assert debian and changes and rpm
+    assert (debian[1], changes[1], rpm[1]) == (__version__, __version__, __version__)
 
 
 def test_the_package_has_no_complaints() -> None:
@@ -61,6 +63,51 @@ def test_the_package_has_no_complaints() -> None:
     command = ["lintian", "--allow-root", "--pedantic", "--fail-on", "error,warning,pedantic", str(package)]
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
     assert done.returncode == 0, done.stdout
+
+
+def files_of_the_deb() -> set[str]:
+    """The files of Debian's package, at the places that an RPM has for them."""
+    command = ["dpkg-deb", "--fsys-tarfile", str(ROOT / f"dist/guestcred_{__version__}_all.deb")]
+    archive = subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout
+    listed = subprocess.run(["tar", "-t"], input=archive, stdout=subprocess.PIPE, check=True).stdout.decode().split()
+    places = {
+        r"^\./lib/": "/usr/lib/",  # where Debian 12's debhelper puts units
+        r"^\./": "/",
+        "/python3/dist-packages/": "/python3/site-packages/",
+        "/zsh/vendor-completions/": "/zsh/site-functions/",
+        r"(/man/.*)\.gz$": r"\1",
+    }
+    for pattern, ours in places.items():
+        listed = [re.sub(pattern, ours, path) for path in listed]
+    return {path for path in listed if not path.endswith(("/", "/changelog.gz", "/copyright"))}
+
+
+def test_an_rpm_has_what_the_deb_has(sdist: Path, tmp_path: Path) -> None:
+    build = [need("rpmbuild", "rpm"), "-bb", "--nodeps", "--quiet"]
+    build += ["--define", f"_topdir {tmp_path}", "--define", f"_sourcedir {sdist.parent}"]
+    done = subprocess.run(
+        [*build, str(ROOT / "packaging/rpm/guestcred.spec")],
+        env={**os.environ, "PATH": PATH},  # the system's own Python
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
+    (package,) = (tmp_path / "RPMS/noarch").iterdir()
+    query = [need("rpm"), "--query", "--package", str(package), "--dbpath", str(tmp_path)]
+
+    def asked(what: str) -> list[str]:
+        return subprocess.run([*query, what], capture_output=True, text=True, check=True).stdout.splitlines()
+
+    listed = [
+        re.sub(r"/python3\.\d+/", "/python3/", path) for path in asked("--qf=[%{FILEMODES:perms} %{FILENAMES}\n]")
+    ]
+    files = {path.partition(" ")[2] for path in listed if not path.startswith("d")}
+    ours = {path for path in files if "license" not in path.lower()}  # Debian has them in copyright
+    assert {re.sub(r"(/man/.*)\.gz$", r"\1", path) for path in ours} == files_of_the_deb()
+    needed = {line.partition(" ")[0] for line in asked("--requires")}
+    assert {"python3-click", "python3-construct", "python3-jeepney", "python3-systemd"} <= needed
 
 
 def test_the_sdist_holds_the_project(sdist: Path) -> None:

@@ -6,7 +6,7 @@ import os
 import sys
 
 from guestcred.diagnose.survey import survey
-from guestcred.errors import COULD_NOT_LOOK, FINDINGS, USAGE, GuestcredError
+from guestcred.errors import COULD_NOT_LOOK, FINDINGS, USAGE, GuestcredError, missing
 from guestcred.guest.rootfs import Tree
 from guestcred.guest.snapshot import ENTRIES, read_guest
 from guestcred.record import Record
@@ -207,9 +207,10 @@ def apply(view: View, *, dry_run: bool = False, early: bool = False) -> int:
     else:
         sys.stdout.write(applied.plan_text(plan, view.root, in_colour(), view.quiet, changed=changed, dry_run=dry_run))
     if not dry_run and not notify.tell(plan, applied.headline(plan)):
+        lack = missing("systemd")
         print(
-            "guestcred: warning: could not notify systemd and its journal: the Python module systemd is missing\n"
-            "guestcred: hint: apt-get install python3-systemd",
+            f"guestcred: warning: could not notify systemd and its journal: {lack.problem}\n"
+            f"guestcred: hint: {lack.hints[0]}",
             file=sys.stderr,
         )
     return FINDINGS if plan.left else 0

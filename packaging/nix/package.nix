@@ -26,19 +26,7 @@ python3.pkgs.buildPythonApplication {
   pythonImportsCheck = [ "guestcred" ];
 
   postInstall = ''
-    install -D -m 0644 -t $out/lib/systemd/system packaging/systemd/*.service packaging/systemd/*.mount
-    for unit in packaging/systemd/*.timer packaging/systemd/*.path packaging/systemd/*.socket; do
-      [ ! -e "$unit" ] || install -D -m 0644 -t $out/lib/systemd/system "$unit"
-    done
-    for folder in guestcred.service.d guestcred-.service.d; do
-      install -D -m 0644 -t $out/lib/systemd/system/$folder packaging/systemd/$folder/*.conf
-    done
-    install -D -m 0644 -t $out/lib/systemd/catalog packaging/systemd/*.catalog
-    install -D -m 0644 -t $out/lib/systemd/system-preset packaging/systemd/*.preset
-    install -D -m 0755 -t $out/libexec/guestcred packaging/host/stand-in
-    install -D -m 0644 -t $out/share/doc/guestcred README.md SECURITY.md
-    install -D -m 0644 -t $out/share/doc/guestcred/docs docs/*.md
-    install -D -m 0644 -t $out/share/doc/guestcred/examples packaging/examples/*
+    sh packaging/install $out $out/lib/systemd/system
     substituteInPlace $(find $out/lib/systemd/system -type f) --replace-quiet /usr/bin/guestcred $out/bin/guestcred \
       --replace-quiet /bin/mkdir ${coreutils}/bin/mkdir
   '';
