@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import signal
+import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -52,21 +54,48 @@ def is_qemu(pid: int) -> bool:
         return False
 
 
+def qemu_of(pid: int) -> int:
+    """The process if it is QEMU, or the one that it has started, as the twin does; 0 if there is none."""
+    tasks = Path(f"/proc/{pid}/task").glob("*/children")
+    started = [int(child) for children in tasks for child in children.read_text().split()]
+    return next((one for one in (pid, *started) if is_qemu(one)), 0)
+
+
 def wait_for_qemu(unit: str, wanted: Needles, record: Record) -> int:
-    """Searches all processes again and again until the unit's own one has become QEMU; returns its PID."""
+    """Searches all processes again and again until the unit's own one is QEMU, or has started it; returns QEMU's PID."""
     found: Found = {}
     looks, pid, deadline = 0, 0, time.monotonic() + START_LIMIT
-    while not is_qemu(pid):
+    while not (qemu := qemu_of(pid)):
         pid = pid or int(show(unit, "MainPID"))
         assert time.monotonic() < deadline and (not pid or Path(f"/proc/{pid}").exists()), (
-            f"{unit} does not become QEMU:\n{run('journalctl', '--no-pager', '-n', '30', '-u', unit)}"
+            f"{unit} comes to no QEMU:\n{run('journalctl', '--no-pager', '-n', '30', '-u', unit)}"
         )
         for kind in ("cmdline", "environ"):
             found |= search.search(search.processes(kind), wanted)[1]
         looks += 1
     leaks = secrets_in(found)
     record.check(not leaks, f"{unit}: no secret in any process while it starts ({looks} looks at all)", leaks)
-    return pid
+    return qemu
+
+
+def wait_until_started(unit: str, record: Record) -> None:
+    """The unit is started as soon as its VM has booted, which the guest has not by far."""
+    deadline = time.monotonic() + START_LIMIT
+    while (state := show(unit, "ActiveState")) == "activating" and time.monotonic() < deadline:
+        time.sleep(0.1)
+    record.check(state == "active", f"{unit} is started when its VM runs", state)
+
+
+def strings_of(api: Path) -> dict[str, Seen]:
+    """The credentials that a cloud-hypervisor has for its guest, by its API."""
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.connect(str(api))
+        connection.sendall(b"GET /api/v1/vm.info HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        with connection.makefile("rb") as answer:
+            body = answer.read().partition(b"\r\n\r\n")[2]
+    texts = [text.encode("latin-1") for text in json.loads(body)["config"]["platform"]["oem_strings"]]
+    sent = arrived(build_structure(11, 0, texts))
+    return {name: described(api.stat(), value) for name, value in sent.items()}
 
 
 def secrets_in(found: Found) -> Found:
