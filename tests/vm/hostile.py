@@ -22,6 +22,7 @@ from functools import partial
 from pathlib import Path
 
 Attempt = Callable[[], object]
+UNITS = {"guestcred.service": "", "guestcred-rescue.service": "--early"}  # and what their apply gets
 VICTIMS = "/run/victims"
 SIZE = 16  # bytes of a victim's marker
 
@@ -287,7 +288,7 @@ def victim(name: str) -> None:
     time.sleep(600)
 
 
-def as_part(part: str) -> None:
+def as_part(part: str, *options: str) -> None:
     """Be that part of `guestcred apply`: "unit" is the program from its first instruction on.
 
     The "writer" is its writing process from the first byte on that another process made of the table's, and the "parser"
@@ -314,7 +315,7 @@ def as_part(part: str) -> None:
 
     # both need no more of Python than is loaded by now
     vars(heard).update({"parse_json": writer, **({"say": parser} if part == "parser" else {})})
-    sys.argv = ["guestcred", "apply"]
+    sys.argv = ["guestcred", "apply", *options]
     sys.exit(main())
 
 
@@ -337,19 +338,21 @@ def try_all() -> None:
         subprocess.run([*words, "victim", f"victim-{name}"], check=True)
     while len(os.listdir(VICTIMS)) < len(settings) + 1:
         time.sleep(0.1)
-    drop_in = Path("/run/systemd/system/guestcred.service.d/hostile.conf")
-    drop_in.parent.mkdir(parents=True)
     results = {}
-    for part in ("unit", "writer", "parser"):
-        drop_in.write_text(f"[Service]\nExecStart=\nExecStart=/usr/bin/python3 -IS {__file__} {part}\nRestart=no\n")
+    for (unit, option), part in itertools.product(UNITS.items(), ("unit", "writer", "parser")):
+        drop_in = Path(f"/run/systemd/system/{unit}.d/hostile.conf")
+        drop_in.parent.mkdir(parents=True, exist_ok=True)
+        command = f"/usr/bin/python3 -IS {__file__} {part} {option}"
+        drop_in.write_text(f"[Service]\nExecStart=\nExecStart={command}\nRestart=no\n")
         subprocess.run(["systemctl", "daemon-reload"], check=True)
         # which also forgets how often it was started
-        subprocess.run(["systemctl", "reset-failed", "guestcred.service"], check=False)
-        subprocess.run(["systemctl", "restart", "guestcred.service"], check=False)
+        subprocess.run(["systemctl", "reset-failed", unit], check=False)
+        subprocess.run(["systemctl", "restart", unit], check=False)
         out = Path(f"/run/guestcred/hostile-{part}")
         if not out.exists():
-            sys.exit(subprocess.check_output(["journalctl", "--boot", "--unit=guestcred.service"], text=True))
-        results[part] = json.loads(out.read_text())
+            sys.exit(subprocess.check_output(["journalctl", "--boot", f"--unit={unit}"], text=True))
+        results[f"{part} of {unit.removesuffix('.service')}"] = json.loads(out.read_text())
+        out.unlink()
     subprocess.run(["systemd-run", "--quiet", "--wait", *run.split(), "control"], check=True)
     results["control"] = json.loads(Path("/run/guestcred/hostile-control").read_text())
     print(json.dumps(results))
@@ -363,5 +366,5 @@ if __name__ == "__main__":
             control()
         case ["all"]:
             try_all()
-        case [part]:
-            as_part(part)
+        case [part, *options]:
+            as_part(part, *options)

@@ -1,4 +1,4 @@
-"""What hostile code may do in place of each part of `guestcred.service`, with the unit's own settings: nothing of a list."""
+"""What hostile code may do in place of each part of the units that run at boot, with the unit's own settings: nothing of a list."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 from vm.booted import Booted
+from vm.hostile import UNITS
 
 HOSTILE = Path(__file__).parent / "hostile.py"
 ATTEMPTS = ("python3", "/run/vm/hostile.py", "all")
@@ -25,12 +26,9 @@ def attempts(booted: Booted) -> dict[str, dict[str, str]]:
 def table(booted: Booted) -> str:
     """An attempt a line, with its result for each part; "-" where it is not tried, because that part may."""
     tried = attempts(booted)
-    parts = ("control", "unit", "writer", "parser")
-    lines = [f"{'attempt':<44} " + " ".join(f"{part:<36}" for part in parts)]
-    lines += [
-        f"{name:<44} " + " ".join(f"{tried[part].get(name, '-')[:36]:<36}" for part in parts)
-        for name in tried["parser"]
-    ]
+    names = dict.fromkeys(name for results in tried.values() for name in results)
+    lines = [f"{'attempt':<44} " + " ".join(f"{part:<36}" for part in tried)]
+    lines += [f"{name:<44} " + " ".join(f"{tried[part].get(name, '-')[:36]:<36}" for part in tried) for name in names]
     return "\n".join(line.rstrip() for line in lines)
 
 
@@ -39,11 +37,13 @@ def verify_sandbox(booted: Booted) -> None:
     tried = attempts(booted)
     (booted.folder / "attempts.txt").write_text(table(booted) + "\n")
     done = {part: {name for name, result in results.items() if "DONE" in result} for part, results in tried.items()}
-    own = tried["unit"].keys() - tried["writer"].keys()  # what a writer may do too
-    assert done["unit"] - own <= UNIT_MAY, {name: tried["unit"][name] for name in done["unit"] - own - UNIT_MAY}
-    assert not done["writer"], {name: tried["writer"][name] for name in done["writer"]}
-    assert not done["parser"], {name: tried["parser"][name] for name in done["parser"]}
-    assert min(map(len, (tried["unit"], tried["writer"], tried["parser"]))) >= LEAST
+    for unit in UNITS:
+        whole, writer, parser = (f"{part} of {unit.removesuffix('.service')}" for part in ("unit", "writer", "parser"))
+        own = tried[whole].keys() - tried[writer].keys()  # what a writer may do too
+        assert done[whole] - own <= UNIT_MAY, {name: tried[whole][name] for name in done[whole] - own - UNIT_MAY}
+        assert not done[writer], {name: tried[writer][name] for name in done[writer]}
+        assert not done[parser], {name: tried[parser][name] for name in done[parser]}
+        assert min(len(tried[part]) for part in (whole, writer, parser)) >= LEAST
     assert {name.split(" of ")[0].split(" to ")[0] for name in done["control"]} >= {
         *("process_vm_readv", "process_vm_writev", "/proc/PID/mem", "/proc/PID/environ", "/proc/PID/root"),
         *("ptrace attach", "pidfd_getfd", "signal"),
