@@ -1,4 +1,7 @@
-"""`make boot-cost`: what the package costs a boot, against the same guest without it; `--icount` counts instructions."""
+"""`make boot-cost`: what the package costs a boot, against the same guest without it; `--icount` counts instructions.
+
+`--parts` says instead what the cost is made of: the program by its commands, and the sandbox line by line.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ import random
 import statistics
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +20,8 @@ from vm.images import OUT, RELEASES, CannotRun, Image, Release, build_image, pac
 from vm.scenarios import Scenario, framed, reference
 
 DRIVER = Path(__file__).with_name("boot_cost_guest.py")
-TARGETS = ("sysinit.target", "multi-user.target")
+CPU = "processor"  # time of all processes until then, of which idle time and the kernel's own are no part
+WHAT = ("sysinit", "multi-user", CPU)
 ICOUNT = ("-icount", "shift=0,sleep=off")
 Run = dict[str, Any]
 
@@ -57,8 +62,9 @@ def measure(image: Image, scenario: Scenario, extra: tuple[str, ...]) -> Run:
     return told
 
 
-def median(runs: list[Run], key: str) -> float:
-    return float(statistics.median(run["targets"][key] for run in runs))
+def median(runs: list[Run], what: str) -> float:
+    """Microseconds."""
+    return float(statistics.median(run["cpu"] if what == CPU else run["targets"][f"{what}.target"] for run in runs))
 
 
 def main() -> int:
@@ -68,16 +74,22 @@ def main() -> int:
     parser.add_argument("--boots", type=int, default=5, help="of each kind; the medians are compared")
     parser.add_argument("--icount", action="store_true", help="guest time counts instructions: the same in every run")
     parser.add_argument("--json", type=Path, default=OUT / "boot-cost.json", metavar="FILE", help="the raw figures")
+    parser.add_argument("--parts", action="store_true", help="what it is made of, in one boot of each release")
     asked = parser.parse_args()
     try:
         ready()
     except CannotRun as error:
         print(f"boot-cost: {error}", file=sys.stderr)
         return 3
+    releases = [release for release in RELEASES if asked.release is None or release.name in asked.release]
+    if asked.parts:
+        for release in releases:
+            print(parts(release), flush=True)
+        return 0
     raw: list[Run] = []
-    head = ("release", "case", "sysinit", "without", "ratio", "multi-user", "without", "ratio", "most", "units")
+    head = ("release", "case", *(column for what in WHAT for column in (what, "without", "ratio")), "most", "units")
     print("  ".join(f"{word:>10}" for word in head))
-    for release in (release for release in RELEASES if asked.release is None or release.name in asked.release):
+    for release in releases:
         pair = images(release)
         for name in asked.case or CASES:
             runs: dict[bool, list[Run]] = {True: [], False: []}
@@ -88,13 +100,28 @@ def main() -> int:
                     runs[with_us].append(run)
                     raw.append({"release": release.name, "case": name, "package": with_us, **run})
             row = [release.name, name]
-            for target in TARGETS:
-                ours, bare = (median(runs[with_us], target) / 1e6 for with_us in (True, False))
+            for what in WHAT:
+                ours, bare = (median(runs[with_us], what) / 1e6 for with_us in (True, False))
                 row += [f"{ours:.3f} s", f"{bare:.3f} s", f"{ours / bare:.4f}"]
             print("  ".join(f"{word:>10}" for word in [*row, f"{LIMITS[name]}", _units(runs[True])]), flush=True)
     asked.json.parent.mkdir(parents=True, exist_ok=True)
     asked.json.write_text(json.dumps(raw, indent=1))
     return 0
+
+
+def parts(release: Release) -> str:
+    """Milliseconds of processor time of each part, which are millions of instructions; a table."""
+    scenario = replace(_scenario("parts", strings(manifest=True)), limit=1800)
+    scenario = replace(scenario, files={"driver.py": DRIVER.with_name("boot_parts_guest.py").read_bytes()})
+    told = measure(images(release)[True], scenario, ICOUNT)
+    bare = told["commands"]["python3 -I -c pass"]
+    lines = [f"{release.name:<44} {'ms':>7} {'ratio':>6}"]
+    lines += [f"{name:<44} {spent:7.1f} {spent / bare:6.2f}" for name, spent in told["commands"].items()]
+    lines += ["", f"{'a unit with':<44} {'ms':>7}"]
+    lines += [f"{name:<44} {spent:7.1f}" for name, spent in told["units"].items()]
+    lines += ["", f"{'a setting of the rescue, by /bin/true':<44} {'alone':>7} {'of all':>6}"]
+    lines += [f"{name:<44} {alone:7.1f} {of_all:6.1f}" for name, (alone, of_all) in told["settings"].items()]
+    return "\n".join(lines) + "\n"
 
 
 def _units(runs: list[Run]) -> str:
