@@ -1,4 +1,4 @@
-"""The program's entry: the plain form of a boot-path command runs without importing click."""
+"""The program's entry: a command in its plain form runs without importing click."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import NoReturn
+    from typing import Any, NoReturn
 
     from guestcred.cli.commands import View
 
@@ -19,25 +19,33 @@ NO_MEMORY = "guestcred: error: there is not enough memory\n"
 PR_SET_DUMPABLE = 4  # prctl(2)
 
 
-def plain_form(arguments: list[str]) -> tuple[str, View, dict[str, bool]] | None:
-    """The command, view and options of a plain `[--root DIR] check|apply [--format text|json]` or `[--root DIR] apply
-    --early`, or None: click parses it."""
+def plain_form(arguments: list[str]) -> tuple[str, View, dict[str, Any]] | None:
+    """The command, view and options of a plain `[--root DIR] COMMAND [--format text|json]`, or None: click parses it.
+
+    COMMAND is check, status, services [UNIT], why NAME, apply, or apply --early.
+    """
     from guestcred.cli.commands import View
 
+    seen: dict[str, Any] = {}
     match arguments:
-        case ["check" | "apply" as command]:
-            return command, View(), {}
-        case ["check" | "apply" as command, "--format", "text" | "json" as form]:
-            return command, View(form=form), {}
-        case ["--root", root, "check" | "apply" as command]:
-            return command, View(root=root), {}
-        case ["--root", root, "check" | "apply" as command, "--format", "text" | "json" as form]:
-            return command, View(root=root, form=form), {}
-        case ["apply", "--early"]:
-            return "apply", View(), {"early": True}
-        case ["--root", root, "apply", "--early"]:
-            return "apply", View(root=root), {"early": True}
-    return None
+        case ["--root", root, *arguments]:
+            seen["root"] = root
+    match arguments:
+        case [*arguments, "--format", "text" | "json" as form]:
+            seen["form"] = form
+    options: dict[str, Any] = {}
+    match arguments:
+        case ["check" | "apply" | "services" | "status" as command]:
+            pass
+        case ["apply" as command, "--early"]:
+            options["early"] = True
+        case ["why" as command, word] if word and word[0] != "-":
+            options["name"] = word
+        case ["services" as command, word] if word and word[0] != "-":
+            options["unit"] = word
+        case _:
+            return None
+    return command, View(**seen), options
 
 
 def program() -> NoReturn:
@@ -112,10 +120,10 @@ def _run() -> int:
         try:
             plain = plain_form(sys.argv[1:])
             if plain is not None:
-                from guestcred.cli.commands import apply, check
+                from guestcred.cli import commands
 
                 command, view, options = plain
-                status = check(view) if command == "check" else apply(view, **options)
+                status = int(getattr(commands, command)(view, **options))
             else:
                 status = _run_other(sys.argv[1:])
             sys.stdout.flush()

@@ -654,18 +654,25 @@ WORDS = [
 
 
 def test_the_plain_form_is_what_click_makes_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every form of `check` and `apply` of up to two words before and after the command: the same, or left to click."""
+    """Every form of these commands of up to two words before and after: the same, or left to click."""
     called: list[tuple[str, View, dict[str, object]]] = []
 
-    def record(name: str, view: View, **rest: object) -> int:
+    def record(name: str, view: View, /, **rest: object) -> int:
         called.append((name, view, rest))
         return 0
 
-    for name in ("check", "apply"):
+    usual: dict[str, dict[str, object]] = {
+        "check": {"require": (), "strict": False},
+        "apply": {"dry_run": False, "early": False},
+        "why": {"strict": False},
+        "services": {"unit": None},
+        "status": {"verbose": False, "page": None},
+    }
+    for name in usual:
         monkeypatch.setattr(commands, name, functools.partial(record, name))
     sides = [words for length in range(3) for words in itertools.product(WORDS, repeat=length)]
     plain = 0
-    for name, before, after in itertools.product(("check", "apply"), sides, sides):
+    for name, before, after in itertools.product(usual, sides, sides):
         arguments = [*before, name, *after]
         found = plain_form(arguments)
         if found is None:
@@ -673,11 +680,12 @@ def test_the_plain_form_is_what_click_makes_of_it(monkeypatch: pytest.MonkeyPatc
         called.clear()
         assert run_click(arguments) == 0
         command, view, options = found
-        rest = {"require": (), "strict": False} if name == "check" else {"dry_run": False, "early": False}
-        assert called == [(command, view, {**rest, **options})], arguments
+        assert called == [(command, view, {**usual[name], **options})], arguments
         plain += 1
-    # no root or one of any name, and no form, text or JSON; `apply` also early
-    assert plain == (1 + len(WORDS)) * (2 * 3 + 1)
+    # no root or one of any name; of `check`, `services` and `status` no form, text or JSON; of `apply` also early; of `why`
+    # and `services` a word that is no option
+    words = sum(not word.startswith("-") for word in WORDS)
+    assert plain == (1 + len(WORDS)) * (4 * 3 + 1 + 2 * words)
 
 
 DUMP_WORDS = [

@@ -67,7 +67,7 @@ def page_of(root: Path, tmp_path: Path) -> str:
     """The page of a guest, made in this process."""
     written = tmp_path / "status.html"
     with redirect_stdout(io.StringIO()) as told:
-        commands.status(View(root=str(root)), 80, page=str(written))
+        commands.status(View(root=str(root)), page=str(written))
     assert told.getvalue().startswith(("agrees", "fixed", "findings"))
     return written.read_text("ascii")
 
@@ -184,7 +184,7 @@ def test_it_is_one_file_that_runs_and_loads_nothing(guest: Any, tree: Build, tmp
 def test_it_says_what_status_says(capture: Path, tmp_path: Path) -> None:
     written = tmp_path / "status.html"
     with redirect_stdout(io.StringIO()) as told:
-        commands.status(View(root=str(capture), form="json"), 80, page=str(written))
+        commands.status(View(root=str(capture), form="json"), page=str(written))
     said, text = json.loads(told.getvalue()), "".join(Elements(written.read_text("ascii")).text)
     for finding in (*said["findings"], *said["rescued"], *said["warnings"]):
         assert f"{finding['message']}." in text and f"{finding['hint']}." in text

@@ -148,7 +148,7 @@ def test_no_command_is_the_status_of_a_tree(tree: Build) -> None:
 def test_no_command_at_all(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], handed: bool) -> None:
     seen: list[View] = []
 
-    def status(view: View, _: int) -> int:
+    def status(view: View) -> int:
         seen.append(view)
         return 0
 

@@ -159,7 +159,7 @@ COMMANDS: dict[str, Callable[[str, list[str]], object]] = {
     "why, JSON": lambda root, names: commands.why(View(root=root, form="json"), names[0]),
     "why of nothing": lambda root, _: commands.why(View(root=root), "ABSENT"),
     "services": lambda root, _: commands.services(View(root=root)),
-    "status": lambda root, _: commands.status(View(root=root), 80, verbose=True),
+    "status": lambda root, _: commands.status(View(root=root), verbose=True),
     "services UNIT": lambda root, _: commands.services(View(root=root, form="json"), "some"),
     "dump": lambda root, _: dump(View(root=root)),
     "dump, JSON": lambda root, _: dump(View(root=root, form="json")),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
 from typing import Any
 
@@ -64,14 +63,9 @@ def main(context: click.Context, /, **options: Any) -> None:
     context.obj = asked(View(), options)
     if context.invoked_subcommand is None:
         if context.obj.root != "/" or commands.has_credentials():
-            context.exit(commands.status(context.obj, _width()))
+            context.exit(commands.status(context.obj))
         click.echo(context.get_help(), err=True)
         context.exit(2)
-
-
-def _width() -> int:
-    """Characters in a line of the terminal, by $COLUMNS or as it says; 80 where there is none."""
-    return shutil.get_terminal_size((80, 24)).columns
 
 
 @main.command(
@@ -141,7 +135,7 @@ def apply(view: View, dry_run: bool, early: bool) -> int:
 @view_options
 def why(view: View, name: str, strict: bool) -> int:
     """Follow one credential to the units that request it, and show where it was lost."""
-    return commands.why(view, name, strict=strict)
+    return commands.why(view, name=name, strict=strict)
 
 
 @main.command(
@@ -154,7 +148,7 @@ def services(view: View, unit: str | None) -> int:
 
     UNIT is the name of one unit, such as nginx or nginx.service; without it, all units that systemd has loaded.
     """
-    return commands.services(view, unit)
+    return commands.services(view, unit=unit)
 
 
 @main.command(
@@ -200,12 +194,12 @@ def status(view: View, verbose: bool, page: str | None, source: str | None) -> i
     differ, or of that of --systemd, would import of them, and how much of each limit they use.
     """
     if source is None:
-        return commands.status(view, _width(), verbose=verbose, page=page)
+        return commands.status(view, verbose=verbose, page=page)
     if page is not None or view.root != "/":
         raise click.UsageError("--from looks at no guest, so it goes with neither --root nor --html")
     from guestcred.cli.host import run_forecast
 
-    return run_forecast(view, source, _width(), verbose=verbose)
+    return run_forecast(view, source, commands.terminal_width(), verbose=verbose)
 
 
 _CONFIG = ending(

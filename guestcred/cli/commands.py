@@ -122,19 +122,44 @@ def print_check(view: View, looked: Survey, *, strict: bool) -> int:
     return 0 if comparison.agrees and not (strict and comparison.rescued) else FINDINGS
 
 
-def status(view: View, width: int, *, verbose: bool = False, page: str | None = None) -> int:
+def terminal_width() -> int:
+    """Characters in a line of the terminal, by $COLUMNS or as it says; 80 where there is none.
+
+    `shutil.get_terminal_size`, whose module costs as much as half an interpreter's start.
+    """
+    given = os.environ.get("COLUMNS", "")
+    if given.isdecimal() and int(given):
+        return int(given)
+    try:
+        return os.get_terminal_size(1).columns or 80
+    except OSError:
+        return 80
+
+
+class _Once:
+    """Calls a function when it is first asked, and gives what that returned from then on."""
+
+    def __init__(self, ask: Callable[[], Services | None]) -> None:
+        self._ask = ask
+        self._told: list[Services | None] = []
+
+    def __call__(self) -> Services | None:
+        if not self._told:
+            self._told.append(self._ask())
+        return self._told[0]
+
+
+def status(view: View, *, verbose: bool = False, page: str | None = None) -> int:
     """Show every credential at every stage; 0 if nothing is left to fix, 1 with findings.
 
     `page` is the file that gets the same as one page, or - for standard output, which then gets nothing else.
     """
-    from functools import cache
-
     from guestcred.diagnose.matrix import matrix
     from guestcred.show.status import status_json, status_text
 
     if page == "-" and view.form == "json":
         raise GuestcredError("standard output can have the page or JSON, not both", "name a file", status=USAGE)
-    ask = cache(lambda: units(view))
+    ask = _Once(lambda: units(view))
     looked = look(view, ask=ask)
     seen = matrix(looked.comparison, ask())
     if page is not None:
@@ -148,7 +173,7 @@ def status(view: View, width: int, *, verbose: bool = False, page: str | None = 
     if view.form == "json":
         print_json(status_json(seen))
     elif page != "-":
-        sys.stdout.write(status_text(seen, in_colour(), width, verbose=verbose, quiet=view.quiet))
+        sys.stdout.write(status_text(seen, in_colour(), terminal_width(), verbose=verbose, quiet=view.quiet))
     return FINDINGS if seen.findings else 0
 
 
@@ -233,12 +258,10 @@ def why(view: View, name: str, *, strict: bool = False) -> int:
 
     With `strict` one that was rescued was lost too.
     """
-    from functools import cache
-
     from guestcred.diagnose.trace import trace
     from guestcred.show import report
 
-    ask = cache(lambda: units(view))
+    ask = _Once(lambda: units(view))
     looked = look(view, ask=ask)
     if Tree(view.at).live:
         from guestcred.guest.journal import import_words
