@@ -136,7 +136,7 @@ def terminal_width() -> int:
         return 80
 
 
-class _Once:
+class Once:
     """Calls a function when it is first asked, and gives what that returned from then on."""
 
     def __init__(self, ask: Callable[[], Services | None]) -> None:
@@ -159,7 +159,7 @@ def status(view: View, *, verbose: bool = False, page: str | None = None) -> int
 
     if page == "-" and view.form == "json":
         raise GuestcredError("standard output can have the page or JSON, not both", "name a file", status=USAGE)
-    ask = _Once(lambda: units(view))
+    ask = Once(lambda: units(view))
     looked = look(view, ask=ask)
     seen = matrix(looked.comparison, ask())
     if page is not None:
@@ -261,7 +261,7 @@ def why(view: View, name: str, *, strict: bool = False) -> int:
     from guestcred.diagnose.trace import trace
     from guestcred.show import report
 
-    ask = _Once(lambda: units(view))
+    ask = Once(lambda: units(view))
     looked = look(view, ask=ask)
     if Tree(view.at).live:
         from guestcred.guest.journal import import_words

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import time
-from functools import cache
 
-from guestcred.cli.commands import View, look, print_check, units
+from guestcred.cli.commands import Once, View, look, print_check, units
 from guestcred.cli.written import write_whole
 from guestcred.diagnose.capacity import capacity
 from guestcred.errors import GuestcredError
@@ -20,7 +19,7 @@ def watch(view: View, *, require: tuple[str, ...], strict: bool, metrics: str | 
     The exit status is that of `check`, or that of a Nagios plugin.
     """
     try:
-        ask = cache(lambda: units(view))
+        ask = Once(lambda: units(view))
         looked = look(view, require, ask=ask)
         usages = capacity(looked)
         if metrics is not None:
