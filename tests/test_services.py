@@ -325,6 +325,15 @@ def test_a_secret_whose_name_was_forgotten_is_not_told(
     assert bare[5:] not in run("--root", root, "services", status=None)
 
 
+@pytest.mark.parametrize("requested", [imports("db.*", "app."), imports("db.k9*", "app."), imports("*", "app.")])
+def test_a_renamed_secret_whose_name_was_forgotten_is_not_told(tree: Build, requested: Request) -> None:
+    bare = "db.k9Qz7LmP2xW4vT8r"
+    root = tree([b"io.systemd.credential:" + bare.encode() + b"="], {bare: b""}, units=[consumer(requested)])
+    for command in (["services"], ["services", "--format", "json"], ["status", "-v"], ["status", "--html", "-"]):
+        told = run("--root", root, *command, status=None)
+        assert "7LmP2xW4vT8r" not in told and "characters hidden]" in told, command
+
+
 def test_what_systemd_itself_asks_for_in_case_is_told_where_it_is_there(tree: Build) -> None:
     units = [consumer(load("tmpfiles.extra", "tmpfiles.extra"), imports("login.*"), user="", name="s.service")]
     assert run("--root", tree(units=units), "services") == "agrees: no credentials are requested (systemd 257)\n"

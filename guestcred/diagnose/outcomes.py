@@ -203,8 +203,10 @@ def _shown(tree: Tree, request: Request, source: Source) -> Source:
     told = shown(name, source.size or 0) if source.name[:1] == "/" else shown_file(tree, source.paths[0])
     if told == name:
         return source
+    # an import that renames keeps only what its '*' stands for
+    front = source.id.removesuffix(name) if source.id.endswith(name) else request.id
     return source.replace(
-        id=f"{source.id.removesuffix(name)}{told}",
+        id=f"{front}{told}",
         name=f"{source.name.removesuffix(name)}{told}",
         paths=tuple(f"{path.removesuffix(name)}{told}" for path in source.paths),
     )
