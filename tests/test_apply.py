@@ -410,7 +410,7 @@ def test_an_absolute_source_that_is_required(root: Path) -> None:
 def test_nothing_steers_a_terminal(root: Path) -> None:
     put(root, "etc/guestcred/\x1b[31m.toml", '[services.demo]\nuser = "demo-svc-user"\nset = ["a:b"]\n')
     assert "\x1b" not in apply(root).stdout and "\\x1b[31m.toml" in apply(root).stdout
-    put(root, "etc/guestcred/\x1b[31m.toml", '[services.demo]\nuser = "nobody-here"\n')
+    put(root, "etc/guestcred/\x1b[31m.toml", '[services.demo]\nuser = "no-such-user"\n')
     done = apply(root)
     assert "\x1b" not in done.stderr and f"{root}/etc/guestcred/\\x1b[31m.toml" in done.stderr
 
@@ -445,10 +445,10 @@ def test_missing_required_ones_are_all_named(root: Path) -> None:
 
 
 def test_an_unknown_user(root: Path) -> None:
-    put(root, "etc/guestcred/demo.toml", DEMO.replace("demo-svc-user", "nobody-here"))
+    put(root, "etc/guestcred/demo.toml", DEMO.replace("demo-svc-user", "no-such-user"))
     done = apply(root)
     assert done.returncode == 1 and standing(root) == {}
-    assert "etc/guestcred/demo.toml: services.demo.user: there is no user 'nobody-here'" in done.stderr
+    assert "etc/guestcred/demo.toml: services.demo.user: there is no user 'no-such-user'" in done.stderr
 
 
 def test_a_wrong_file_writes_nothing(root: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +70,7 @@ def test_every_mistake_is_told_with_line_and_key(root: Path) -> None:
         (9, "services.other.user"),
         (10, "services.other.import"),
         (12, "services.a.socket"),
-        (14, "servises"),
+        (14, "[8 characters hidden]"),
     ]
     assert all(one["code"] == "mistake" and one["hint"] and "hunter2" not in one["message"] for one in said["findings"])
     printed = run("--root", root, "config", "check", status=1)
@@ -93,10 +94,10 @@ def test_two_files_with_one_service(root: Path) -> None:
 
 
 def test_users_are_known_in_the_guest(root: Path) -> None:
-    put(root, "etc/guestcred/demo.toml", DEMO.replace("svc", "nobody-here"))
+    put(root, "etc/guestcred/demo.toml", DEMO.replace("svc", "no-such-user"))
     (found,) = document("--root", root, "config", "check", status=1)["findings"]
     assert (found["line"], found["key"]) == (2, "services.demo.user")
-    assert found["message"].endswith("there is no user 'nobody-here'") and "sysusers" in found["hint"]
+    assert found["message"].endswith("there is no user 'no-such-user'") and "sysusers" in found["hint"]
     file = root / "etc/guestcred/demo.toml"
     assert document("--root", root, "config", "check", file, status=1)["findings"]
     # on another machine its users say nothing, and a tree without them neither
@@ -117,7 +118,10 @@ def test_what_is_no_toml(tmp_path: Path, data: bytes) -> None:
 
 def test_what_cannot_be_read(tmp_path: Path) -> None:
     assert "there is no file" in run("config", "check", tmp_path / "nowhere.toml", status=2)
-    assert "cannot read" in run("config", "check", tmp_path, status=3)
+    assert "it is a folder" in run("config", "check", tmp_path, status=3)
+    assert "it is a device" in run("config", "check", "/dev/null", status=3)
+    os.mkfifo(tmp_path / "pipe")
+    assert "it is a pipe" in run("config", "check", tmp_path / "pipe", status=3)
 
 
 def test_paths_are_absolute_in_json(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:

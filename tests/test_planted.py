@@ -20,11 +20,13 @@ from needs import memory
 from test_services import consumer, default, given, imports, load
 
 from guestcred.apply import install, notify
-from guestcred.apply.plan import Plan
+from guestcred.apply.plan import Plan, unknown_user
 from guestcred.cli.command_line import main, run
 from guestcred.cli.commands import show_error
 from guestcred.errors import GuestcredError
+from guestcred.guest.config import read_services
 from guestcred.guest.deliveries import Look, consumers_json
+from guestcred.guest.rootfs import Tree
 from guestcred.guest.sources import Observed
 from guestcred.record import Record
 from guestcred.smbios.layout import build_entry_point, build_structure
@@ -309,6 +311,40 @@ def test_no_piece_of_a_secret_is_in_a_forecast(kind: str, tmp_path: Path) -> Non
     for options in ([], ["-v"], ["--json"], ["--systemd", "252"]):
         told = output(["status", "--from", str(config), *options])
         assert told and not Search(planted).find(told)
+
+
+# where in a TOML file a value may be pasted; the last are told by tomllib itself, which stops at the first
+PASTED = {
+    **{f"{key} as {form}": (f"[services.demo]\n{key} = [\n{{}}]\n", f"{form},\n") for key, form in itertools.product(
+        ("load", "import", "set", "required"),
+        ('"{0}"', '"{0}", "{0}"', '"key:{0}"', '"{0}:key", "{0}:key"', '"key:/run/../{0}", "/run/credstore/{0}"', '"{0}*", "*{0}"'),
+    )},
+    "user": ("{}", '[services.demo{1}]\nuser = "{0}"\n'),
+    "a key": ("[services.demo]\n{}", '"{0}" = 1\n'),
+    "a key of the file": ("{}", '"{0}" = 1\n'),
+    "the name of a service": ("{}", '[services."/{0}"]\nuser = "root"\n'),
+    "a key twice": ("{}", '"{0}" = 1\n"{0}" = 1\n'),
+    "a table twice": ("{}", '["it\'s"."{0}"]\n["it\'s"."{0}"]\n'),
+    "an inline table": ("{}", 'x = {{"{0}" = 1, "{0}" = 1}}\n'),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("place", PASTED)
+def test_no_piece_of_a_secret_pasted_into_toml_is_told(place: str, tmp_path: Path) -> None:
+    planted = [one for one in plant([EXACT["text"]]) if one.string.endswith(one.secret.encode())]
+    frame, form = PASTED[place]
+    pieces = [form.format(one.secret, number) for number, one in enumerate(planted)]
+    texts = [frame.format("".join(pieces))] + [frame.format(piece) for piece in pieces[:: len(pieces) // 7]]
+    for number, text in enumerate(texts):
+        file = put(tmp_path, f"{number}/etc/guestcred/a.toml", text)
+        told = [output([*words, "config", "check", *given]) for words, given in (
+            ([], [str(file)]), (["--root", f"{tmp_path}/{number}"], []), (["--json", "--root", f"{tmp_path}/{number}"], []),
+        )]  # fmt: skip
+        with pytest.raises(GuestcredError) as caught:
+            services = read_services(Tree(f"{tmp_path}/{number}"))
+            raise unknown_user(services[0], "a.toml")
+        for said in (*told, caught.value.problem, *caught.value.hints):
+            assert said and not Search(planted).find(said)
 
 
 def test_the_matrix_has_all_that_it_should() -> None:

@@ -150,8 +150,8 @@ def test_a_source_that_is_no_file_is_told_with_file_and_key(root: Path, setting:
 
 
 def test_an_unknown_user(root: Path) -> None:
-    put(root, TOML, SERVICE.replace("demo-svc-user", "nobody-here"))
-    with pytest.raises(GuestcredError, match=f"^{root}/{TOML}: services.demo.user: there is no user 'nobody-here'$"):
+    put(root, TOML, SERVICE.replace("demo-svc-user", "no-such-user"))
+    with pytest.raises(GuestcredError, match=f"^{root}/{TOML}: services.demo.user: there is no user 'no-such-user'$"):
         wanted_of(root)
 
 

@@ -8,6 +8,7 @@ from guestcred.errors import FINDINGS, GuestcredError
 from guestcred.record import Record
 from guestcred.systemd.rules import STORE_PAGES, TOTAL_SIZE_MAX, pages
 from guestcred.systemd.search_path import RESCUE
+from guestcred.systemd.shown import quoted
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -171,7 +172,7 @@ def _directory(delivery: Delivery) -> Directory:
 def unknown_user(service: Service, path: str) -> GuestcredError:
     """The error for a service whose user does not exist; `path` is the TOML file, as a person would type it."""
     return GuestcredError(
-        f"{path}: services.{service.unit.removesuffix('.service')}.user: there is no user {service.user!r}",
+        f"{path}: services.{service.unit.removesuffix('.service')}.user: there is no user {quoted(service.user)}",
         "create it before guestcred.service runs, for example with sysusers.d(5)",
         status=FINDINGS,
     )

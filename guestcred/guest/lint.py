@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import stat
+
 from guestcred.descriptor import read_to_end
 from guestcred.errors import USAGE, GuestcredError, reason
 from guestcred.guest.config import named_twice, read_files
@@ -9,6 +12,7 @@ from guestcred.guest.rootfs import FILE_MAX, Tree
 from guestcred.guest.toml_file import ConfigFile, Mistake, Service
 from guestcred.guest.users import PASSWD, find_user
 from guestcred.record import Record
+from guestcred.systemd.shown import quoted
 
 
 class Linted(Record):
@@ -46,7 +50,7 @@ def _no_user(service: Service, file: ConfigFile) -> Mistake:
         path=file.shown,
         line=file.line(name, "user"),
         key=f"services.{name}.user",
-        what=f"there is no user {service.user!r}",
+        what=f"there is no user {quoted(service.user)}",
         hints=("create it before guestcred.service runs, for example with sysusers.d(5)",),
     )
 
@@ -63,8 +67,16 @@ def _read_given(paths: tuple[str, ...]) -> tuple[list[ConfigFile], list[Mistake]
 
 def _read(path: str) -> bytes:
     try:
-        with open(path, "rb") as file:
-            data = read_to_end(file.fileno(), FILE_MAX) or b""
+        # without O_NONBLOCK, open(2) would wait for a pipe's writer
+        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+        try:
+            mode = os.fstat(fd).st_mode
+            if not stat.S_ISREG(mode):
+                kind = "folder" if stat.S_ISDIR(mode) else "pipe" if stat.S_ISFIFO(mode) else "device"
+                raise GuestcredError(f"cannot read {path}: it is a {kind}", "name a file")
+            data = read_to_end(fd, FILE_MAX) or b""
+        finally:
+            os.close(fd)
     except FileNotFoundError:
         raise GuestcredError(f"there is no file {path}", status=USAGE) from None
     except OSError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 
 from guestcred.errors import USAGE, GuestcredError
@@ -10,6 +11,7 @@ from guestcred.record import Record
 from guestcred.systemd.requests import IMPORT, LOAD, SET, Request
 from guestcred.systemd.rules import name_is_valid
 from guestcred.systemd.search_path import glob_matches, split_load
+from guestcred.systemd.shown import quoted, told_alone
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,6 +29,7 @@ _EXAMPLES = {
 }
 OTHER_UNITS = (".socket", ".mount", ".swap", ".timer", ".target", ".path", ".slice", ".scope", ".device", ".automount")
 _UNIT_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789:-_.\\@")
+_QUOTED = re.compile(r" \(?['\"].{3,}['\"],?\)?")  # keys in the words of tomllib, not its "Expected '='"
 _UNIT_NAME_MAX = 255  # UNIT_NAME_MAX and VALID_CHARS_WITH_AT in systemd src/basic/unit-name.h
 
 
@@ -82,8 +85,16 @@ class Mistake(Record):
         return GuestcredError(self.problem, *self.hints, status=USAGE)
 
 
+def _is_unit(name: str) -> bool:
+    """Whether it is the name of a service, with its ending or without."""
+    whole = f"{name.removesuffix('.service')}.service"
+    return _UNIT_CHARACTERS.issuperset(name) and name[:1] not in ("", ".") and len(whole) <= _UNIT_NAME_MAX
+
+
 def _heading(name: str) -> str:
     """The heading of a service's table; a key with other characters than these needs quotes in TOML."""
+    if told_alone(name) != name:
+        return "[services.NAME]"
     bare = name.replace("-", "").replace("_", "")
     return f"[services.{name}]" if bare.isalnum() else f"[services.'{name}']"
 
@@ -104,7 +115,8 @@ class ConfigFile:
             line = data.count(b"\n", 0, error.start) + 1
             self.mistakes.append(Mistake(shown, line, None, "not UTF-8", ("save the file as UTF-8",)))
         except (ValueError, RecursionError) as error:  # a number of more than 4300 digits is a plain ValueError
-            told = f"not TOML: {str(error)[:1].lower()}{str(error)[1:]}"
+            words = _QUOTED.sub("", str(error))
+            told = f"not TOML: {words[:1].lower()}{words[1:]}"
             self.mistakes.append(Mistake(shown, None, None, told, ()))
         else:
             self._read(document)
@@ -125,11 +137,10 @@ class ConfigFile:
         self.mistakes.sort(key=lambda mistake: mistake.line or 0)
 
     def _service(self, name: str, table: object) -> Service | None:
-        unit = name if name.endswith(".service") else f"{name}.service"
         if name.endswith(OTHER_UNITS):
             self._wrong(name, "", "no service", "only a service has a directory here: name one")
             return None
-        if not _UNIT_CHARACTERS.issuperset(name) or name[:1] in ("", ".") or len(unit) > _UNIT_NAME_MAX:
+        if not _is_unit(name):
             self._wrong(name, "", "no name of a service", "name the unit as systemd does, without '/'")
             return None
         if not isinstance(table, dict):
@@ -143,7 +154,7 @@ class ConfigFile:
         self._refuse_twice(name, "load", [identifier for identifier, _ in load])
         self._refuse_twice(name, "set", [identifier for identifier, _ in defaults])
         return Service(
-            unit=unit,
+            unit=f"{name.removesuffix('.service')}.service",
             path=self._path,
             user=told.get("user", ""),
             load=tuple(load),
@@ -171,7 +182,7 @@ class ConfigFile:
     def _refuse_twice(self, service: str, key: str, identifiers: list[str]) -> None:
         for number, identifier in enumerate(identifiers):
             if identifier in identifiers[:number]:
-                self._wrong(service, key, f"{identifier!r} is there twice", "keep one of the two")
+                self._wrong(service, key, f"{quoted(identifier)} is there twice", "keep one of the two")
 
     def _load(self, service: str, setting: str) -> tuple[str, str] | None:
         identifier, path = split_load(setting)
@@ -180,17 +191,17 @@ class ConfigFile:
             well = self._is_name(service, "load", path) and well
         elif os.path.normpath(path) != path or path == "/" or path.startswith("//"):
             well = self._wrong(
-                service, "load", f"the path {path!r} is not in its plain form", "write it without '..' and '//'"
+                service, "load", "a path that is not in its plain form", "write it without '..' and '//'"
             )
         elif path.startswith(OWN):
-            what = f"the path {path!r} leads to what apply itself writes"
+            what = "a path to what apply itself writes"
             well = self._wrong(service, "load", what, "give the name of the credential")
         return (identifier, path) if well else None
 
     def _is_pattern(self, service: str, pattern: str) -> bool:
         well = pattern == "*" or self._is_name(service, "import", pattern.removesuffix("*"))
         if "*" in pattern[:-1] or "?" in pattern or "[" in pattern:
-            what = f"{pattern!r}: only a '*' at the end is a wildcard"
+            what = f"{quoted(pattern)}: only a '*' at the end is a wildcard"
             return self._wrong(service, "import", what, f"write for example {_EXAMPLES['import']}")
         return well
 
@@ -207,18 +218,20 @@ class ConfigFile:
         named = {setting.partition(":")[0] for key in ("load", "set") for setting in told.get(key, ())}
         if identifier in named or any(glob_matches(pattern, identifier) for pattern in told.get("import", ())):
             return True
-        what = f"nothing in load, import or set gives {identifier!r}"
+        what = f"nothing in load, import or set gives {quoted(identifier)}"
         return self._wrong(service, "required", what, "name it in one of them, or take it out here")
 
     def _is_name(self, service: str, key: str, name: str) -> bool:
         if name_is_valid(name.encode()):
             return True
-        problem = "an empty name" if not name else f"{name!r} is no name of a credential"
+        problem = "an empty name" if not name else f"{quoted(name)} is no name of a credential"
         return self._wrong(service, key, problem, "a name is 1 to 255 printable ASCII characters without '/' and ':'")
 
     def _wrong(self, service: str, key: str, what: str, *hints: str) -> bool:
-        """Note a mistake; False, for the checks that end in it."""
-        place = ".".join(part for part in ("services" if service else "", service, key) if part)
+        """Note a mistake; False, for the checks that end in it. The name of a unit and the keys there are are shown."""
+        named = service if _is_unit(service) else told_alone(service)
+        of_key = key if key in KEYS or key == "services" else told_alone(key)
+        place = ".".join(part for part in ("services" if service else "", named, of_key) if part)
         line = self.line(service, key) or self.line(service, "")
         self.mistakes.append(Mistake(self.shown, line, place, what, hints))
         return False

@@ -54,6 +54,18 @@ def hidden(text: bytes, looks_like: str | None = None) -> str:
     return f"[{count(len(text), 'character')} hidden{f', looks like {looks_like}' if looks_like else ''}]"
 
 
+def told_alone(text: str) -> str:
+    """A text without a value beside it, as a mistake tells it: it may be a value in the wrong place."""
+    raw = text.encode("utf-8", "surrogatepass")
+    return text if not text or reads_like_a_name(raw) else hidden(raw)
+
+
+def quoted(text: str) -> str:
+    """The same in a sentence, in quotes where it is shown."""
+    told = told_alone(text)
+    return repr(text) if told == text else told
+
+
 def as_typed(name: str) -> str:
     """A name that was given to the program, and that is nowhere in the guest: unchanged, or with escapes."""
     raw = name.encode("utf-8", "surrogateescape")
