@@ -250,6 +250,6 @@ def test_what_a_unit_wants_and_the_host_does_not_name(tree: Build, sent: str) ->
     table = table_of(strings) if sent != "cut" else table_of(strings)[:-8]
     root = tree(strings, {"KEY": SECRET}, table=table, units=[consumer(load("none", "NONE"), delivered=())])
     said = run("--root", root, "services", "demo", status=1)
-    assert ("requests NONE, the host's unit does not name it, and systemd skips it" in said) == (sent == "framed")
-    assert ("fix: name it there: NONE=FILE for 'guestcred launch'" in said) == (sent == "framed")
-    assert ("requests NONE, no source has it" in said) == (sent != "framed")
+    assert ("without NONE: the host's unit does not name it, and systemd skips it" in said) == (sent != "bare")
+    assert ("fix: name it there: NONE=FILE for 'guestcred launch'" in said) == (sent != "bare")
+    assert ("without NONE: no source has it" in said) == (sent == "bare")

@@ -95,9 +95,11 @@ def test_nothing_has_it_and_systemd_says_nothing(tree: Build) -> None:
         "demo.service  active, user svc\n"
         "  skipped      key    no source has KEY\n"
         "\n"
-        "no-source: demo.service requests KEY, no source has it, and systemd skips it in silence.\n"
-        "  fix: offer it on the host as 'io.systemd.credential:KEY=...'; to make its absence fatal, "
-        "type 'systemctl edit demo.service' and write [Service] ExecStartPre=/usr/bin/test -e %d/key.\n"
+        "no-source: demo.service goes without KEY: no source has it, and systemd skips it in silence.\n"
+        "  fix: hand it over on the host: KEY=FILE for 'guestcred launch' or 'encode'; to make its absence fatal, "
+        "type 'systemctl edit demo.service' and write:\n"
+        "    [Service]\n"
+        "    ExecStartPre=/usr/bin/test -e %d/key\n"
     )
     assert told(root, status=1)["services"] == [
         {
@@ -149,8 +151,8 @@ def test_types_of_units_that_systemd_gives_none(tree: Build, name: str, systemd:
 
 def test_a_mount_is_made_to_fail_by_an_absolute_path(tree: Build) -> None:
     root = tree(units=[consumer(load("key", "KEY"), name="demo.mount", running=False)])
-    line = "[Mount] LoadCredential=key:/run/credentials/@system/KEY."
-    assert line in run("--root", root, "--systemd", "258", "services", status=1)
+    lines = "    [Mount]\n    LoadCredential=key:/run/credentials/@system/KEY\n"
+    assert run("--root", root, "--systemd", "258", "services", status=1).endswith(lines)
 
 
 def test_states_of_a_relative_name(tree: Build) -> None:
@@ -270,9 +272,10 @@ def test_what_apply_requires_and_nothing_has(tree: Build) -> None:
         "T_KEY": "fatal",
     }
     assert [finding["hint"] for finding in told(root)["findings"]] == [
-        'make that file; to make its absence an error, write required = ["a"] into its table',
         'make that file, or give a default with set = ["b:VALUE"]',
-        "offer it on the host as 'io.systemd.credential:T_KEY=...', or give a default with set = [\"T_KEY:VALUE\"]",
+        "hand it over on the host: T_KEY=FILE for 'guestcred launch' or 'encode', "
+        'or give a default with set = ["T_KEY:VALUE"]',
+        'make that file; to make its absence an error, write below [services.demo] in its TOML file:\nrequired = ["a"]',
     ]
 
 

@@ -41,8 +41,11 @@ def table(root: Path, *options: str, status: int = 0) -> dict[str, list[str]]:
 
 def test_all_is_well_and_folded(tree: Build) -> None:
     root = tree([KEY, TEXT + b"TWO=2"], {"KEY": SECRET, "TWO": b"2"}, units=[consumer(imports("*"), running=False)])
-    assert run("--root", root, "status") == "agrees: 2 well (systemd 257)\n2 credentials are well: -v shows them\n"
-    assert table(root, "-v") == {name: ["-", "yes", "yes", "-", "1", "1 of 1"] for name in ("KEY", "TWO")}
+    assert (
+        run("--root", root, "status")
+        == "agrees: 2 well (systemd 257)\n2 credentials are well: 'guestcred status -v' shows them\n"
+    )
+    assert table(root, "-v") == {name: ["yes", "yes", "-", "1", "1 of 1"] for name in ("KEY", "TWO")}
     assert "\n    ready        demo.service as KEY\n" in run("--root", root, "status", "-v")
 
 
@@ -54,12 +57,12 @@ def test_problems_come_first_each_with_cause_and_fix(tree: Build) -> None:
     lines = run("--root", root, "status", status=1).splitlines()
     assert lines[0] == "findings: 2 with a problem, 299 well (systemd 257)"
     assert [re.split("  +", line) for line in lines[2:4]] == [
-        ["N299", "-", "yes", "LOST", "-", "1", "0 of 1"],
-        ["NOWHERE", "-", "no", "-", "-", "1", "0 of 1"],
+        ["N299", "yes", "LOST", "-", "1", "0 of 1"],
+        ["NOWHERE", "no", "-", "-", "1", "0 of 1"],
     ]
-    assert lines[4] == "299 credentials are well: -v shows them"
+    assert lines[4] == "299 credentials are well: 'guestcred status -v' shows them"
     told = "\n".join(lines[5:])
-    assert "missing: N299 was offered" in told and "no-source: demo.service requests NOWHERE" in told
+    assert "missing: N299 was offered" in told and "no-source: demo.service goes without NOWHERE" in told
     assert told.count("\n  fix: ") == len(document(root, status=1)["findings"]) >= 2
 
 
@@ -101,7 +104,7 @@ def test_each_stage_has_its_word(tree: Build) -> None:
 
 def test_without_units_it_says_so(tree: Build) -> None:
     root = tree([KEY], {"KEY": SECRET})
-    assert table(root, "-v") == {"KEY": ["-", "yes", "yes", "-", "?", "?"]}
+    assert table(root, "-v") == {"KEY": ["yes", "yes", "-", "?", "?"]}
     assert "not looked at: what units request" in run("--root", root, "status")
     assert document(root)["credentials"][0]["units"] is None
 
@@ -112,13 +115,34 @@ def test_it_tells_what_check_tells(capture: Path) -> None:
     said = json.loads(run("--root", capture, "status", "--json", status=None))
     told = {row["name"]: row["status"] for row in said["credentials"] if row["status"]}
     assert told == {one["name"]: one["status"] for one in check["credentials"]}
-    assert said["findings"][: len(check["findings"])] == check["findings"] and said["rescued"] == check["rescued"]
+    for mine, its in zip(said["findings"], check["findings"]):
+        # `status` also says which units go without it
+        assert (mine["code"], mine["hint"]) == (its["code"], its["hint"]) and mine["message"].startswith(its["message"])
+    assert len(said["findings"]) >= len(check["findings"]) and said["rescued"] == check["rescued"]
     ranks = [
         row["status"] in ("missing", "differs", "truncated", "not-offered")
         for row in said["credentials"]
         if not row["units"]
     ]
     assert ranks == sorted(ranks, reverse=True)
+
+
+@pytest.mark.parametrize(("lost", "rows"), [(8, 8), (9, 1)])
+def test_many_rows_that_are_alike_are_one(tree: Build, lost: int, rows: int) -> None:
+    names = [f"N{number:02}" for number in range(lost)]
+    root = tree([TEXT + name.encode() + b"=v" for name in names], {}, entries=False, units=[consumer(load("a", "KEY"))])
+    lines = run("--root", root, "status", status=1).splitlines()[2 : lost + 3]
+    assert [re.split("  +", line)[1:3] for line in lines].count(["yes", "LOST"]) == rows
+    assert (f"N00 ... N{lost - 1:02} ({lost})" in "".join(lines)) == (rows == 1)
+    assert len(table(root, "-v", status=1)) == lost + 1 == len(document(root, status=1)["credentials"])
+
+
+def test_a_folded_row_fits_the_terminal(tree: Build) -> None:
+    names = [chr(ord("A") + number) * NAME_MAX for number in range(12)]
+    root = tree([TEXT + name.encode() + b"=v" for name in names], {}, entries=False)
+    looked = commands.look(View(root=str(root)))
+    lines = status_text(matrix(looked.comparison, None), False, 80).split("\n\n")[0].splitlines()
+    assert lines[2].startswith("AAAAA") and "LLL (12)  yes" in lines[2] and max(map(len, lines[1:3])) <= 80
 
 
 @pytest.mark.parametrize("width", [40, 80, 120, 400])

@@ -351,14 +351,36 @@ def services(view: View, unit: str | None = None) -> int:
     tree = Tree(view.at)
     name = None if unit is None else full_name(unit)
     systemd = _systemd(view, tree)
-    look = read_consumers(tree, name, systemd)
+    asked = read_consumers(tree, name, systemd)
     if name is not None:
-        look, offered = only(look, name), None
+        asked, offered = only(asked, name), None
     else:
         offered = offered_names(tree, systemd)
-    judged = judge_services(tree, look, offered, systemd)
+    judged = _with_lacks(view, judge_services(tree, asked, offered, systemd))
     if view.form == "json":
         print_json(services_json(judged))
     else:
         sys.stdout.write(services_text(judged, in_colour(), view.quiet))
     return FINDINGS if judged.findings else 0
+
+
+def _with_lacks(view: View, judged: Services) -> Services:
+    """What units get, with what no source has: for that, and only for that, the table is looked at too."""
+    if not judged.lacking:
+        return judged
+    from guestcred.diagnose.lacks import what_to_write, with_lacks
+    from guestcred.systemd.requests import CONFIGURED
+
+    paths: dict[str, str] = {}
+    if any(service.state == CONFIGURED for service in judged.lacking):
+        from guestcred.guest.config import read_services
+
+        tree = Tree(view.at)
+        paths = {service.unit: tree.shown(service.path) for service in read_services(tree)}
+    try:
+        comparison = look(view, ask=lambda: judged).comparison
+    except GuestcredError:
+        comparison = None  # no table, or none that may be read
+    return with_lacks(
+        judged, comparison, lambda service, lacking: what_to_write(service, lacking, paths.get(service.unit))
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from guestcred.diagnose.compare import Comparison, Credential
 from guestcred.diagnose.findings import Finding
+from guestcred.diagnose.lacks import lacks, losses_of, with_units
 from guestcred.diagnose.outcomes import Outcome
 from guestcred.diagnose.readers import read_by
 from guestcred.diagnose.services import Services
@@ -72,7 +73,7 @@ class Row(Record):
 
 
 class Matrix(Record):
-    """All of `status`: problems first, each group in the order of `check`."""
+    """All of `status`: problems first, each group in the order of `check`; a loss names the units that go without it."""
 
     comparison: Comparison
     rows: tuple[Row, ...]
@@ -115,12 +116,14 @@ def matrix(comparison: Comparison, services: Services | None) -> Matrix:
         for name, outcome in found.items()
         if name not in listed
     ]
-    told = set(comparison.findings)
+    told, losses = set(comparison.findings), losses_of(comparison)
     of_units = [finding for finding in (services.findings if services else ()) if finding not in told]
+    lacking = services.lacking if services else ()
+    of_units += lacks(lacking, comparison, losses)
     return Matrix(
         comparison=comparison,
         rows=tuple(sorted(rows, key=lambda row: row.rank)),
-        findings=(*comparison.findings, *of_units),
+        findings=(*(with_units(finding, lacking, losses) for finding in comparison.findings), *of_units),
     )
 
 

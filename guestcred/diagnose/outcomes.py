@@ -54,6 +54,11 @@ class Outcome(Record):
         """Whether what comes after it in systemd's order takes its place."""
         return self.state == "skipped" or (self.source is None and self.reason in (None, "absent"))
 
+    @property
+    def is_lacking(self) -> bool:
+        """Whether no source has it."""
+        return (self.state, self.reason) in (("skipped", None), ("fatal", "absent"))
+
 
 class Outcomes:
     """Goes through a unit's requests in systemd's order: acquire_credentials() in systemd src/core/exec-credential.c."""

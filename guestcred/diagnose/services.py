@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cache
-
 from guestcred.diagnose.findings import Finding
-from guestcred.diagnose.names import NOT_NAMED, named_there
 from guestcred.diagnose.outcomes import Outcome, Outcomes
 from guestcred.diagnose.refusals import MAY_START, REFUSALS
 from guestcred.errors import USAGE, GuestcredError
@@ -26,8 +23,6 @@ from guestcred.text import listed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from guestcred.systemd.delivery import Problem
 
 
@@ -49,12 +44,18 @@ class Service(Record):
 
 
 class Services(Record):
-    """All of `services`; `managers` are the units of the user managers that run, whose own units it does not look at."""
+    """All of `services`; `managers` are the units of the user managers that run, whose own units it does not look at.
+
+    `lacking` are the services that request what no source has. That is in `findings` only after
+    `diagnose/lacks.py::with_lacks`, and `lost` then has what is said of each name that was lost on its way.
+    """
 
     systemd: int | None
     services: tuple[Service, ...]
     findings: tuple[Finding, ...]
     managers: tuple[str, ...]
+    lacking: tuple[Service, ...]
+    lost: dict[str, Finding]
 
 
 def judge_services(tree: Tree, look: Look, offered: dict[str, str] | None, systemd: int | None) -> Services:
@@ -64,8 +65,7 @@ def judge_services(tree: Tree, look: Look, offered: dict[str, str] | None, syste
     that the hypervisor offered, each with the form that may be shown; it is None where only some units were looked at,
     because others may request what these do not.
     """
-    services, findings = [], []
-    meant = cache(lambda: _meant(tree, systemd))
+    services, lacking, findings = [], [], []
     rules, made = rules_of(systemd, read_kernel(tree)), rescues(tree)
     for consumer in look.consumers:
         outcomes, together = Outcomes(tree, consumer, look, systemd, rules, made).judge()
@@ -88,14 +88,23 @@ def judge_services(tree: Tree, look: Look, offered: dict[str, str] | None, syste
             findings.append(Finding("not-given", message, "load them in the service that needs them"))
             continue
         findings += _of_start(unit, outcomes, together)
-        findings += [finding for outcome in outcomes if (finding := _finding(unit, outcome, meant)) is not None]
+        findings += [finding for outcome in outcomes if (finding := _finding(unit, outcome)) is not None]
+        if any(outcome.is_lacking for outcome in outcomes):
+            lacking.append(services[-1])
         if unit.only_stops:
             message = f"{unit.name} requests credentials, but runs commands only to stop, and gets none for these"
             hint = "systemd makes them when it starts a command: give the unit an ExecStart= that keeps running"
             findings.append(Finding("only-stop", message, hint))
     if offered is not None:
         findings += _unrequested(tree, look, offered)
-    return Services(systemd=systemd, services=tuple(services), findings=tuple(findings), managers=look.managers)
+    return Services(
+        systemd=systemd,
+        services=tuple(services),
+        findings=tuple(findings),
+        managers=look.managers,
+        lacking=tuple(lacking),
+        lost={},
+    )
 
 
 def offered_names(tree: Tree, systemd: int | None) -> dict[str, str]:
@@ -103,18 +112,6 @@ def offered_names(tree: Tree, systemd: int | None) -> dict[str, str]:
     table = parse_table(*read_table(tree)) if tree.exists(TABLE) else parse_table(None, None)
     verdicts = judge(table.structures, systemd)
     return {verdict.name: verdict.shown for verdict in verdicts if isinstance(verdict, Accepted)}
-
-
-def _meant(tree: Tree, systemd: int | None) -> dict[str, int] | None:
-    """The sizes by name of what the host meant to send; None where no manifest says so, or the table lost a part."""
-    from guestcred.diagnose.meant import read_frame
-
-    try:
-        table = parse_table(*read_table(tree))
-        frame, _ = read_frame(judge(table.structures, systemd), frozenset())
-    except GuestcredError:
-        return None
-    return frame.sizes if frame is not None and table.ended is None else None
 
 
 def only(look: Look, name: str) -> Look:
@@ -150,7 +147,7 @@ def _of_start(unit: Unit, outcomes: tuple[Outcome, ...], together: Problem | Non
     if unit.failure is not None:
         words = f": {unit.failure}" if unit.failure else ", and the journal does not say why"
         fix = (
-            "the next finding has the reason"
+            "another finding has the reason"
             if fails
             else f"what was wrong is gone; type: systemctl restart {unit.name}"
         )
@@ -173,8 +170,8 @@ def _cannot(unit: Unit, reason: Problem | None = None) -> str:
     return f"will not start again (status {status})" if unit.running else f"cannot start (status {status})"
 
 
-def _finding(unit: Unit, outcome: Outcome, meant: Callable[[], dict[str, int] | None]) -> Finding | None:
-    """What is wrong with one outcome, if anything is."""
+def _finding(unit: Unit, outcome: Outcome) -> Finding | None:
+    """What is wrong with one outcome, if anything is but that no source has it."""
     restart = "type: guestcred apply" if unit.is_configured else f"type: systemctl restart {unit.name}"
     if outcome.reason not in (None, "absent"):
         source = outcome.source if outcome.source not in (None, "SetCredential=") else f"its value of {outcome.id}"
@@ -186,21 +183,6 @@ def _finding(unit: Unit, outcome: Outcome, meant: Callable[[], dict[str, int] | 
             return Finding("no-source", message, fix, names=(outcome.name,))
         message = f"{unit.name} {_cannot(unit, outcome.reason)} with {outcome.id}: {why}"
         return Finding("refused", message, fix, names=(outcome.name,))
-    if outcome.state == "skipped":
-        who = "guestcred apply" if unit.is_configured else "systemd"
-        named = meant()
-        unnamed = named is not None and outcome.name[:1] != "/" and outcome.name not in named
-        why = NOT_NAMED if unnamed else "no source has it"
-        message = f"{unit.name} requests {outcome.name}, {why}, and {who} skips it in silence"
-        fix = f"{named_there(outcome.name) if unnamed else _made(outcome)}; {_made_fatal(unit, outcome)}"
-        return Finding("no-source", message, fix, names=(outcome.name,))
-    if outcome.state == "fatal":
-        fails = "guestcred apply fails" if unit.is_configured else "it cannot start (status 243)"
-        message = f"{unit.name} requires {outcome.name}, which does not exist: {fails}"
-        default = f'set = ["{outcome.id}:VALUE"]' if unit.is_configured else f"SetCredential={outcome.id}:VALUE"
-        return Finding(
-            "required", message, f"{_made(outcome)}, or give a default with {default}", names=(outcome.name,)
-        )
     if outcome.state == "undelivered":
         message = f"{unit.name} runs without {outcome.id}, which {outcome.source} has now"
         fix = f"it was not there, or not requested, when the unit started; {restart}"
@@ -214,23 +196,6 @@ def _finding(unit: Unit, outcome: Outcome, meant: Callable[[], dict[str, int] | 
         fix = f"write {LOAD_ENCRYPTED}={outcome.id}:{outcome.name} instead of {LOAD}="
         return Finding("undecrypted", message, fix, names=(outcome.name,))
     return None
-
-
-def _made(outcome: Outcome) -> str:
-    if outcome.name.startswith("/"):
-        return "make that file"
-    return f"offer it on the host as 'io.systemd.credential:{outcome.name}=...'"
-
-
-def _made_fatal(unit: Unit, outcome: Outcome) -> str:
-    if unit.is_configured:
-        return f'to make its absence an error, write required = ["{outcome.id}"] into its table'
-    section = unit.name.rpartition(".")[2].capitalize()
-    # %d has it from any source; a credential by absolute path is required, but comes from that path only
-    line = f"ExecStartPre=/usr/bin/test -e %d/{outcome.id}"
-    if section != "Service":
-        line = f"LoadCredential={outcome.id}:/{SYSTEM}/{outcome.name}"
-    return f"to make its absence fatal, type 'systemctl edit {unit.name}' and write [{section}] {line}"
 
 
 def _unrequested(tree: Tree, look: Look, offered: dict[str, str]) -> list[Finding]:

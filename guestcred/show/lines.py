@@ -59,8 +59,11 @@ def verdict(word: str, told: str, systemd: int | None, colour: bool) -> str:
 
 
 def finding_lines(finding: Finding, colour: bool) -> list[str]:
-    """What happened in one sentence, and its fix in the next."""
-    return ["", f"{painted(finding.code, BOLD, colour)}: {finding.message}.", f"  fix: {finding.fix}."]
+    """What happened in one sentence, and its fix in the next; lines to paste are below that, as they are."""
+    fix, *to_paste = finding.fix.split("\n")
+    stop = "" if to_paste else "."
+    told = ["", f"{painted(finding.code, BOLD, colour)}: {finding.message}.", f"  fix: {fix}{stop}"]
+    return told + [f"    {line}" for line in to_paste]
 
 
 def problems(findings: Sequence[Finding], colour: bool) -> str:

@@ -123,17 +123,19 @@ def tables(groups: list[list[Row]]) -> list[Markup]:
 
 
 def _table(rows: list[Row], caption: str) -> Markup:
-    head = [element("th", word, scope="col", role="columnheader") for word in ("credential", *COLUMNS)]
+    # without a manifest, nothing says what was meant
+    words = [word for word in COLUMNS if word != "meant" or any(row.meant is not None for row in rows)]
+    head = [element("th", word, scope="col", role="columnheader") for word in ("credential", *words)]
     return element(
         "table",
         element("caption", caption),
         element("thead", element("tr", *head, role="row"), role="rowgroup"),
-        element("tbody", *map(_table_row, rows), role="rowgroup"),
+        element("tbody", *(_table_row(row, words) for row in rows), role="rowgroup"),
         role="table",
     )
 
 
-def _table_row(row: Row) -> Markup:
+def _table_row(row: Row, words: list[str]) -> Markup:
     place = "-" if row.handle is None else f"{row.handle:#06x}:{row.index}"
     units = [
         element("div", element("code", use.unit), f" {use.state} as ", element("code", use.id))
@@ -154,6 +156,7 @@ def _table_row(row: Row) -> Markup:
         *(
             element("td", text, role="cell", data_label=label, class_="none" if text == "-" else None)
             for label, text in zip(COLUMNS, told, strict=True)
+            if label in words
         ),
         role="row",
     )

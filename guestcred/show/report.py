@@ -6,7 +6,7 @@ from guestcred.diagnose.compare import Comparison, Credential
 from guestcred.diagnose.findings import Finding
 from guestcred.show.lines import RIGHT, Column, columns, finding_lines, problems, verdict, warning_lines
 from guestcred.systemd.offered import REASONS, Place
-from guestcred.text import size
+from guestcred.text import count, size
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from guestcred.show.documents import CheckDocument, FindingJson, WhyDocument
 
 NAME_COLUMN = 40
+ROWS_MAX = 20  # of what is well, where something else is not
 
 
 def _place(place: Place | None) -> str:
@@ -79,12 +80,18 @@ def finding_json(finding: Finding) -> FindingJson:
 
 
 def check_text(comparison: Comparison, colour: bool, quiet: bool = False, keys: tuple[Key, ...] = ()) -> str:
-    """The verdict, a line for each credential, then for each problem its cause and its fix; `quiet` has only these."""
+    """The verdict, a line for each credential, then for each problem its cause and its fix; `quiet` has only these.
+
+    Many credentials that were imported are only counted where others were not.
+    """
     if quiet:
         return problems(comparison.findings, colour)
+    well = sum(credential.status == "imported" for credential in comparison.credentials)
+    folds = well > ROWS_MAX and comparison.verdict != "agrees"
     rows: list[tuple[str, ...]] = [
         (credential.status, credential.shown, size(credential.size), _place(credential.place), _cause(credential) or "")
         for credential in comparison.credentials
+        if not (folds and credential.status == "imported")
     ]
     rows += [
         ("rejected", rejected.name or "-", "", _place(rejected.place), rejected.reason)
@@ -100,6 +107,8 @@ def check_text(comparison: Comparison, colour: bool, quiet: bool = False, keys: 
         counts["rejected"] = len(comparison.rejected)
     told = ", ".join(f"{many} {status}" for status, many in counts.items()) or "nothing was offered"
     lines = [verdict(comparison.verdict, told, comparison.systemd, colour), *columns(rows, *layout, colour=colour)]
+    if folds:
+        lines.append(f"  {count(well, 'credential')} were imported: 'guestcred status -v' shows them")
     for finding in (*comparison.findings, *comparison.rescued):
         lines += finding_lines(finding, colour)
     for warning in comparison.warnings:

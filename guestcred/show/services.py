@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import islice
 
+from guestcred.diagnose.lacks import in_short, name_of
 from guestcred.diagnose.outcomes import Outcome
 from guestcred.diagnose.services import Services
 from guestcred.record import to_json
@@ -13,6 +14,7 @@ from guestcred.text import count, listed, size
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from guestcred.diagnose.findings import Finding
     from guestcred.show.documents import ServicesDocument
 
 WITHOUT_SOURCE = {
@@ -31,7 +33,7 @@ def services_text(services: Services, colour: bool, quiet: bool = False) -> str:
     if quiet:
         return problems(services.findings, colour)
     rows = [
-        (outcome.state, outcome.id, "" if outcome.size is None else size(outcome.size), _origin(outcome))
+        (outcome.state, outcome.id, "" if outcome.size is None else size(outcome.size), _origin(outcome, services.lost))
         for service in services.services
         for outcome in service.credentials
     ]
@@ -50,7 +52,9 @@ def services_text(services: Services, colour: bool, quiet: bool = False) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _origin(outcome: Outcome) -> str:
+def _origin(outcome: Outcome, lost: dict[str, Finding]) -> str:
+    if outcome.is_lacking and name_of(outcome) in lost:
+        return f"{name_of(outcome)} was {in_short(lost[name_of(outcome)])}"
     if outcome.source is None:
         return WITHOUT_SOURCE[outcome.state].format(outcome.name)
     rescued = "  rescued" if outcome.rescued else ""
