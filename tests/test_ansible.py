@@ -71,6 +71,7 @@ def test_the_role_under_a_real_ansible(tree: Build, tmp_path: Path, state: str) 
     assert (done.returncode == 0) == (state == "well"), done.stdout + done.stderr
     assert (tmp_path / "facts.d/guestcred.fact").read_bytes() == FACT.read_bytes()
     settings = (tmp_path / "units/guestcred-report.service.d/metrics.conf").read_text()
+    assert (tmp_path / "metrics").is_dir() and "ReadWritePaths=-/" in settings
     example = (ROOT / "packaging/examples/metrics.conf").read_text()
     standing = example.replace("/var/lib/prometheus/node-exporter", f"{tmp_path}/metrics")
     assert settings.partition("[Service]")[2] == standing.partition("[Service]")[2]

@@ -123,6 +123,9 @@ def plays(folder: Path, script: str) -> None:
         ("echo unrecognized option >&2; exit 1", []),
         ("echo '<stdin>:1: Syntax error.' >&2; exit 1", [1]),
         ("echo '<stdin>:1: Syntax error.' >&2; exit 0", []),
+        ("echo 'Quoting <stdin>:2: and so on' >&2; exit 65", []),
+        ("printf '<stdin>:%s: Syntax error.\\n' 0 8 1234567 12345678 >&2; exit 65", []),
+        ("printf '<stdin>:%05000d: Syntax error.\\n' 1 >&2; exit 65", []),
     ],
 )
 def test_lines_that_do_not_parse(
@@ -130,8 +133,9 @@ def test_lines_that_do_not_parse(
 ) -> None:
     plays(tmp_path, script)
     monkeypatch.setattr(tmpfiles, "PATH", f"{tmp_path}:/usr/bin:/bin")
-    assert unparsed_lines(SECRET) == lines
-    said = told("tmpfiles.extra", SECRET)
+    text = b"\n".join([SECRET] * 7)
+    assert unparsed_lines(text) == lines
+    said = told("tmpfiles.extra", text)
     assert len(said) == bool(lines) and SECRET.decode() not in "".join(said)
 
 

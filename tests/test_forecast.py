@@ -120,8 +120,25 @@ def test_what_is_no_config_is_refused(tmp_path: Path) -> None:
 
 def test_no_string_is_nothing(tmp_path: Path) -> None:
     path = tmp_path / "vm.json"
-    path.write_text("{}")
+    path.write_text('{"platform": {"oem_strings": []}}')
     assert run("status", "--from", path).startswith("agrees: 0 credentials for cloud-hypervisor\n")
+
+
+@pytest.mark.parametrize("text", ["{}", '{"paltform": {"oem_strings": ["a"]}}', '{"platform": {"oem-strings": ["a"]}}'])
+def test_where_no_strings_can_be_is_not_agreement(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "vm.json"
+    path.write_text(text)
+    said = run("status", "--from", path, status=2)
+    assert "neither 'platform.oem_strings' of cloud-hypervisor nor 'smbios.oem-strings' of crosvm is there" in said
+    (tmp_path / "empty").mkdir()
+    assert "holds something else" in run("status", "--from", tmp_path / "empty", status=2)
+
+
+def test_the_strings_of_crosvm(tmp_path: Path) -> None:
+    path = tmp_path / "vm.json"
+    path.write_text(json.dumps({"smbios": {"oem-strings": [text.decode() for text in across()]}}))
+    assert run("status", "--from", path).startswith("agrees: 3 credentials for crosvm, 2 with a problem\n")
+    assert document("--from", path)["for"] == "crosvm"
 
 
 @pytest.mark.parametrize("width", [80, 120])

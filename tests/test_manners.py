@@ -39,6 +39,20 @@ def printed(tmp_path: Path, before: list[object], command: str, after: list[obje
     return run(*before, *words, *after, status=None)
 
 
+def test_a_group_alone_and_its_misspelt_command() -> None:
+    assert run("config", status=2) == (
+        "guestcred: error: config needs a command behind it\nguestcred: hint: guestcred config check\n"
+    )
+    assert "hint: did you mean check?" in run("config", "chek", status=2)
+    assert "hint: see all of them with 'guestcred config --help'" in run("config", "frobnicate", status=2)
+
+
+@pytest.mark.parametrize("words", [["check", "--\x1b[31m"], ["completion", "\x1b[31m"], ["check", "a\x1b[31m"]])
+def test_what_was_typed_wrong_cannot_steer_a_terminal(words: list[str]) -> None:
+    said = run(*words, status=2)
+    assert "\x1b" not in said and "hint: see 'guestcred " in said and len(said.splitlines()) == 2
+
+
 @pytest.mark.parametrize("command", GUEST)
 def test_options_stand_on_either_side(lost: Path, tmp_path: Path, command: str) -> None:
     options = ["--root", lost, "--systemd", "252", "--format", "json"]

@@ -112,6 +112,15 @@ def test_a_file_that_cannot_be_written(tree: Build, tmp_path: Path, target: str)
     )
 
 
+@pytest.mark.parametrize("name", ["", "-"])
+def test_what_is_no_name_of_a_file(tree: Build, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    root = tree([KEY], {"KEY": SECRET})
+    before = sorted(tmp_path.iterdir())
+    assert "hint: name a file" in run("--root", root, "check", "--metrics", name, status=2)
+    assert sorted(tmp_path.iterdir()) == before
+
+
 def test_the_words_are_those_of_the_program() -> None:
     assert sorted(metrics.STATUSES) == sorted(schemas.words("diagnose.compare", "Status"))
     assert sorted(metrics.WORST) == sorted(schemas.words("diagnose.outcomes", "State"))
@@ -148,7 +157,9 @@ def test_a_name_cannot_begin_performance_data(tree: Build) -> None:
 
 def test_what_was_typed_wrong_is_unknown_to_a_plugin() -> None:
     for wrong in (["--frobnicate"], ["--require", ""], ["--json"]):
-        run("check", "--nagios", *wrong, status=3)
+        assert run("check", "--nagios", *wrong, status=3).startswith("GUESTCRED UNKNOWN: ")
+    for words in (["chek", "--nagios"], ["status", "--nagios"], ["--systemd", "x", "check", "--nagios"]):
+        assert run(*words, status=3).startswith("GUESTCRED UNKNOWN: ")
     run("check", "--frobnicate", status=2)
 
 

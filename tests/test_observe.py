@@ -196,6 +196,17 @@ class KernelLog(Reader):
         ("Failed to create /run/credentials/@system/KEY: No space left on device",
          "Failed to create /run/credentials/@system/SHOWN: No space left on device"),
         ("SMBIOS OEM string lacks '=' character, ignoring.", "SMBIOS OEM string lacks '=' character, ignoring."),
+        ("Failed to read SMBIOS type #11 object 12, ignoring: Input/output error",
+         "Failed to read SMBIOS type #11 object 12, ignoring: Input/output error"),
+        ("Failed to parse /proc/cmdline, ignoring: Permission denied", "Failed to parse /proc/cmdline, ignoring: Permission denied"),
+        # with what no systemd says today behind it
+        ("Failed to write credential hunter2", None),
+        ("Failed to write credential 12345", None),
+        ("Failed to write credential: Hunter", None),
+        ("Failed to read SMBIOS type #11 object 12, ignoring: hunter2", None),
+        ("Failed to base64 decode credential 'KEY', ignoring: aHVudGVy", None),
+        ("SMBIOS OEM string lacks '=' character, ignoring: hunter2", None),
+        ("Credential 'KEY' is larger than allowed limit (2M > 1M), skipping hunter2.", None),
         # of others, of none of this, and what quotes a value or a string
         ("Credential 'KEY2' set twice, ignoring.", None),
         ("Failed to create /run/credentials/@system/KEY2: No space left on device", None),
@@ -204,7 +215,7 @@ class KernelLog(Reader):
         ("Failed to write credential: KEY=hunter2!", None),
         ("Credential 'KEY' set twice, ignoring.\x1b[31m", None),
         ("Received regular credentials: KEY", None),
-        ("Accumulated credential size would be above allowed limit (1 > 2), skipping 'KEY2'.", None),
+        ("Accumulated credential size would be above allowed limit (1B+1B > 1B), skipping 'KEY2'.", None),
         ("", None),
     ],
 )  # fmt: skip

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
 import click
@@ -35,7 +34,7 @@ class _Commands(click.Group):
         near = nearest(word, self.list_commands(ctx))
         raise GuestcredError(
             f"there is no command {visible(word)}",
-            f"did you mean {near}?" if near else "see all of them with 'guestcred --help'",
+            f"did you mean {near}?" if near else f"see all of them with '{ctx.command_path} --help'",
             status=USAGE,
         )
 
@@ -181,7 +180,8 @@ def capture(view: View, path: str) -> int:
     "--from",
     "source",
     metavar="FILE",
-    help="On the host: what a guest would import, by cloud-hypervisor's VM config, or a folder of encode --for qemu.",
+    help="On the host: what a guest would import, by a VM config of cloud-hypervisor or crosvm, or a folder of encode "
+    "--for qemu.",
 )
 @view_options
 def status(view: View, verbose: bool, page: str | None, source: str | None) -> int:
@@ -209,9 +209,12 @@ _CONFIG = ending(
 )
 
 
-@main.group(epilog=_CONFIG)
-def config() -> None:
+@main.group(cls=_Commands, invoke_without_command=True, epilog=_CONFIG)
+@click.pass_context
+def config(context: click.Context) -> None:
     """Look at the TOML files that name services: see guestcred config check."""
+    if context.invoked_subcommand is None:
+        raise GuestcredError("config needs a command behind it", "guestcred config check", status=USAGE)
 
 
 @config.command("check", epilog=_CONFIG)
@@ -269,16 +272,28 @@ main.add_command(host_command_line.stop)
 
 
 def run(arguments: list[str]) -> int:
-    """Parse `arguments` and run the command; returns the exit status, prints usage errors as an error and a hint."""
+    """Parse `arguments` and run the command; returns the exit status. Raises GuestcredError.
+
+    With --nagios what was typed wrong is a plugin's line: to Nagios, 2 is CRITICAL.
+    """
+    try:
+        return _parsed(arguments)
+    except GuestcredError as error:
+        if "--nagios" not in arguments:
+            raise
+        from guestcred.show.metrics import nagios_unknown
+
+        status, line = nagios_unknown(error.problem)
+        print(line)
+        return status
+
+
+def _parsed(arguments: list[str]) -> int:
     try:
         return int(main.main(arguments, prog_name="guestcred", standalone_mode=False) or 0)
     except click.UsageError as error:
-        print(
-            f"guestcred: error: {error.format_message()[:1].lower()}{error.format_message()[1:].rstrip('.')}",
-            file=sys.stderr,
-        )
+        told = error.format_message().rstrip(".")
         path = error.ctx.command_path if error.ctx else "guestcred"
-        print(f"guestcred: hint: see '{path} --help'", file=sys.stderr)
-        return 3 if "--nagios" in arguments else 2  # to Nagios, 2 is CRITICAL
+        raise GuestcredError(f"{told[:1].lower()}{told[1:]}", f"see '{path} --help'", status=USAGE) from None
     except click.exceptions.Exit as error:
         return error.exit_code

@@ -13,7 +13,7 @@ from guestcred.diagnose.forecast import entry_of, forecast
 from guestcred.errors import FINDINGS, USAGE, GuestcredError, reason
 from guestcred.host import hypervisors
 from guestcred.host.encode import RESERVE, Encoded, check_limits, fits, limits
-from guestcred.host.prepare import Prepared, Request, prepare, read_config, takes_stdin
+from guestcred.host.prepare import Prepared, Request, prepare, read_config_file, takes_stdin
 from guestcred.host.secret import STDIN, Secret
 from guestcred.host.tmpfs import fill_private_folder
 from guestcred.show.capacity import capacity_json, capacity_text
@@ -127,7 +127,8 @@ def _refuse_arguments(secrets: tuple[Secret, ...], allowed: bool) -> None:
 def run_forecast(view: View, path: str, width: int, *, verbose: bool) -> int:
     """Show what guests would import of a VM's OEM strings; 0 where the newest systemd imports all, 1 with findings.
 
-    `path` is cloud-hypervisor's VM config, - for standard input, or the folder that `encode --for qemu` filled.
+    `path` is the VM config of cloud-hypervisor or crosvm, - for standard input, or the folder that `encode --for qemu`
+    filled.
     """
     hypervisor, strings, body = ("qemu", _folder_strings(path), None) if os.path.isdir(path) else _config_strings(path)
     encoded, others = _as_encoded(strings)
@@ -155,9 +156,18 @@ def _as_encoded(strings: tuple[bytes, ...]) -> tuple[tuple[Encoded, ...], tuple[
 
 
 def _config_strings(path: str) -> tuple[str, tuple[bytes, ...], int]:
-    config = read_config(path, "cloud-hypervisor")
-    assert config is not None
-    return "cloud-hypervisor", config.strings, len(config.merged([]))
+    data = read_config_file(path)
+    places = {one.name: one.place for one in hypervisors.HYPERVISORS.values() if one.place}
+    for hypervisor in places:
+        config = hypervisors.Config(data, hypervisor)
+        if config.has_strings:
+            return hypervisor, config.strings, len(config.merged([]))
+    expected = " nor ".join(f"'{section}.{key}' of {hypervisor}" for hypervisor, (section, key) in places.items())
+    raise GuestcredError(
+        f"{path} has no OEM strings: neither {expected} is there",
+        "name the VM config that the hypervisor gets, or the folder of 'guestcred encode --for qemu --folder'",
+        status=USAGE,
+    )
 
 
 def _folder_strings(path: str) -> tuple[bytes, ...]:
@@ -170,7 +180,7 @@ def _folder_strings(path: str) -> tuple[bytes, ...]:
                 found.append(read_to_end(file.fileno(), STRING_MAX) or b"")
     except OSError as error:
         raise GuestcredError(f"cannot read the strings in {path}: {reason(error)}") from None
-    if not all(found) or any(b"\0" in text or len(text) > STRING_MAX for text in found):
+    if not found or not all(found) or any(b"\0" in text or len(text) > STRING_MAX for text in found):
         raise GuestcredError(
             f"{path} holds something else than the strings of a VM",
             "name the folder of 'guestcred encode --for qemu --folder'",

@@ -7,7 +7,7 @@ import time
 from guestcred.cli.commands import Once, View, look, print_check, units
 from guestcred.cli.written import write_whole
 from guestcred.diagnose.capacity import capacity
-from guestcred.errors import GuestcredError
+from guestcred.errors import USAGE, GuestcredError
 from guestcred.show.metrics import metrics_text, nagios_line, nagios_unknown
 
 METRICS_MODE = 0o644  # the collector is another user
@@ -19,6 +19,10 @@ def watch(view: View, *, require: tuple[str, ...], strict: bool, metrics: str | 
     The exit status is that of `check`, or that of a Nagios plugin.
     """
     try:
+        if metrics == "-":
+            raise GuestcredError(
+                "--metrics takes no standard output, which has what check says", "name a file", status=USAGE
+            )
         ask = Once(lambda: units(view))
         looked = look(view, require, ask=ask)
         usages = capacity(looked)

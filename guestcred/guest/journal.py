@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import re
 
 from guestcred.text import visible
@@ -10,7 +12,8 @@ _SPAWN_FAILED = "641257651c1b4ec9a8624d7a40a9e1e7"  # SD_MESSAGE_SPAWN_FAILED in
 _STEP = "step CREDENTIALS"
 
 # What it says as it imports, in src/core/import-creds.c of systemd 252 to 262: around the name of a credential, and of
-# none. Behind it come sizes, or the kernel's words for a failure. What quotes a string or a value is not among these.
+# none. Behind it come sizes, an object's number, or the C library's words for a failure, and nothing else. What quotes a
+# string or a value is not among these.
 _AROUND_NAME = (
     ("Credential '", "' is larger than allowed limit "),
     ("Credential '", "' has invalid name, ignoring"),
@@ -28,8 +31,13 @@ _OF_NONE = (
     "Failed to read SMBIOS type #11 object ",
     "Failed to parse /proc/cmdline",
 )
-_BEHIND = re.compile(r"[\w .,:()>+-]{0,100}")
-_NO_ROOM = re.compile(r"Accumulated credential size would be above allowed limit \([\w .+>]{1,60}\), skipping ")
+_SIZE = r"\d{1,4}(?:\.\d)?[BKMGTPE]?"
+_BEHIND = re.compile(
+    rf"(?:\({_SIZE} > {_SIZE}\), skipping|\d{{1,5}}, ignoring|(?:, ignoring)?)(?:(?:: |^)(?P<why>[A-Z][^:]*?))?\.?"
+)
+_NO_ROOM = re.compile(
+    rf"Accumulated credential size would be above allowed limit \({_SIZE}\+{_SIZE} > {_SIZE}\), skipping "
+)
 
 
 def credentials_failure(unit: str) -> str:
@@ -79,14 +87,20 @@ def import_words(name: str, shown: str) -> tuple[str, ...]:
     return tuple(said)
 
 
+def _is_behind(text: str) -> bool:
+    """Whether it is what may stand behind the front of a message, which holds no piece of a value."""
+    found = _BEHIND.fullmatch(text)
+    return found is not None and (found["why"] is None or found["why"] in map(os.strerror, errno.errorcode))
+
+
 def _import_words(message: str, name: str, shown: str) -> str | None:
     """A message of the import as it may be shown; None for one about another credential, and for all others."""
     for front in _OF_NONE:
-        if message.startswith(front) and _BEHIND.fullmatch(message, len(front)):
+        if message.startswith(front) and _is_behind(message[len(front) :]):
             return message
     for before, after in _AROUND_NAME:
         front = f"{before}{name}{after}"
-        if message.startswith(front) and _BEHIND.fullmatch(message, len(front)):
+        if message.startswith(front) and _is_behind(message[len(front) :]):
             return f"{before}{shown}{after}{message[len(front) :]}"
     front, quote, rest = message.partition("'")
     if _NO_ROOM.fullmatch(front) and quote and rest == f"{name}'.":

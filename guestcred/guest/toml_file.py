@@ -93,8 +93,6 @@ def _is_unit(name: str) -> bool:
 
 def heading(name: str) -> str:
     """The heading of a service's table; a key with other characters than these needs quotes in TOML."""
-    if told_alone(name) != name:
-        return "[services.NAME]"
     bare = name.replace("-", "").replace("_", "")
     return f"[services.{name}]" if bare.isalnum() else f"[services.'{name}']"
 

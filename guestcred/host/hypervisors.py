@@ -109,6 +109,7 @@ class Config:
             raise wrong(f"'{section}.{key}' has a string that is empty or holds a NUL")
         self._document: dict[str, Any] = document
         self._place = place
+        self.has_strings = strings is not None  # an empty list of them too
         self.strings: tuple[bytes, ...] = tuple(string.encode("utf-8", "surrogatepass") for string in strings or ())
 
     def merged(self, texts: list[str]) -> bytes:

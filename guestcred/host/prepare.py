@@ -104,6 +104,12 @@ def read_config(path: str | None, hypervisor: str, optional: bool = False) -> hy
         return None
     if path is None:
         return hypervisors.Config(b"{}", hypervisor) if optional or not takes.reads_stdin else None
+    data = read_config_file(path)
+    return hypervisors.Config(data or b"{}" if optional else data, hypervisor)
+
+
+def read_config_file(path: str) -> bytes:
+    """The bytes of the VM config at that path, `-` for standard input. Raises GuestcredError."""
     if path == STDIN and sys.stdin.isatty():
         raise GuestcredError(
             "the VM config would come from standard input, which is a terminal", "name its file", status=USAGE
@@ -122,4 +128,4 @@ def read_config(path: str | None, hypervisor: str, optional: bool = False) -> hy
         raise GuestcredError(f"cannot read the VM config {path}: it did not end within {READ_TIMEOUT:g} seconds")
     if len(data) > CONFIG_MAX:
         raise GuestcredError(f"the VM config {path} is larger than {CONFIG_MAX >> 20} MiB", status=FINDINGS)
-    return hypervisors.Config(data or b"{}" if optional else data, hypervisor)
+    return data

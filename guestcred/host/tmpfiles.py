@@ -7,7 +7,7 @@ import re
 PATH = "/usr/bin:/bin"
 TIMEOUT = 10.0  # seconds
 # log_syntax() in systemd src/tmpfiles/tmpfiles.c; users and groups are the guest's, and need not be here
-_LINE = re.compile(rb"<stdin>:(\d+): (?!Failed to resolve (?:user|group))")
+_LINE = re.compile(rb"(?m)^<stdin>:(\d{1,7}): (?!Failed to resolve (?:user|group))")
 
 
 def unparsed_lines(text: bytes) -> list[int]:
@@ -24,4 +24,8 @@ def unparsed_lines(text: bytes) -> list[int]:
         done = run(command, input=text, stdout=DEVNULL, stderr=PIPE, env=environment, timeout=TIMEOUT, check=False)
     except (OSError, TimeoutExpired):
         return []
-    return sorted({int(number) for number in _LINE.findall(done.stderr)}) if done.returncode else []
+    if not done.returncode:
+        return []
+    # whatever else it quotes of the text, no digits of a value are taken for a line
+    lines = text.count(b"\n") + 1
+    return sorted({line for number in _LINE.findall(done.stderr) if 0 < (line := int(number)) <= lines})
