@@ -152,9 +152,7 @@ def what_to_write(service: Service, lacking: list[Outcome], path: str | None) ->
     """How the absence can be made an error, with lines to paste; `path` is the TOML file of a configured service."""
     absence, first = "its absence" if len(lacking) == 1 else "the absence of one", lacking[0]
     if service.state == CONFIGURED:
-        from guestcred.guest.toml_file import heading
-
-        table = heading(service.unit.removesuffix(".service"))
+        table = f"[services.{service.unit.removesuffix('.service')}]"
         required = ", ".join(f'"{outcome.id}"' for outcome in lacking)
         return f"to make {absence} an error, write below {table} in {path or 'its TOML file'}:\nrequired = [{required}]"
     section = service.unit.rpartition(".")[2].capitalize()

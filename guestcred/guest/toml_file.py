@@ -91,7 +91,7 @@ def _is_unit(name: str) -> bool:
     return _UNIT_CHARACTERS.issuperset(name) and name[:1] not in ("", ".") and len(whole) <= _UNIT_NAME_MAX
 
 
-def heading(name: str) -> str:
+def _heading(name: str) -> str:
     """The heading of a service's table; a key with other characters than these needs quotes in TOML."""
     bare = name.replace("-", "").replace("_", "")
     return f"[services.{name}]" if bare.isalnum() else f"[services.'{name}']"
@@ -142,7 +142,7 @@ class ConfigFile:
             self._wrong(name, "", "no name of a service", "name the unit as systemd does, without '/'")
             return None
         if not isinstance(table, dict):
-            self._wrong(name, "", "not a table", f"write {heading(name)} and its keys below it")
+            self._wrong(name, "", "not a table", f"write {_heading(name)} and its keys below it")
             return None
         told = {key: value for key, value in table.items() if self._is_well_formed(name, key, value)}
         if table.get("user", "") == "":
