@@ -41,7 +41,7 @@ LIMITS = {"manifest": 1.005, "no manifest": 1.02, "rescue": 1.05}  # of time to 
 
 
 def _scenario(name: str, offered: tuple[bytes, ...], cmdline: str = "") -> Scenario:
-    return Scenario(f"cost-{name}", offered, cmdline=cmdline, files={"driver.py": DRIVER.read_bytes()})
+    return Scenario(f"cost-{name}", offered, cmdline=cmdline, files={"driver.py": DRIVER.read_bytes()}, limit=1800)
 
 
 def images(release: Release) -> dict[bool, Image]:
@@ -111,7 +111,7 @@ def main() -> int:
 
 def parts(release: Release) -> str:
     """Milliseconds of processor time of each part, which are millions of instructions; a table."""
-    scenario = replace(_scenario("parts", strings(manifest=True)), limit=1800)
+    scenario = _scenario("parts", strings(manifest=True))
     scenario = replace(scenario, files={"driver.py": DRIVER.with_name("boot_parts_guest.py").read_bytes()})
     told = measure(images(release)[True], scenario, ICOUNT)
     bare = told["commands"]["python3 -I -c pass"]
