@@ -144,7 +144,7 @@ def test_any_lack_of_memory(command: str, record_count: Count, pytestconfig: pyt
 
 def test_a_package_that_is_not_installed(tmp_path: Path) -> None:
     (tmp_path / "click.py").write_text("raise ModuleNotFoundError('no', name='click.core')")
-    command = [sys.executable, "-m", "guestcred", "why", "A"]
+    command = [sys.executable, "-m", "guestcred", "why", "--strict", "A"]
     environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (

@@ -99,8 +99,9 @@ def test_entry_points_build_and_parse(long: bool) -> None:
 
 def test_an_old_entry_point_counts_thirty_bytes() -> None:
     data = bytearray(build_entry_point(1234))
+    before = data[-1]
     data[LENGTH_32], data[-1] = SIZE_32 - 1, 0x77
-    data[INTERMEDIATE_32] = (data[INTERMEDIATE_32] - 0x77) % 256
+    data[INTERMEDIATE_32] = (data[INTERMEDIATE_32] + before - 0x77) % 256
     data[CHECKSUM_32] = (data[CHECKSUM_32] - sum(data[:-1])) % 256
     found = parse_entry_point(bytes(data))
     assert found is not None and found.defects == ()

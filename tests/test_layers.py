@@ -140,7 +140,7 @@ def test_the_boot_path_imports_nothing_dear(command: str, cut: int) -> None:
 
 def test_an_early_run_that_rescues_nothing_imports_little() -> None:
     found = {module for module in loaded("apply", "--early") if module.startswith("guestcred.")}
-    assert not found & {"guestcred.diagnose.evidence", "guestcred.show.report"}
+    assert not found & {"guestcred.diagnose.evidence", "guestcred.apply.deliveries"}
     assert len(found) < 42
 
 

@@ -111,11 +111,13 @@ class ConfigFile:
             document = tomllib.loads(self._text)
         except UnicodeDecodeError as error:
             line = data.count(b"\n", 0, error.start) + 1
-            self.mistakes.append(Mistake(shown, line, None, "not UTF-8", ("save the file as UTF-8",)))
+            self.mistakes.append(
+                Mistake(path=shown, line=line, key=None, what="not UTF-8", hints=("save the file as UTF-8",))
+            )
         except (ValueError, RecursionError) as error:  # a number of more than 4300 digits is a plain ValueError
             words = _QUOTED.sub("", str(error))
             told = f"not TOML: {words[:1].lower()}{words[1:]}"
-            self.mistakes.append(Mistake(shown, None, None, told, ()))
+            self.mistakes.append(Mistake(path=shown, line=None, key=None, what=told, hints=()))
         else:
             self._read(document)
 
@@ -231,7 +233,7 @@ class ConfigFile:
         of_key = key if key in KEYS or key == "services" else told_alone(key)
         place = ".".join(part for part in ("services" if service else "", named, of_key) if part)
         line = self.line(service, key) or self.line(service, "")
-        self.mistakes.append(Mistake(self.shown, line, place, what, hints))
+        self.mistakes.append(Mistake(path=self.shown, line=line, key=place, what=what, hints=hints))
         return False
 
     def line(self, service: str, key: str) -> int | None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from guestcred.apply.plan import File, Plan
+from guestcred.show.lines import LEFT, Column, columns, finding_lines, problems
+from guestcred.show.report import check_json
 from guestcred.text import count, size, visible
 
 TYPE_CHECKING = False
@@ -21,8 +23,6 @@ def apply_json(plan: Plan, *, dry_run: bool, changed: bool) -> ApplyDocument:
 
 
 def _planned(plan: Plan) -> PlannedJson:
-    from guestcred.show.report import check_json
-
     told = check_json(plan.comparison)
     return {
         "verdict": plan.verdict,
@@ -83,10 +83,6 @@ def plan_text(
     """
     to_do = changed and dry_run
     did = "nothing to change" if not changed else "nothing was written" if dry_run else "written"
-    if plan.verdict == "agrees" and not plan.directories:
-        return "" if quiet else f"{headline(plan)}; {did}\n"
-    from guestcred.show.lines import LEFT, Column, columns, finding_lines, problems
-
     if quiet:
         return problems(plan.left, colour)
     at = visible(root.rstrip("/") + "/")

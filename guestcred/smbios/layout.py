@@ -198,7 +198,9 @@ def build_entry_point(
     else:
         layout = ENTRY_POINT_32
         numbers |= {"structure_table_length": table_length, "number_of_smbios_structures": count}
-        numbers |= {"maximum_structure_size": largest, "smbios_bcd_revision": major << 4 | minor}
+        # 0 where a digit is too small for it: then only the other two say the version (DSP0134 5.2.1)
+        revision = major << 4 | minor if max(major, minor) < 16 else 0
+        numbers |= {"maximum_structure_size": largest, "smbios_bcd_revision": revision}
         data = bytearray(layout.build(numbers))
         intermediate = data[place_of(layout, "intermediate_anchor_string").start :]
         data[place_of(layout, "intermediate_checksum")] = _checksum(intermediate)
