@@ -169,7 +169,7 @@ def test_a_rescued_file_that_was_written_to_is_nobody_s_to_remove(root: Path) ->
     (root / "run/credstore/KEY").chmod(0o600)
     (root / "run/credstore/KEY").write_text("by hand")
     done = apply(root)
-    assert done.returncode == 1 and "there is already another credential at run/credstore/KEY" in done.stdout
+    assert done.returncode == 1 and "there is already another credential at /run/credstore/KEY" in done.stdout
     offer(root, {"KEY": SECRET}, ["KEY"])
     assert apply(root).returncode == 0 and (root / "run/credstore/KEY").read_text() == "by hand"
 
@@ -178,7 +178,7 @@ def test_a_rescued_file_that_was_written_to_is_nobody_s_to_remove(root: Path) ->
 def test_never_over_another_credential(root: Path, place: str) -> None:
     put(root, f"{place}/KEY", "other")
     done = apply(root)
-    assert done.returncode == 1 and f"not rescued: there is already another credential at {place}/KEY" in done.stdout
+    assert done.returncode == 1 and f"not rescued: there is already another credential at /{place}/KEY" in done.stdout
     assert (root / place / "KEY").read_text() == "other" and report(root)["rescued"] == []
 
 
@@ -188,10 +188,31 @@ def test_the_same_bytes_by_another_hand_are_fine(root: Path) -> None:
     done = apply(root)
     assert done.returncode == 0 and (root / "run/credstore/KEY").stat().st_ino == inode
     assert done.stdout == (
-        "fixed: 1 credential already there; written\n"
-        f"  there      KEY    {len(SECRET)} bytes  {root}/run/credstore/KEY  which guestcred did not write\n"
+        "fixed: 1 credential already there, not written by guestcred; written\n"
+        f"  there      KEY    {len(SECRET)} bytes  {root}/run/credstore/KEY\n"
     )
     assert report(root)["rescued"] == [] and report(root)["present"][0]["name"] == "KEY"
+
+
+def test_a_captured_rescue_is_told_as_one_and_replaced(root: Path) -> None:
+    """One story with `check` and `why`; what is written over is what capture.json names, and nothing else."""
+    offer(root, {"KEY": SECRET, "NEW": "new", "OLD": "old"}, ["OLD"])
+    for name, value in (("KEY", SECRET), ("OLD", "old"), ("MINE", "by hand")):
+        put(root, f"run/credstore/{name}", value)
+    facts(root, rescued=["KEY", "OLD"])
+    at = f"{root}/run/credstore"
+    told = apply(root, "--dry-run")
+    assert (told.returncode, told.stdout) == (
+        0,
+        "would be fixed: 1 credential rescued, 1 credential to rescue; nothing was written\n"
+        f"  rescued    KEY    {len(SECRET)} bytes  {at}/KEY\n"
+        f"  rescue     NEW     3 bytes  {at}/NEW\n",
+    )
+    assert apply(root).returncode == 0
+    assert {path.name: path.read_text() for path in (root / "run/credstore").iterdir()} == {"KEY": SECRET, "NEW": "new", "MINE": "by hand"}  # fmt: skip
+    facts(root, rescued=[])
+    told = apply(root, "--dry-run")
+    assert told.stdout.startswith("fixed: 2 credentials rescued; nothing to change\n  rescued    KEY ")
 
 
 @pytest.mark.root
@@ -551,7 +572,7 @@ def test_what_others_planted_in_the_credstore_is_a_finding(root: Path, plant: Ca
     plant(root / "run/credstore/KEY")
     before = untouched(root / "run/credstore/KEY")
     done = apply(root)
-    assert done.returncode == 1 and "there is already another credential at run/credstore/KEY" in done.stdout
+    assert done.returncode == 1 and "there is already another credential at /run/credstore/KEY" in done.stdout
     assert untouched(root / "run/credstore/KEY") == before
 
 
@@ -606,7 +627,7 @@ def test_what_to_do_about_a_link_in_a_folder_s_place(root: Path, place: str, fix
 
 def test_a_credential_that_comes_while_apply_runs_stays(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     put(root, "run/credstore/KEY", "by hand")
-    monkeypatch.setattr(wanted, "find_other", lambda *_: None)
+    monkeypatch.setattr(wanted, "find_all", lambda *_: {})
     with pytest.raises(GuestcredError, match="guestcred did not put it there") as caught:
         commands.apply(View(root=str(root)))
     assert caught.value.hints == ("run it again: it came while apply ran",)

@@ -126,6 +126,22 @@ def test_a_folder_that_it_cannot_own_is_taken_back(root: Path, monkeypatch: pyte
     assert below(root) == []
 
 
+@pytest.mark.parametrize("fault", ["lock", "store"])
+def test_a_run_that_cannot_begin_takes_its_folder_back(root: Path, fault: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        if fault == "store":
+            (root / "run/credstore").write_text("in the way")
+        else:
+            raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", fail)
+    assert refused(root).problem.startswith("refusing" if fault == "store" else "cannot lock")
+    assert "guestcred" not in below(root)
+    (root / "run/guestcred").mkdir()
+    refused(root)
+    assert "guestcred" in below(root)  # it is not this run's
+
+
 def refused(root: Path) -> GuestcredError:
     with pytest.raises(GuestcredError) as caught:
         run(root)

@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from guestcred.apply.plan import (
-    DECISIONS,
-    FULL,
     Delivery,
     Directory,
     File,
@@ -21,7 +19,9 @@ from guestcred.apply.plan import (
 from guestcred.diagnose.causes import CAUSES
 from guestcred.diagnose.compare import Comparison, Credential
 from guestcred.diagnose.findings import Finding
+from guestcred.diagnose.rescued import DECISIONS, FULL
 from guestcred.errors import FINDINGS, GuestcredError
+from guestcred.guest.credstores import Found
 from guestcred.guest.toml_file import Service
 from guestcred.guest.users import User
 from guestcred.systemd.rules import PAGE, SIZE_MAX, STORE_PAGES
@@ -53,7 +53,7 @@ def compared(*credentials: Credential, findings: tuple[Finding, ...] = (), front
 
 def planned(
     *credentials: Credential,
-    others: dict[str, tuple[str, bool]] | None = None,
+    others: dict[str, Found] | None = None,
     undecided: bool = False,
     fronts: tuple[str, ...] = (),
 ) -> Rescues:
@@ -67,7 +67,9 @@ def test_what_was_imported_needs_nothing() -> None:
 @pytest.mark.parametrize("cause", sorted(CAUSES.keys() - DECISIONS - {"undecided", "unreadable"}))
 def test_whatever_is_missing_by_accident_is_rescued(cause: Cause) -> None:
     file = File("KEY", 7, "run/credstore/KEY")
-    assert planned(lost(cause=cause)) == planned(lost(cause=cause), others={"OTHER": ("etc/credstore/OTHER", False)})
+    assert planned(lost(cause=cause)) == planned(
+        lost(cause=cause), others={"OTHER": Found("etc/credstore/OTHER", False, False)}
+    )
     assert planned(lost(cause=cause)) == Rescues((file,), (), ())
 
 
@@ -98,9 +100,9 @@ MAY_BE = "that may be on purpose, and guestcred does not overrule it"
         ),
         (
             lost(),
-            {"others": {"KEY": ("etc/credstore/KEY", False)}},
+            {"others": {"KEY": Found("etc/credstore/KEY", False, False)}},
             "unknown",
-            "there is already another credential at etc/credstore/KEY",
+            "there is already another credential at /etc/credstore/KEY",
         ),
     ],
 )
@@ -114,7 +116,7 @@ def test_what_is_left_says_why(credential: Credential, more: dict[str, Any], cau
 
 def test_the_first_reason_that_holds_is_told() -> None:
     """One that no look at other files could mend comes before one that may."""
-    hidden, others = "[3 characters hidden]", {"KEY": ("etc/credstore/KEY", False)}
+    hidden, others = "[3 characters hidden]", {"KEY": Found("etc/credstore/KEY", False, False)}
     told = [
         planned(credential, others=others, fronts=fronts).left[0].message.rpartition("; not rescued: ")[2].split()[:3]
         for credential, fronts in (
@@ -131,7 +133,7 @@ def test_the_first_reason_that_holds_is_told() -> None:
 
 
 def test_one_finding_for_all_that_are_left_for_one_reason() -> None:
-    others = {"C": ("etc/credstore/C", False)}
+    others = {"C": Found("etc/credstore/C", False, False)}
     done = planned(
         lost("A", cause="container"), lost("B", cause="container"), lost("C"), lost("D", "differs"), others=others
     )
@@ -156,7 +158,7 @@ def test_what_is_rescued_has_the_room_that_systemd_gives_and_no_more() -> None:
 
 def test_what_others_put_there_takes_no_room_and_is_not_written() -> None:
     names = [f"K{number}" for number in range(STORE_PAGES)]
-    there = {"THERE": ("etc/credstore/THERE", True)}
+    there = {"THERE": Found("etc/credstore/THERE", True, False)}
     done = planned(lost("THERE"), *map(lost, names), others=there)
     assert [file.name for file in done.made] == names and done.left == ()
     assert done.present == (File("THERE", 7, "etc/credstore/THERE"),)

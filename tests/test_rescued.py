@@ -79,9 +79,55 @@ def test_what_guestcred_did_not_write_so_is_no_rescue(tree: Build, other: dict[s
     assert document(root, "why", "KEY", status=1)["status"] == "missing"
 
 
-def test_a_file_of_somebody_else_is_no_rescue(tree: Build) -> None:
-    root = tree([KEY], {}, files={STORE: SECRET})
-    assert document(root, "check", status=1)["verdict"] == "findings"
+@pytest.mark.parametrize("place", [STORE, "etc/credstore/KEY"])
+def test_what_others_put_there_is_one_story_too(tree: Build, folder: Path, place: str) -> None:
+    root = tree([KEY], {}, entries=False, files={place: SECRET}, units=[consumer(load("key", "KEY"), running=False)])
+    there = f"it is in /{place.removesuffix('/KEY')}, where units find it, and guestcred did not write it"
+    for command in (["check"], ["why", "KEY"], ["status"]):
+        printed = run("--root", root, *command)
+        assert CAUSE in printed and there in printed and FIX in printed, command
+        run("--root", root, "capture", saved := folder / f"saved-{command[0]}")
+        assert run("--root", saved, *command).replace(str(saved), "") == printed.replace(str(root), "")
+    assert f"ok    rescued    {root}/{place}, which guestcred did not write\n" in run("--root", root, "why", "KEY")
+    assert f"there      KEY    14 bytes  {root}/{place}\n" in run("--root", root, "apply", "--dry-run")
+    late = tree([KEY], {}, files={place: SECRET}, units=[consumer(load("key", "KEY"), delivered=())], root="late")
+    assert "undelivered: demo.service" in run("--root", late, "check", status=1)
+
+
+def test_another_one_before_a_rescue_is_what_units_find(tree: Build) -> None:
+    root = rescued(tree)
+    (root / "etc/credstore").mkdir(parents=True)
+    (root / "etc/credstore/KEY").write_bytes(b"other-bytes-14")
+    told = "not rescued: there is already another credential at /etc/credstore/KEY"
+    for command in (["check"], ["why", "KEY"], ["status"], ["apply", "--dry-run"]):
+        printed = run("--root", root, *command, status=1)
+        assert "\nmissing: KEY" in printed and told in printed, command
+    (root / "etc/credstore/KEY").write_bytes(SECRET)
+    assert "in /etc/credstore, where" in run("--root", root, "check")
+
+
+@pytest.mark.parametrize(
+    ("more", "why_not"),
+    [
+        ({"cmdline": b"systemd.import_credentials=no"}, "that is on purpose"),
+        ({"container": "lxc"}, "that is on purpose"),
+        ({"unasked": ["container"]}, "that may be on purpose"),
+        ({"system": {"KEY": b"other"}}, "what was imported is not overwritten"),
+    ],
+)
+def test_a_loss_says_why_it_is_not_rescued(tree: Build, more: dict[str, Any], why_not: str) -> None:
+    root = tree([KEY], **{"system": {}, **more})
+    for command in (["check"], ["status"], ["why", "KEY"], ["apply", "--dry-run"]):
+        assert run("--root", root, *command, status=1).count(f"; not rescued: {why_not}") == 1, command
+    assert "not rescued" not in run("--root", tree([KEY], {}, root="plain"), "why", "KEY", status=1)
+
+
+def test_a_name_that_may_be_a_secret_is_not_looked_up_in_a_credstore(tree: Build) -> None:
+    name = "c2VjcmV0LWh1bnRlcjItaHVudGVyMg"
+    root = tree([f"io.systemd.credential:{name}=".encode()], {}, files={f"etc/credstore/{name}": b""})
+    for command in (["check"], ["status"], ["apply", "--dry-run"]):
+        printed = run("--root", root, *command, status=1)
+        assert "not rescued: its name may be the secret itself" in printed and name not in printed
 
 
 def test_one_of_two_is_rescued(tree: Build) -> None:
@@ -137,7 +183,7 @@ def test_a_capture_of_it_says_the_same(tree: Build, tmp_path: Path) -> None:
 @pytest.mark.parametrize("told", [None, "KEY", ["OTHER"], [1, {}]])
 def test_a_capture_that_names_no_rescue_has_none(tree: Build, told: object) -> None:
     root = tree([KEY], {}, files={STORE: SECRET}, rescued=told)
-    assert document(root, "check", status=1)["credentials"][0]["status"] == "missing"
+    assert "guestcred did not write it" in document(root, "check")["rescued"][0]["message"]
 
 
 def test_apply_check_and_report_agree(folder: Path) -> None:

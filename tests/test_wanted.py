@@ -13,7 +13,7 @@ from guestcred.apply import deliveries, heard, wanted
 from guestcred.apply.plan import File
 from guestcred.apply.wanted import Wanted, want
 from guestcred.errors import COULD_NOT_LOOK, FINDINGS, GuestcredError
-from guestcred.guest.credstores import rescue_mark
+from guestcred.guest.credstores import copied_rescues, rescue_mark, rescues
 from guestcred.guest.facts import Facts, read_facts
 from guestcred.guest.rootfs import Tree
 from guestcred.guest.users import User, find_user
@@ -55,9 +55,32 @@ def test_what_others_put_there_is_only_told(root: Path) -> None:
     put(root, "run/credstore/KEY", "hunter2")
     found = wanted_of(root)
     assert (found.plan.rescues, found.plan.present) == ((), (File("KEY", 7, "run/credstore/KEY"),))
-    assert found.values == {} and [one.status for one in found.plan.comparison.credentials] == ["missing", "imported"]
+    assert found.values == {} and [one.status for one in found.plan.comparison.credentials] == ["rescued", "imported"]
     put(root, "run/credstore/KEY", "other")
-    assert wanted_of(root).plan.left[0].message.endswith("there is already another credential at run/credstore/KEY")
+    assert wanted_of(root).plan.left[0].message.endswith("there is already another credential at /run/credstore/KEY")
+
+
+def test_a_capture_tells_what_its_files_do_not(root: Path) -> None:
+    """A copy has another time, and capture.json the names of rescues; in a live guest there is none."""
+    put(root, "run/credstore/KEY", "hunter2")
+    put(root, "capture.json", json.dumps({"systemd": "systemd 257 (257.13)", "rescued": ["KEY", "HERE"]}))
+    found = wanted_of(root)
+    assert (found.plan.rescues, found.plan.present) == ((File("KEY", 7, "run/credstore/KEY"),), ())
+    assert found.plan.standing == frozenset(["KEY"]) and found.copied == frozenset(["KEY", "HERE"])
+    put(root, "run/credstore/KEY", "stale")
+    assert wanted_of(root).plan.standing == frozenset() and wanted_of(root).plan.rescues == found.plan.rescues
+    tree = Tree(str(root))
+    tree.live = True
+    assert copied_rescues(tree) == frozenset() and rescues(tree) == frozenset()
+
+
+def test_what_a_rescue_may_not_do_others_may(root: Path) -> None:
+    """Where systemd imports nothing on purpose, or could not be asked, what others put there is there all the same."""
+    put(root, "etc/credstore/KEY", "hunter2")
+    for told in ({"container": "lxc"}, {"unasked": ["container"]}):
+        put(root, "capture.json", json.dumps({"systemd": "systemd 257 (257.13)", **told}))
+        plan = wanted_of(root).plan
+        assert (plan.verdict, plan.present) == ("fixed", (File("KEY", 7, "etc/credstore/KEY"),))
 
 
 def test_nothing_is_wanted_where_all_arrived(root: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from guestcred.apply.plan import Delivery, unknown_user
 from guestcred.errors import FINDINGS, GuestcredError
 from guestcred.guest.config import read_services
-from guestcred.guest.credstores import rescued_names
+from guestcred.guest.credstores import rescues
 from guestcred.guest.rootfs import NotAFileError, Tree
 from guestcred.guest.sources import Source, Sources
 from guestcred.guest.users import User, find_user
@@ -37,7 +37,7 @@ class Deliveries:
 
     def resolve(self, rescued: dict[str, bytes]) -> tuple[list[Delivery], dict[str, bytes]]:
         """What each service gets where `rescued`, by name, is in run/credstore too, and the values by place."""
-        sources = Sources(self._tree, planned=dict.fromkeys(rescued_names(self._tree)) | rescued)
+        sources = Sources(self._tree, planned=dict.fromkeys(rescues(self._tree)) | rescued)
         deliveries: list[Delivery] = []
         values: dict[str, bytes] = {}
         for service, user in zip(self._services, self._users):

@@ -75,11 +75,11 @@ def _rescues(store: Folder | None, wanted: Wanted) -> tuple[tuple[str, ...], tup
         if status is None:
             rescue.append(name)
         elif not _holds(store, name, value, (*store.owner, FILE_MODE)):
-            if not is_rescued(name, status):
+            if not is_rescued(name, status, wanted.copied):
                 raise store.refused(name, FOREIGN, AGAIN)
             renew.append(name)
     others = ((name, store.status(name)) for name in store.names() if name not in values)
-    retract = tuple(name for name, status in others if status is not None and is_rescued(name, status))
+    retract = tuple(name for name, status in others if status is not None and is_rescued(name, status, wanted.copied))
     return tuple(rescue), tuple(renew), retract
 
 

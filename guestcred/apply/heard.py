@@ -8,7 +8,6 @@ reason; it can have nothing written that is not in the table.
 from __future__ import annotations
 
 from guestcred.apart import ANSWER, ERROR, LACKS_MODULE, SECONDS, Apart, BrokenError, NeedsError
-from guestcred.apply.plan import DECISIONS
 from guestcred.c_modules import compare_digest, hmac_sha256, json_text, parse_json
 from guestcred.diagnose.compare import Comparison, Credential, by_what_is_shown
 from guestcred.diagnose.findings import Finding
@@ -178,6 +177,8 @@ def _held(said: object, look: Unparsed, facts: Facts | None) -> Heard:
             missing[name] = value
             if facts is None:
                 raise Lie("what is missing, without the facts")
+            from guestcred.diagnose.rescued import DECISIONS
+
             if cause not in DECISIONS:
                 cause = facts.refusal(look.guest.systemd) or cause
         elif compare_digest(imported, value):

@@ -49,17 +49,25 @@ class Installation:
         self._made: list[str] = []  # below run/, for this run: to remove again if it fails
 
     def __enter__(self) -> Installation:
-        self._home = self._locked()
-        self._store = self._existing(self._run, STORE)  # as the run left it that had the lock before this one
+        try:
+            self._home = self._locked()
+            self._store = self._existing(self._run, STORE)  # as the run left it that had the lock before this one
+        except BaseException:
+            self._take_back()  # nobody calls __exit__ of what was not entered
+            raise
         return self
 
     def __exit__(self, kind: object, *_: object) -> None:
         if kind is not None:
-            from contextlib import suppress
+            self._take_back()
 
-            for name in reversed(self._made):
-                with suppress(OSError):  # it is not empty; and the first failure is the one to report
-                    os.rmdir(name, dir_fd=self._run.fd)
+    def _take_back(self) -> None:
+        """Remove the folders that this run made."""
+        from contextlib import suppress
+
+        for name in reversed(self._made):
+            with suppress(OSError):  # it is not empty; and the first failure is the one to report
+                os.rmdir(name, dir_fd=self._run.fd)
 
     def _existing(self, parent: Folder, name: str) -> Folder | None:
         status = parent.status(name)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from guestcred.diagnose.compare import Comparison, Credential
+from guestcred.diagnose.compare import Comparison
 from guestcred.diagnose.findings import LOSSES, Finding, loss
 from guestcred.errors import FINDINGS, GuestcredError
 from guestcred.record import Record
-from guestcred.systemd.rules import STORE_PAGES, TOTAL_SIZE_MAX, pages
+from guestcred.systemd.rules import TOTAL_SIZE_MAX
 from guestcred.systemd.search_path import RESCUE
 from guestcred.systemd.shown import quoted
 
@@ -17,19 +17,9 @@ if TYPE_CHECKING:
 
     from guestcred.diagnose.causes import Cause
     from guestcred.diagnose.findings import Loss
+    from guestcred.guest.credstores import Found
     from guestcred.guest.toml_file import Service
     from guestcred.guest.users import User
-
-# causes where systemd imports nothing on purpose; guestcred does not overrule that
-DECISIONS: frozenset[Cause] = frozenset({"container", "confidential-vm", "import-disabled"})
-# why what is missing by one of these causes is not rescued
-_NOT_RESCUED: dict[Cause, str] = {
-    **dict.fromkeys(DECISIONS, "that is on purpose, and guestcred does not overrule it"),
-    "undecided": "that may be on purpose, and guestcred does not overrule it",
-    "unreadable": "systemd looks there first, and would still not find it",
-}
-# run/credstore is in the same memory as all of /run, and gets no more of it than systemd gives @system
-FULL = "what is rescued has 1 MiB of memory, at least 4 KiB for each, as in systemd's own store"
 
 
 class File(Record):
@@ -61,7 +51,8 @@ class Delivery(Record):
 class Plan(Record):
     """Everything that is in place when `apply` is done, and what is left for somebody else to fix.
 
-    In the comparison what is rescued is so already. `present` are missing credentials that others already put where systemd finds them.
+    In the comparison what is rescued is so already. `present` are missing credentials that others already put where
+    systemd finds them, `standing` the names of rescues that an earlier run made.
     """
 
     comparison: Comparison
@@ -69,6 +60,7 @@ class Plan(Record):
     present: tuple[File, ...]
     directories: tuple[Directory, ...]
     left: tuple[Finding, ...]
+    standing: frozenset[str] = frozenset()
 
     @property
     def verdict(self) -> Literal["agrees", "fixed", "findings"]:
@@ -84,53 +76,36 @@ class Rescues(Record):
     left: tuple[Finding, ...]
 
 
-def plan_rescues(comparison: Comparison, others: dict[str, tuple[str, bool]], undecided: bool) -> Rescues:
+def plan_rescues(comparison: Comparison, found: dict[str, Found], undecided: bool) -> Rescues:
     """Decide which missing credentials are rescued.
 
-    `others` maps a name to a file that somebody else put in its place: (path, whether it holds the same bytes).
-    `undecided`: systemd may import nothing on purpose, and it could not be asked.
+    `found` maps a name to what stands in its place. `undecided`: systemd may import nothing on purpose, and it could not
+    be asked.
     """
+    left = [finding for finding in comparison.findings if finding.code not in LOSSES]
+    lost = [credential for credential in comparison.credentials if credential.loss is not None]
+    if not lost:
+        return Rescues((), (), tuple(left))
+    from guestcred.diagnose.rescued import decided_cause, reasons
+
+    # an earlier rescue has to be as right as a new one
+    others = {name: there for name, there in found.items() if not there.is_ours}
+    why_not = reasons(comparison, others, undecided)
     made: list[File] = []
     present: list[File] = []
-    blocked = {name: path for name, (path, same) in others.items() if not same}
-    lost: dict[tuple[Loss, Cause, str], list[str]] = {}
-    room = STORE_PAGES
-    for credential in comparison.credentials:
-        if credential.loss is None:
-            continue
-        cause: Cause = credential.cause or "unknown"
-        if undecided and credential.loss == "missing" and cause not in DECISIONS:
-            cause = "undecided"
-        why_not = _why_not(credential, cause, comparison.fronts, blocked)
-        if why_not is None and credential.name not in others:
-            room -= pages(credential.size)
-            why_not = FULL if room < 0 else None
-        if why_not is not None:
-            lost.setdefault((credential.loss, cause, why_not), []).append(credential.shown)
-        elif credential.name in others:
-            present.append(File(credential.name, credential.size, others[credential.name][0]))
+    kept: dict[tuple[Loss, Cause, str], list[str]] = {}
+    for credential in lost:
+        name = credential.name
+        if name in why_not:
+            assert credential.loss is not None
+            group = credential.loss, decided_cause(credential, undecided), why_not[name]
+            kept.setdefault(group, []).append(credential.shown)
+        elif name in others:
+            present.append(File(name, credential.size, others[name].path))
         else:
-            made.append(File(credential.name, credential.size, f"{RESCUE}/{credential.name}"))
-    left = [loss(status, cause, names, why_not) for (status, cause, why_not), names in lost.items()]
-    left += [finding for finding in comparison.findings if finding.code not in LOSSES]
-    return Rescues(tuple(made), tuple(present), tuple(left))
-
-
-def _why_not(credential: Credential, cause: Cause, fronts: frozenset[str], blocked: dict[str, str]) -> str | None:
-    """Why a lost credential is not rescued, in words for its finding; None if it is rescued or already there."""
-    if credential.loss == "not-offered":
-        return "its bytes did not arrive"
-    if credential.loss != "missing":
-        return "what was imported is not overwritten"
-    if cause in _NOT_RESCUED:
-        return _NOT_RESCUED[cause]
-    if credential.shown != credential.name:
-        return "its name may be the secret itself, and a file of that name would show it"
-    if credential.name in fronts:
-        return "the table stops inside it, so its value may be cut short"
-    if credential.name in blocked:
-        return f"there is already another credential at {blocked[credential.name]}"
-    return None
+            made.append(File(name, credential.size, f"{RESCUE}/{name}"))
+    losses = [loss(status, cause, names, words) for (status, cause, words), names in kept.items()]
+    return Rescues(tuple(made), tuple(present), (*losses, *left))
 
 
 def plan_directories(deliveries: list[Delivery], shown: Callable[[str], str]) -> tuple[Directory, ...]:

@@ -7,7 +7,7 @@ from guestcred.apply.heard import hear
 from guestcred.apply.plan import Plan, plan_directories, plan_rescues
 from guestcred.errors import GuestcredError
 from guestcred.guest.config_files import config_files
-from guestcred.guest.credstores import find_other
+from guestcred.guest.credstores import Found, copied_rescues, find_all
 from guestcred.guest.rootfs import Tree
 from guestcred.guest.snapshot import Unparsed, read_unparsed
 from guestcred.record import Record
@@ -15,11 +15,15 @@ from guestcred.systemd.search_path import RESCUE
 
 
 class Wanted(Record):
-    """The plan, its values by place (File.place), and the bytes of report.json; empty: nothing in run/guestcred changes."""
+    """The plan, its values by place (File.place), and the bytes of report.json; empty: nothing in run/guestcred changes.
+
+    `copied` has the names in run/credstore that count as rescues whatever their time (`copied_rescues`).
+    """
 
     plan: Plan
     values: dict[str, bytes]
     report: bytes = b""
+    copied: frozenset[str] = frozenset()
 
 
 def want(tree: Tree, systemd: int | None, *, early: bool = False) -> Wanted:
@@ -43,24 +47,27 @@ def want(tree: Tree, systemd: int | None, *, early: bool = False) -> Wanted:
 
     heard = hear(look, last_questions)
     missing, facts = heard.values, heard.facts
-    others = {name: other for name, value in missing.items() if (other := find_other(tree, name, value))}
+    found = find_all(tree, missing)
     undecided = facts is not None and facts.undecided(look.guest.systemd)
-    rescues = plan_rescues(heard.comparison, others, undecided)
+    rescues = plan_rescues(heard.comparison, found, undecided)
     rescued = {file.name: missing[file.name] for file in rescues.made}
     given, values = deliveries.resolve(rescued) if deliveries else ([], {})
     comparison = heard.comparison
-    if rescued:
+    if rescued or rescues.present:
         from guestcred.diagnose.rescued import with_rescues
 
-        comparison = with_rescues(comparison, frozenset(rescued))
+        done = {file.name: Found(file.place, True, file.name in rescued) for file in (*rescues.made, *rescues.present)}
+        comparison = with_rescues(comparison, done, undecided)
     plan = Plan(
         comparison=comparison,
         rescues=rescues.made,
         present=rescues.present,
         directories=plan_directories(given, tree.shown),
         left=rescues.left,
+        standing=frozenset(name for name in rescued if name in found and found[name].is_same),
     )
-    return Wanted(plan, values | {f"{RESCUE}/{name}": value for name, value in rescued.items()})
+    values |= {f"{RESCUE}/{name}": value for name, value in rescued.items()}
+    return Wanted(plan=plan, values=values, copied=copied_rescues(tree))
 
 
 def _look(tree: Tree, systemd: int | None, units: list[str]) -> Unparsed:

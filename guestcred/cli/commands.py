@@ -69,16 +69,14 @@ def print_json(document: object) -> None:
 
 
 def look(view: View, require: tuple[str, ...] = (), ask: Callable[[], Services | None] | None = None) -> Survey:
-    """Look at the guest and judge it, what was rescued too; `ask` asks the units, only where something was."""
+    """Look at the guest and judge it, what became of a loss too; `ask` asks the units, only where something was rescued."""
     looked = survey(read_guest(view.at, view.systemd), require=require)
-    if any(credential.loss == "missing" for credential in looked.comparison.credentials):
-        from guestcred.guest.credstores import rescued_among
+    if any(credential.loss is not None for credential in looked.comparison.credentials):
+        from guestcred.diagnose.rescued import with_rescues
+        from guestcred.guest.credstores import find_all
 
-        rescued = rescued_among(Tree(view.at), looked.missing)
-        if rescued:
-            from guestcred.diagnose.rescued import with_rescues
-
-            looked.comparison = with_rescues(looked.comparison, rescued, ask() if ask else units(view))
+        found = find_all(Tree(view.at), looked.missing)
+        looked.comparison = with_rescues(looked.comparison, found, looked.undecided, ask or (lambda: units(view)))
     return looked
 
 

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from guestcred.diagnose.evidence import Evidence
     from guestcred.diagnose.findings import Loss
     from guestcred.diagnose.meant import Frame
+    from guestcred.guest.credstores import Found
     from guestcred.guest.snapshot import Origin
     from guestcred.smbios.entry_point import EntryPoint
 
@@ -50,7 +51,7 @@ class Credential(Record):
     `name` is raw, as the file is called; `shown` is what people and programs see. `place` is None for a foreign one,
     whose `origin` is None where it cannot be seen, and for one that was only meant. What was lost has its `loss` and the
     `cause` of that. `meant` is the size in bytes that the host meant it to have, None where no manifest says so.
-    `is_rescued` says that it is missing, and that guestcred put it where units find it.
+    `found` is where units find one that is missing, `not_rescued` why `apply` does not rescue it, in words.
     """
 
     name: str
@@ -61,7 +62,13 @@ class Credential(Record):
     cause: Cause | None = None
     origin: Origin | None = None
     meant: int | None = None
-    is_rescued: bool = False
+    found: Found | None = None
+    not_rescued: str | None = None
+
+    @property
+    def is_rescued(self) -> bool:
+        """Whether it is missing, and units find it all the same."""
+        return self.found is not None
 
     @property
     def status(self) -> Status:
@@ -77,7 +84,7 @@ class Comparison(Record):
     A finding says that something was lost, a warning that something looks wrong although nothing was. `doubts` has the
     warnings about each credential, by its name. `fronts` has the names of those in whose string the table stops.
     `frame` is what the host meant, None where no manifest that can be trusted says so. `rescued` tells of the losses
-    that guestcred made good: their causes are still there.
+    that were made good: their causes are still there.
     """
 
     systemd: int | None

@@ -32,6 +32,11 @@ class Survey:
         self.comparison: Comparison
 
     @property
+    def undecided(self) -> bool:
+        """Whether systemd may import nothing on purpose, and it could not be asked."""
+        return self._facts is not None and self._facts.undecided(self.guest.systemd)
+
+    @property
     def missing(self) -> dict[str, bytes]:
         """The offered values of what was not imported, by name."""
         names = {credential.name for credential in self.comparison.credentials if credential.loss == "missing"}

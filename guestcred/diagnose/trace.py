@@ -5,10 +5,10 @@ from __future__ import annotations
 from contextlib import suppress
 
 from guestcred.diagnose.compare import Credential
-from guestcred.diagnose.findings import Finding, loss, refusal
+from guestcred.diagnose.findings import Finding, refusal
 from guestcred.diagnose.names import ORIGINS, Known, Names, absence
 from guestcred.diagnose.readers import read_by, unread
-from guestcred.diagnose.rescued import lacking, rescue
+from guestcred.diagnose.rescued import finding_of, lacking
 from guestcred.diagnose.services import Services, unrequested
 from guestcred.diagnose.survey import Survey
 from guestcred.errors import GuestcredError
@@ -183,7 +183,7 @@ def _only_meant(credential: Credential, known: Known, survey: Survey, at: str) -
         cause=credential.cause,
         stages=stages,
         also=known.rejected,
-        finding=loss("not-offered", credential.cause or "unknown", [credential.shown]),
+        finding=finding_of(credential),
     )
 
 
@@ -253,21 +253,15 @@ def _offered(credential: Credential, known: Known, offer: Accepted, survey: Surv
         absent = guest.unreadable.get(f"{SYSTEM}/{credential.name}", "does not exist")
         state = absent if credential.loss == "missing" else size(credential.size)
         stages.append(Stage("imported", arrived, f"{at}{SYSTEM}/{credential.shown}: {state}"))
-    if credential.is_rescued:
-        stages.append(Stage("rescued", True, f"{at}{RESCUE}/{credential.shown}, written by guestcred"))
+    if credential.found is not None:
+        by = "written by guestcred" if credential.found.is_ours else "which guestcred did not write"
+        stages.append(Stage("rescued", True, f"{at}{credential.found.path}, {by}"))
     return Trace(
         name=credential.shown,
         status=credential.status,
         cause=credential.cause,
         stages=tuple(stages),
         also=known.rejected,
-        finding=_loss(credential),
+        finding=None if credential.loss is None else finding_of(credential),
         warnings=survey.comparison.doubts.get(known.name, ()),
     )
-
-
-def _loss(credential: Credential) -> Finding | None:
-    if credential.loss is None:
-        return None
-    cause, names = credential.cause or "unknown", [credential.shown]
-    return rescue(cause, names) if credential.is_rescued else loss(credential.loss, cause, names)

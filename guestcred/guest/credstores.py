@@ -9,6 +9,7 @@ import stat
 from guestcred.c_modules import compare_digest
 from guestcred.guest.facts import read_capture
 from guestcred.guest.rootfs import NotAFileError, Tree
+from guestcred.record import Record
 from guestcred.systemd.search_path import CREDSTORES, RESCUE
 from guestcred.systemd.shown import REST_MAX, shown
 
@@ -23,56 +24,58 @@ def rescue_mark(name: str) -> int:
     return RESCUED_SECOND * 10**9 + binascii.crc32(name.encode()) % 10**9
 
 
-def is_rescued(name: str, status: os.stat_result) -> bool:
-    """Whether guestcred made the file with this name and `status`."""
+def is_rescued(name: str, status: os.stat_result, copied: frozenset[str] = frozenset()) -> bool:
+    """Whether guestcred made the file in run/credstore with this name and `status`; `copied` as of `copied_rescues`."""
     if not stat.S_ISREG(status.st_mode):
         return False
+    if name in copied:
+        return True
     if name.startswith(NEXT_RESCUE):
         return status.st_mtime_ns // 10**9 == RESCUED_SECOND
     return status.st_mtime_ns == rescue_mark(name)
 
 
-def find_other(tree: Tree, name: str, value: bytes) -> tuple[str, bool] | None:
-    """(path, whether it holds the same bytes) of a file that guestcred did not make, and that systemd would find before
-    a rescued credential of that name or in its place; None where there is none."""
+class Found(Record):
+    """The file that systemd finds instead of a missing credential: its path, whether it holds the same bytes, and whether
+    guestcred put it there."""
+
+    path: str
+    is_same: bool
+    is_ours: bool
+
+
+def find_all(tree: Tree, missing: dict[str, bytes]) -> dict[str, Found]:
+    """By name, what stands where systemd would find a rescue of these credentials, name to offered bytes, or before it."""
+    copied = copied_rescues(tree) if missing else frozenset()
+    return {name: found for name, value in missing.items() if (found := _find(tree, name, value, copied)) is not None}
+
+
+def _find(tree: Tree, name: str, value: bytes, copied: frozenset[str]) -> Found | None:
     for folder in CREDSTORES[: CREDSTORES.index(RESCUE) + 1]:
         path = f"{folder}/{name}"
         status = tree.status(f"{tree.resolve(folder)}/{name}")
-        if status is None or (folder == RESCUE and is_rescued(name, status)):
+        if status is None:
             continue
         try:
             data = tree.read(tree.follow(path))
         except NotAFileError:
             data = None
-        return path, data is not None and compare_digest(data, value)
+        is_same = data is not None and compare_digest(data, value)
+        return Found(path, is_same, folder == RESCUE and is_rescued(name, status, copied))
     return None
 
 
-def rescued_names(tree: Tree) -> tuple[str, ...]:
-    """The names in run/credstore that guestcred put there, sorted."""
-    files = ((name, tree.status(f"{RESCUE}/{name}")) for name in tree.names(RESCUE) or ())
-    return tuple(name for name, status in files if status is not None and is_rescued(name, status))
-
-
 def rescues(tree: Tree) -> frozenset[str]:
-    """The names in run/credstore that guestcred put there; of a captured tree also those that its capture.json names,
-    since a copy of a file has another time."""
+    """The names in run/credstore that guestcred put there."""
+    copied = copied_rescues(tree)
+    files = ((name, tree.status(f"{RESCUE}/{name}")) for name in tree.names(RESCUE) or ())
+    return frozenset(name for name, status in files if status is not None and is_rescued(name, status, copied))
+
+
+def copied_rescues(tree: Tree) -> frozenset[str]:
+    """The names of rescues in a captured tree, by its capture.json, since a copy of a file has another time."""
     told = None if tree.live else read_capture(tree).get("rescued")
-    copied = frozenset(name for name in told if isinstance(name, str)) if isinstance(told, list) else frozenset()
-    return frozenset(rescued_names(tree)) | (copied & frozenset(tree.names(RESCUE) or ()))
-
-
-def rescued_among(tree: Tree, missing: dict[str, bytes]) -> frozenset[str]:
-    """Those of the `missing` credentials, name to offered bytes, that guestcred put into run/credstore as they are."""
-    found = set()
-    for name in rescues(tree) & missing.keys():
-        try:
-            data = tree.read(f"{RESCUE}/{name}")
-        except NotAFileError:
-            continue
-        if data is not None and compare_digest(data, missing[name]):
-            found.add(name)
-    return frozenset(found)
+    return frozenset(name for name in told if isinstance(name, str)) if isinstance(told, list) else frozenset()
 
 
 def shown_file(tree: Tree, path: str) -> str:

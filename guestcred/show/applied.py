@@ -61,16 +61,19 @@ def _file(file: File) -> FileJson:
 def headline(plan: Plan, is_done: bool = True) -> str:
     """The verdict and the counts, in one line without colour; where it is not done yet, what is to do."""
     counts = []
-    if plan.rescues:
-        counts.append(f"{count(len(plan.rescues), 'credential')} {'rescued' if is_done else 'to rescue'}")
+    waiting = 0 if is_done else sum(file.name not in plan.standing for file in plan.rescues)
+    if len(plan.rescues) > waiting:
+        counts.append(f"{count(len(plan.rescues) - waiting, 'credential')} rescued")
+    if waiting:
+        counts.append(f"{count(waiting, 'credential')} to rescue")
     if plan.present:
-        counts.append(f"{count(len(plan.present), 'credential')} already there")
+        counts.append(f"{count(len(plan.present), 'credential')} already there, not written by guestcred")
     if plan.directories:
         directories = "service directory" if len(plan.directories) == 1 else "service directories"
         counts.append(f"{len(plan.directories)} {directories}{'' if is_done else ' to write'}")
     if plan.left:
         counts.append(f"{count(len(plan.left), 'finding')} left to fix")
-    verdict = "would be fixed" if plan.verdict == "fixed" and not is_done else plan.verdict
+    verdict = "would be fixed" if plan.verdict == "fixed" and waiting else plan.verdict
     return f"{verdict}: {', '.join(counts) or 'nothing to fix'}"
 
 
@@ -86,11 +89,10 @@ def plan_text(
     if quiet:
         return problems(plan.left, colour)
     at = visible(root.rstrip("/") + "/")
-    rows = [_row("rescue" if to_do else "rescued", file, at) for file in plan.rescues]
-    rows += [
-        (*_row("there", file, at)[:-1], f"{at}{visible(file.place)}  which guestcred did not write")
-        for file in plan.present
+    rows = [
+        _row("rescue" if to_do and file.name not in plan.standing else "rescued", file, at) for file in plan.rescues
     ]
+    rows += [_row("there", file, at) for file in plan.present]
     below = []
     for directory in plan.directories:
         below.append(len(rows))

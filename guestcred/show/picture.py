@@ -22,7 +22,7 @@ LANES = (
     ("meant", "by the host"),
     ("offered", "in the table"),
     ("imported", "by PID 1"),
-    ("rescued", "by guestcred"),
+    ("rescued", "to a credstore"),
     ("requested", "by units"),
     ("delivered", "to units"),
 )
