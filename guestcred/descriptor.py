@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+import sys
 import time
 
 MEMORY = (b"tmpfs", b"ramfs")
@@ -47,10 +48,15 @@ def is_in_memory(fd: int) -> bool:
     """Whether the file or folder is on tmpfs or ramfs, where no disk keeps what is written. Raises OSError."""
     device = os.fstat(fd).st_dev
     wanted = f"{os.major(device)}:{os.minor(device)}".encode()
+    # not open(), which passes over a failure of fstat(2)
+    mounts = os.open("/proc/self/mountinfo", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        listed = read_to_end(mounts, sys.maxsize) or b""
+    finally:
+        os.close(mounts)
     # proc(5): ID, parent, major:minor, root, place, options, " - ", file system type, ...
-    with open("/proc/self/mountinfo", "rb", buffering=0) as file:
-        for line in file.readall().splitlines():
-            mount, _, kind = line.partition(b" - ")
-            if mount.split(b" ")[2] == wanted and kind.split(b" ")[0] in MEMORY:
-                return True
+    for line in listed.splitlines():
+        mount, _, kind = line.partition(b" - ")
+        if mount.split(b" ")[2] == wanted and kind.split(b" ")[0] in MEMORY:
+            return True
     return False

@@ -115,6 +115,7 @@ def test_the_kind_is_the_file_system_s_own_word(tmp_path: Path, monkeypatch: pyt
     device = os.stat(tmp_path).st_dev
     number = f"{os.major(device)}:{os.minor(device)}"
     table = tmp_path / "mountinfo"
+    places = {"/proc/self/mountinfo": table}
     for line, memory_ in (
         (f"36 35 {number} / /tmpfs rw,tmpfs - ext4 tmpfs rw", False),
         (f"36 35 {number} / / rw shared:1 master:2 - tmpfs none rw", True),
@@ -126,6 +127,6 @@ def test_the_kind_is_the_file_system_s_own_word(tmp_path: Path, monkeypatch: pyt
         ("", False),
     ):
         table.write_text(f"1 1 9:9 / / rw - tmpfs t rw\n{line}\n" if line else "")
-        monkeypatch.setattr("builtins.open", lambda _, *args, real=open, **named: real(table, *args, **named))
+        monkeypatch.setattr("os.open", lambda path, *args, real=os.open: real(places.get(path, path), *args))
         assert in_memory(tmp_path) is memory_, line
         monkeypatch.undo()
