@@ -58,7 +58,7 @@ def words_of(kind: str) -> list[str]:
             others = {word for other in KINDS if other not in ("code", "state") for word in words_of(other)}
             return [word for word in schemas.words("diagnose.findings", "Code") if word not in others]
         case "stage":
-            return schemas.words("diagnose.trace", "Station")
+            return schemas.words("diagnose.stations", "Station")
     raise AssertionError(kind)
 
 

@@ -6,6 +6,7 @@ import functools
 import itertools
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -360,7 +361,38 @@ def test_an_absent_name_may_have_been_cut_by_the_kernel(tree: Build) -> None:
     assert [finding["code"] for finding in document["findings"]] == ["cut-by-kernel", "required"]
     assert "low 16 bits" in document["findings"][1]["message"]
     assert document["warnings"] == []
-    assert "low 16 bits" in run("--root", root, "why", "X", status=1)
+    assert (
+        f"the table is {len(whole)} bytes long and {len(kept)} of them are here" in document["findings"][0]["message"]
+    )
+    printed = run("--root", root, "why", "X", status=1)
+    assert "low 16 bits" in printed and "nothing here shows that the host offered it; if it did" in printed
+    assert "fix: see on the host whether it offers X; keep the whole table" in printed
+    assert json.loads(run("--root", root, "why", "X", "--json", status=1))["cause"] is None
+
+
+def test_why_says_how_much_of_a_string_the_kernel_left(tree: Build) -> None:
+    whole = table_of(b"io.systemd.credential:BIG=" + b"z" * 70000)
+    kept = whole[: len(whole) & 0xFFFF]
+    size = len(kept) - kept.index(b"z")
+    root = tree(table=kept, declared=len(whole), entries=[kept], system={"BIG": b"z" * size})
+    first, *others = run("--root", root, "why", "BIG", status=1).splitlines()
+    assert first.startswith("CUT   offered   ")
+    assert first.endswith(f": {size} bytes of it are in the table, the rest is cut off")
+    assert [line.split()[:2] for line in others[:3]] == [["ok", "accepted"], ["ok", "entry"], ["ok", "imported"]]
+
+
+def test_why_says_how_much_systemd_read(tree: Build) -> None:
+    strings = [b"io.systemd.credential:A=" + b"a" * 2000, b"io.systemd.credential:B=" + b"b" * 3000, KEY]
+    read = 4096 - len(b"\x0b\x05\0\0\0" + strings[0] + b"\0io.systemd.credential:B=")
+    root = tree(strings, {"A": b"a" * 2000, "B": b"b" * read}, systemd="systemd 252")
+    printed = run("--root", root, "why", "B", status=1)
+    assert re.search(r"^CUT   entry     .*, and only the first 4096 are read$", printed, re.M)
+    assert re.search(rf"^CUT   imported  .*: {read} of 3000 bytes$", printed, re.M)
+    total = sum(len(string) + 1 for string in strings) + 6
+    assert f"; its structure has {total} bytes; {read} of 3000 bytes were imported.\n" in printed
+    assert "no order of them fits" in printed
+    printed = run("--root", root, "why", "KEY", status=1)
+    assert f"; its structure has {total} bytes.\n" in printed and "imported  " not in printed
 
 
 @pytest.mark.parametrize(
@@ -393,7 +425,7 @@ def test_why_finds_refused_names_that_are_none(tree: Build, string: str, name: s
 def test_why_advises_no_name_that_systemd_refuses(tree: Build, name: bytes) -> None:
     printed = run("--root", tree([KEY], {}), "why", os.fsdecode(name), status=1)
     assert "systemd takes no such name" in printed and "\x1b" not in printed
-    assert "io.systemd.credential:" not in printed
+    assert "guestcred launch" not in printed
 
 
 def test_why_tells_of_every_string_of_a_name(tree: Build) -> None:

@@ -19,6 +19,7 @@ from guestcred.diagnose.trace import trace
 from guestcred.guest.credstores import rescue_mark
 from guestcred.guest.deliveries import Consumer
 from guestcred.show.report import why_json, why_text
+from guestcred.systemd.nearest import nearest
 
 CAUSE = "the kernel has no dmi-sysfs there"
 FIX = "build the kernel with CONFIG_DMI_SYSFS=y"
@@ -210,6 +211,59 @@ def test_why_follows_what_was_imported_to_its_units(tree: Build) -> None:
     assert "no loaded unit requests KEY" in run("--root", idle, "why", "KEY")
 
 
+def test_why_names_the_units_that_run_without_what_was_lost(tree: Build) -> None:
+    wants = [
+        consumer(load("key", "KEY"), delivered=()),
+        consumer(load("key", "KEY"), name="late.service", running=False),
+        consumer(imports("WILD*"), name="wild.service"),
+    ]
+    offered = tree([KEY, b"io.systemd.credential:IDLE=1"], {}, entries=False, units=wants)
+    for name in ("KEY", "GONE", "IDLE", "WILDCARD"):
+        stages = [
+            (stage["stage"], stage["passed"], stage["evidence"])
+            for stage in document(offered, "why", name, status=1)["stages"]
+            if stage["stage"] in ("requested", "delivered")
+        ]
+        assert stages == [
+            *([("delivered", False, "demo.service runs without key")] if name == "KEY" else []),
+            *([("delivered", False, "late.service starts without key")] if name == "KEY" else []),
+        ]
+        said = run("--root", offered, "why", name, status=1)
+        assert ("warning: no loaded unit requests" in said) == (name in ("GONE", "IDLE"))
+        assert ("requests IDLE, which is offered" in said) == (name == "IDLE")
+        assert "demo.service requests" not in said, "the loss has a fix of its own"
+
+
+def test_a_unit_that_has_what_was_spoilt_has_no_good_one(tree: Build) -> None:
+    units = [consumer(load("key", "KEY"), delivered=(given("key"),))]
+    printed = run("--root", tree([KEY], {"KEY": b"x"}, fw_cfg={"KEY": b"x"}, units=units), "why", "KEY", status=1)
+    assert "@system/KEY: 1 byte, but other ones\nDIFF  delivered  demo.service has it as " in printed
+    assert "remove '-fw_cfg name=opt/io.systemd.credentials/KEY' on the host" in printed
+
+
+@pytest.mark.parametrize(
+    ("typed", "fix"),
+    [
+        ("demo", "that is a unit; type: guestcred services demo"),
+        ("demo.service", "that is a unit; type: guestcred services demo.service"),
+        (
+            "db-password",
+            "demo.service has DB_PASSWORD as db-password: did you mean that? type: guestcred why DB_PASSWORD",
+        ),
+        ("file", "demo.service has /srv/x as file: did you mean that? type: guestcred services demo.service"),
+        (
+            "DB_PASSWORD",
+            "hand it over on the host with 'guestcred launch DB_PASSWORD=FILE -- ...', and see what arrived",
+        ),
+        ("other", "hand it over on the host with 'guestcred launch other=FILE -- ...', and see what arrived"),
+    ],
+)
+def test_why_of_what_is_no_credential_s_name(tree: Build, typed: str, fix: str) -> None:
+    units = [consumer(load("db-password", "DB_PASSWORD"), load("file", "/srv/x"), running=False)]
+    printed = run("--root", tree([KEY], {"KEY": SECRET}, units=units), "why", typed, status=1)
+    assert f"\n  fix: {fix}" in printed
+
+
 def test_why_says_how_far_it_came(tree: Build) -> None:
     root = tree([KEY], {}, entries=False)
     assert "it got as far as: accepted\n" in run("--root", root, "why", "KEY", status=1)
@@ -231,6 +285,20 @@ def test_a_credential_that_is_nearly_right(tree: Build, typed: str) -> None:
     root = tree([b"io.systemd.credential:API_KEY=" + SECRET], {"API_KEY": SECRET})
     for command in (["why", typed], ["check", "--require", typed]):
         assert "fix: did you mean API_KEY? type: guestcred why API_KEY.\n" in run("--root", root, *command, status=1)
+
+
+@pytest.mark.parametrize(
+    ("typed", "known", "meant"),
+    [
+        ("N028O", ["N0028", "N0280"], "N0280"),
+        ("TOKEN1", ["MY_TOKEN1", "TOKEN2"], "TOKEN2"),
+        ("TOKEN", ["MY_TOKEN", "TOKENS"], "TOKENS"),
+        ("api_key", ["API_KEYS", "API_KEY"], "API_KEY"),
+        ("TOKEN1", ["TOKENXY", "MY_TOKEN1"], "MY_TOKEN1"),
+    ],
+)
+def test_a_name_one_character_away_wins(typed: str, known: list[str], meant: str) -> None:
+    assert nearest(typed, known) == nearest(typed, known[::-1]) == meant
 
 
 @pytest.mark.parametrize("typed", ["TOKEN", "A", "K", "KEYRING_OF_SOMEBODY", "-", "_"])
@@ -259,7 +327,12 @@ def test_a_command_that_is_nearly_right(typed: str, meant: str) -> None:
 
 
 def test_a_command_that_is_not() -> None:
-    assert "did you mean" not in run("frobnicate", status=2)
+    said = run("frobnicate", status=2)
+    assert "did you mean" not in said and "hint: if that is a credential, type: guestcred why frobnicate\n" in said
+
+
+def test_the_help_cuts_no_command_s_sentence() -> None:
+    assert "..." not in run("--help").partition("Commands:")[2]
 
 
 def test_part_of_a_unit_s_name_is_enough(tree: Build) -> None:

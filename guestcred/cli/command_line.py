@@ -21,6 +21,9 @@ def _credential_name(_context: click.Context, _param: click.Parameter, value: An
     return value
 
 
+SENTENCE_MAX = 200  # characters
+
+
 class _Commands(click.Group):
     """Says which command was probably meant."""
 
@@ -32,11 +35,22 @@ class _Commands(click.Group):
         if self.get_command(ctx, word) is not None or word.startswith("-"):
             return super().resolve_command(ctx, args)
         near = nearest(word, self.list_commands(ctx))
-        raise GuestcredError(
-            f"there is no command {visible(word)}",
-            f"did you mean {near}?" if near else f"see all of them with '{ctx.command_path} --help'",
-            status=USAGE,
-        )
+        every = f"see all of them with '{ctx.command_path} --help'"
+        if near:
+            hints = [f"did you mean {near}?"]
+        elif ctx.parent is None:
+            hints = [f"if that is a credential, type: guestcred why {visible(word)}", every]
+        else:
+            hints = [every]
+        raise GuestcredError(f"there is no command {visible(word)}", *hints, status=USAGE)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """As click does it, with each command's whole first sentence."""
+        commands = [(name, self.get_command(ctx, name)) for name in self.list_commands(ctx)]
+        with formatter.section("Commands"):
+            formatter.write_dl(
+                [(name, command.get_short_help_str(SENTENCE_MAX)) for name, command in commands if command]
+            )
 
 
 LOOKED = "2 usage, 3 could not look (no table, no permission)."
@@ -46,7 +60,13 @@ LOOKED = "2 usage, 3 could not look (no table, no permission)."
     cls=_Commands,
     context_settings={"help_option_names": ["-h", "--help"]},
     invoke_without_command=True,
-    epilog=ending("guestcred check", "guestcred why API_KEY", f"0 agrees, 1 findings, {LOOKED}"),
+    epilog=ending(
+        "guestcred --root DIR",
+        "guestcred check",
+        "guestcred why API_KEY",
+        "guestcred services",
+        f"0 agrees, 1 findings, {LOOKED}",
+    ),
 )
 @click.version_option(__version__, "-V", "--version", prog_name="guestcred")
 @view_group_options

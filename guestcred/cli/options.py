@@ -104,6 +104,7 @@ def form_options(function: Any) -> Any:
 strict_option = click.option("--strict", is_flag=True, help="Exit with 1 also for what was lost and rescued.")
 
 
-def ending(first: str, second: str, statuses: str) -> str:
-    """How the help of a command ends: two examples, and its exit statuses."""
-    return f"\b\nExamples:\n  {first}\n  {second}\n\nExit status: {statuses}"
+def ending(*told: str) -> str:
+    """How the help of a command ends: examples, and last its exit statuses."""
+    *examples, statuses = told
+    return "\b\nExamples:" + "".join(f"\n  {example}" for example in examples) + f"\n\nExit status: {statuses}"

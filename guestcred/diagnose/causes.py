@@ -53,19 +53,20 @@ CAUSES: dict[Cause, tuple[str, str]] = {
     ),
     "cut-read": (
         "systemd before 257 reads only the first 4096 bytes of a Type 11 structure, and this string lies across or behind them",
-        "make the strings before it shorter, hand it over first, or upgrade systemd to 257 or later",
+        "upgrade systemd to 257 or later, or send some of that structure's strings by another way (fw_cfg, disk or vsock): "
+        "no order of them fits",
     ),
     "cut-by-kernel": (
         "only the low 16 bits of the table's length were kept when it was placed (SeaBIOS does that), and what lies behind is cut off",
-        "keep all OEM strings together under 64 KiB: send large values by disk or vsock",
+        "keep the whole table, with all OEM strings, under 64 KiB: send large values by disk or vsock",
     ),
     "store-full": (
         "the 1 MiB store of @system was full: every credential takes at least a 4 KiB page of it",
         "offer at most 256 credentials, or join small ones into one",
     ),
     "shadowed-by-fw-cfg": (
-        "QEMU's fw_cfg offers a credential of the same name, and it comes before SMBIOS",
-        "remove one of the two on the host: '-fw_cfg name=opt/io.systemd.credentials/...' or the OEM string",
+        "QEMU's fw_cfg offers a credential of the same name, which PID 1 reads first and keeps",
+        "to get the OEM string's value, remove '-fw_cfg name=opt/io.systemd.credentials/NAME' on the host; else remove the OEM string",
     ),
     "shadowed-by-initrd": (
         "the initrd brought a credential of the same name in /.extra/system_credentials, and it comes before SMBIOS",

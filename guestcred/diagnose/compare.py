@@ -217,7 +217,7 @@ def compare(
         foreign.append(Credential(name=name, shown=told, size=len(system[name]), origin=origin, meant=sizes.get(name)))
     credentials += by_what_is_shown(foreign)
     rejected = tuple(verdict for verdict in offered if isinstance(verdict, Rejected))
-    cut_off = length_cut_finding(table, point) if cut is not None and point else None
+    cut_off = length_cut_finding(cut, point) if cut is not None and point else None
     findings = [
         *doubted,
         *_losses(credentials),

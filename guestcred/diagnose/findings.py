@@ -79,6 +79,8 @@ def loss(status: Loss, cause: Cause, names: list[str], why_not_rescued: str | No
 
     sentence, fix = CAUSES[cause]
     was = "was" if len(names) == 1 else "were"
+    if len(names) == 1:
+        fix = fix.replace("/NAME'", f"/{names[0]}'")
     message = f"{listed(names)} {was} {LOSSES[status]}: {sentence}"
     if why_not_rescued is not None:
         message += f"; not rescued: {why_not_rescued}"
@@ -115,12 +117,12 @@ def altered(name: str, place: Place, size: int, meant: int) -> Finding:
     return Finding("altered", message, CAUSES["altered"][1], names=(name,), cause="altered")
 
 
-def length_cut_finding(table: Table, point: EntryPoint) -> Finding:
-    """The finding for a table that was cut to the low 16 bits of its length."""
+def length_cut_finding(cut: int, point: EntryPoint) -> Finding:
+    """The finding for a table that was cut to the low 16 bits of its length, which is at `cut` bytes."""
     from guestcred.diagnose.causes import CAUSES
 
     sentence, fix = CAUSES["cut-by-kernel"]
-    message = f"the table is {point.table_length} bytes long and {table.size} of them are here: {sentence}"
+    message = f"the table is {point.table_length} bytes long and {cut} of them are here: {sentence}"
     return Finding("cut-by-kernel", message, fix)
 
 
@@ -134,8 +136,9 @@ def table_warnings(table: Table, point: EntryPoint | None) -> list[Finding]:
         return warnings
     from guestcred.diagnose.cut import cut_offset
 
-    if cut_offset(table, point.table_length) is not None:
-        return [*warnings, length_cut_finding(table, point)]
+    cut = cut_offset(table, point.table_length)
+    if cut is not None:  # before how the table ended, which is what that looks like
+        return [length_cut_finding(cut, point), *warnings]
     exact = point.anchor == "_SM_"  # the 64-bit entry point gives a maximum; DSP0134 5.2.2
     short = table.size < point.table_length and (exact or table.ended is not None)
     if short or (exact and table.size > point.table_length):

@@ -210,9 +210,10 @@ def absence(
     if frame is not None and frame.whole and known.name not in frame.sizes:
         return None, NOT_NAMED, named_there(known.shown)
     if cut is not None:
-        return "cut-by-kernel", f"no OEM string that is here offers it, and {cut}", CAUSES["cut-by-kernel"][1]
+        clause = f"nothing here shows that the host offered it; if it did, it was in what is cut off: {cut}"
+        return None, clause, f"see on the host whether it offers {known.shown}; {CAUSES['cut-by-kernel'][1]}"
     return (
         None,
         "no OEM string and no other source offers it",
-        f"pass it on the host as 'io.systemd.credential:{known.shown}=...', and see what arrived with 'guestcred dump'",
+        f"hand it over on the host with 'guestcred launch {known.shown}=FILE -- ...', and see what arrived with 'guestcred dump'",
     )

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 from contextlib import suppress
 
+from guestcred.diagnose.causes import CAUSES
 from guestcred.diagnose.compare import Credential
 from guestcred.diagnose.findings import Finding, refusal
 from guestcred.diagnose.names import ORIGINS, Known, Names, absence
 from guestcred.diagnose.readers import read_by, unread
 from guestcred.diagnose.rescued import finding_of, lacking
 from guestcred.diagnose.services import Services, unrequested
+from guestcred.diagnose.stations import Stage, other_meaning, received, takes
 from guestcred.diagnose.survey import Survey
 from guestcred.errors import GuestcredError
 from guestcred.guest.snapshot import ENTRIES, TABLE
 from guestcred.manifest import FRAME
 from guestcred.record import Record
 from guestcred.systemd.offered import REASONS, Accepted, Rejected, Verdict
-from guestcred.systemd.rules import SYSTEM
-from guestcred.systemd.search_path import RESCUE
+from guestcred.systemd.rules import READ_CUT, SYSTEM
 from guestcred.text import size, visible
 
 TYPE_CHECKING = False
@@ -27,22 +28,10 @@ if TYPE_CHECKING:
 
     from guestcred.diagnose.causes import Cause
     from guestcred.diagnose.compare import Status
-    from guestcred.diagnose.outcomes import Outcome
-    from guestcred.diagnose.services import Service
+    from guestcred.diagnose.evidence import Span
+    from guestcred.diagnose.stations import Station
     from guestcred.guest.snapshot import Origin
     from guestcred.systemd.offered import Reason
-
-    Station = Literal[
-        "meant", "offered", "accepted", "entry", "imported", "rescued", "requested", "delivered", "reader"
-    ]
-
-
-class Stage(Record):
-    """One station on a credential's way: its word, whether the credential passed it, and what shows that."""
-
-    name: Station
-    passed: bool
-    evidence: str
 
 
 class Trace(Record):
@@ -81,8 +70,8 @@ def trace(
 ) -> Trace:
     """Follow `name` from the table to `@system`, and to the `units`, asked only then; None where these are not known.
 
-    A credential that was lost is followed no further, unless it was rescued. `words` gives PID 1's own about a name, as it
-    may be shown.
+    Of one that was lost they say what they got for it; what is to be done about the loss, its own finding says. `words`
+    gives PID 1's own about a name, as it may be shown.
     """
     names = Names(survey.offered, survey.guest)
     known = names.look_up(name)
@@ -103,18 +92,20 @@ def _trace(name: str, names: Names, survey: Survey, units: Callable[[], Services
     known = names.look_up(name)
     traced = _to_system(known, names, survey)
     # of a name that may be a secret, no unit is looked for: what it calls it would show it
-    if traced.status not in ("imported", "foreign", "rescued") or known.shown != known.name:
+    if known.shown != known.name:
         return traced
     services = units()
-    received = [
+    got = [
         (service.unit, stage)
         for service in (services.services if services else ())
         for outcome in service.credentials
-        if (stage := _received(known.name, service, outcome, survey.guest.root)) is not None
+        if (stage := received(known.name, service, outcome, survey.guest.root)) is not None
     ]
-    requesting = None if services is None else [unit for unit, _ in received]
+    if traced.status not in ("imported", "foreign", "rescued"):
+        return traced if services is None else _lost(traced, known, services, [stage for _, stage in got])
+    requesting = None if services is None else [unit for unit, _ in got]
     reading = read_by(known.name, survey.guest.systemd, requesting, late=traced.status == "rescued")
-    stages = [stage for _, stage in received]
+    stages = [stage for _, stage in got]
     idle = unrequested(known.name) if services is not None and not stages else None
     if reading is not None and (reading.by is not None or not stages):
         stages.append(Stage("reader", reading.by is not None, reading.text))
@@ -126,20 +117,23 @@ def _trace(name: str, names: Names, survey: Survey, units: Callable[[], Services
     )
 
 
-def _received(name: str, service: Service, outcome: Outcome, root: str) -> Stage | None:
-    """What a unit got for its request of a credential; None where it requests another one."""
-    if outcome.name not in (name, f"/{SYSTEM}/{name}", f"/{RESCUE}/{name}"):
-        return None
-    at = visible(root.rstrip("/") + "/")
-    passed = outcome.state in ("delivered", "ready")
-    told = {
-        "delivered": f"{service.unit} has it as {at}run/credentials/{service.unit}/{outcome.id}, readable by {service.user}",
-        "ready": f"{service.unit} will have it as {outcome.id}, from {outcome.source}",
-        "undelivered": f"{service.unit} runs without {outcome.id}",
-        "unreadable": f"{service.unit} has it as {outcome.id}, and {service.user} cannot read it",
-        "fatal": f"{service.unit} cannot start with {outcome.id}",
-    }.get(outcome.state, f"{service.unit} starts without {outcome.id}")
-    return Stage("delivered" if outcome.state != "ready" else "requested", passed, told)
+def _lost(traced: Trace, known: Known, services: Services, stages: list[Stage]) -> Trace:
+    """A lost credential with what units got for it, or with what was meant by a name that nobody offers or requests."""
+    if stages:
+        if traced.status in ("truncated", "differs"):  # what they have is not what was offered
+            stages = [stage.replace(passed=False) for stage in stages]
+        return traced.replace(stages=(*traced.stages, *stages))
+    finding = traced.finding
+    guess = other_meaning(known.name, services) if finding and traced.cause is None and not known.similar else None
+    if finding is not None and guess is not None:
+        return traced.replace(finding=finding.replace(fix=guess))
+    idle = unrequested(known.name)
+    if idle is None or any(takes(known.name, outcome) for each in services.services for outcome in each.credentials):
+        return traced
+    if known.accepted is None:  # then the host is not offering what nobody needs
+        hint = "see what units request with 'guestcred services'"
+        idle = idle.replace(message=f"no loaded unit requests {known.shown}", fix=hint)
+    return traced.replace(warnings=(*traced.warnings, idle))
 
 
 def _to_system(known: Known, names: Names, survey: Survey) -> Trace:
@@ -236,22 +230,29 @@ def _absent(known: Known, cause: Cause | None, clause: str, fix: str, survey: Su
 def _offered(credential: Credential, known: Known, offer: Accepted, survey: Survey, at: str) -> Trace:
     guest = survey.guest
     rules = f"systemd {guest.systemd}" if guest.systemd is not None else "the newest systemd"
+    # what stands in the table arrived, but it is not what the host offered
+    spoilt = credential.cause in ("altered", "cut-by-kernel")
+    cut = (
+        f": {size(len(offer.value))} of it are in the table, the rest is cut off"
+        if credential.cause == "cut-by-kernel"
+        else ""
+    )
     stages = [
         *(_meant(offer.name, survey, at) if credential.meant is not None else ()),
-        Stage("offered", credential.cause != "altered", f"{_where(offer, at)}, {offer.encoding}"),
+        Stage("offered", not spoilt, f"{_where(offer, at)}, {offer.encoding}{cut}"),
         Stage("accepted", True, f"{size(len(offer.value))} by the rules of {rules}"),
     ]
-    arrived = credential.loss is None
+    arrived = credential.loss is None or spoilt
     span = survey.evidence().span(offer)
     if credential.cause == "dmi-sysfs-absent":
         state = "does not exist" if guest.entries is None else "has no Type 11"
         stages.append(Stage("entry", False, f"{at}{ENTRIES} {state}"))
     elif span is not None:
         readable = credential.cause != "cut-read"
-        stages.append(Stage("entry", readable, f"{at}{span.entry.path}, bytes {span.start} to {span.end}"))
-    if stages[-1].passed:
-        absent = guest.unreadable.get(f"{SYSTEM}/{credential.name}", "does not exist")
-        state = absent if credential.loss == "missing" else size(credential.size)
+        cut = "" if readable else f", and only the first {READ_CUT} are read"
+        stages.append(Stage("entry", readable, f"{at}{span.entry.path}, bytes {span.start} to {span.end}{cut}"))
+    if stages[-1].passed or credential.loss == "truncated":
+        state = _imported(credential, offer, guest.unreadable.get(f"{SYSTEM}/{credential.name}", "does not exist"))
         stages.append(Stage("imported", arrived, f"{at}{SYSTEM}/{credential.shown}: {state}"))
     if credential.found is not None:
         by = "written by guestcred" if credential.found.is_ours else "which guestcred did not write"
@@ -262,6 +263,32 @@ def _offered(credential: Credential, known: Known, offer: Accepted, survey: Surv
         cause=credential.cause,
         stages=tuple(stages),
         also=known.rejected,
-        finding=None if credential.loss is None else finding_of(credential),
+        finding=_loss(credential, offer, span),
         warnings=survey.comparison.doubts.get(known.name, ()),
     )
+
+
+def _imported(credential: Credential, offer: Accepted, absent: str) -> str:
+    """What of an offer is in `@system`, in words."""
+    if credential.loss == "missing":
+        return absent
+    if credential.loss == "truncated" and credential.size != len(offer.value):
+        return f"{credential.size} of {size(len(offer.value))}"
+    if credential.loss == "differs" and credential.cause != "altered":
+        return f"{size(credential.size)}, but other ones"
+    return size(credential.size)
+
+
+def _loss(credential: Credential, offer: Accepted, span: Span | None) -> Finding | None:
+    """The finding of one loss, with the sizes that only one has."""
+    if credential.loss is None:
+        return None
+    cause = credential.cause or "unknown"
+    found = finding_of(credential)
+    told = ""
+    if cause == "cut-read" and span is not None:
+        told += f"; its structure has {size(len(span.entry.data))}"
+    if credential.loss == "truncated" and credential.size != len(offer.value):
+        told += f"; {credential.size} of {size(len(offer.value))} were imported"
+    sentence = CAUSES[cause][0]
+    return found.replace(message=found.message.replace(sentence, sentence + told))

@@ -12,7 +12,7 @@ from guestcred.diagnose.compare import Status
 from guestcred.diagnose.findings import Code
 from guestcred.diagnose.matrix import Row
 from guestcred.diagnose.services import Service
-from guestcred.diagnose.trace import Station
+from guestcred.diagnose.stations import Station
 from guestcred.guest.snapshot import Origin
 from guestcred.record import JsonOf
 from guestcred.smbios.walk import Ending

@@ -8,7 +8,7 @@ import hashlib
 from guestcred import __version__
 from guestcred.diagnose.findings import Finding
 from guestcred.diagnose.matrix import Matrix
-from guestcred.diagnose.trace import Stage
+from guestcred.diagnose.stations import Stage
 from guestcred.record import Record
 from guestcred.show.markup import Markup, element
 from guestcred.show.page_rows import NAME, groups_of, picture, tables

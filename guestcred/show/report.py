@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 NAME_COLUMN = 40
 ROWS_MAX = 20  # of what is well, where something else is not
+SPOILT = {"truncated": "CUT", "differs": "DIFF"}  # what arrived, but not as it was offered
 
 
 def _place(place: Place | None) -> str:
@@ -121,7 +122,8 @@ def why_text(trace: Trace, colour: bool, quiet: bool = False) -> str:
     found = (*((trace.finding,) if trace.finding else ()), *trace.of_units)
     if quiet:
         return "" if trace.agrees else problems(found, colour)
-    rows = [("ok" if stage.passed else "LOST", stage.name, stage.evidence) for stage in trace.stages]
+    bad = SPOILT.get(trace.status, "LOST")
+    rows = [("ok" if stage.passed else bad, stage.name, stage.evidence) for stage in trace.stages]
     lines = columns(rows, Column(least=4), Column(least=8), colour=colour, indent="")
     if not trace.stages[-1].passed and trace.reached is not None:
         lines.append(f"      it got as far as: {trace.reached}")

@@ -33,11 +33,12 @@ def nearest(word: str, known: Iterable[str]) -> str | None:
     """The one of the `known` words that was probably meant by `word`; None where none is near, or `word` is one of them.
 
     Case and what divides words do not count; then a letter in four may be wrong, two at most; a word may also be a part
-    of a known one. Of several that are as near, the one with the nearest length is taken.
+    of a known one. One that is a single character away as a whole wins; of several that are as near, the one with the
+    nearest length.
     """
     typed = _folded(word)
     limit = min(2, len(typed) // 4)
-    best: tuple[tuple[int, int, str], str] | None = None
+    best: tuple[tuple[bool, int, int, str], str] | None = None
     for name in known:
         if name == word:
             return None
@@ -55,13 +56,21 @@ def nearest(word: str, known: Iterable[str]) -> str | None:
                 continue
         else:
             continue
-        rank = found, abs(len(name) - len(word)), name
+        is_next = _is_one_away(typed, folded) or _are_swapped(typed, folded)
+        rank = not is_next, found, abs(len(name) - len(word)), name
         best = min(best or (rank, name), (rank, name))
     return best[1] if best else None
 
 
 def _folded(word: str) -> bytes:
     return word.translate(_NOTHING).lower().encode("utf-8", "replace")
+
+
+def _is_one_away(one: bytes, other: bytes) -> bool:
+    """Whether at most a character more, less or another one is between them."""
+    shorter, longer = sorted((one, other), key=len)
+    same = next((number for number, byte in enumerate(shorter) if byte != longer[number]), len(shorter))
+    return len(longer) - len(shorter) < 2 and shorter[same + (len(shorter) == len(longer)) :] == longer[same + 1 :]
 
 
 def _are_swapped(one: bytes, other: bytes) -> bool:
