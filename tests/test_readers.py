@@ -98,7 +98,7 @@ def test_status_has_it(tree: Build) -> None:
         "sysctl.extra": "read by systemd-sysctl.service at boot",
         "MINE": None,
     }
-    assert {name: cells[4] for name, cells in table(root, "-v").items()} == {
+    assert {name: cells[3] for name, cells in table(root, "-v").items()} == {
         "vmm.notify_socket": "systemd",
         "getty.auto": "0",
         "sysctl.extra": "1",
