@@ -389,7 +389,10 @@ def test_why_says_how_much_systemd_read(tree: Build) -> None:
     assert re.search(r"^CUT   entry     .*, and only the first 4096 are read$", printed, re.M)
     assert re.search(rf"^CUT   imported  .*: {read} of 3000 bytes$", printed, re.M)
     total = sum(len(string) + 1 for string in strings) + 6
-    assert f"; its structure has {total} bytes; {read} of 3000 bytes were imported; not rescued: what was imported is not overwritten.\n" in printed
+    assert (
+        f"; its structure has {total} bytes; {read} of 3000 bytes were imported; not rescued: what was imported is not overwritten.\n"
+        in printed
+    )
     assert "no order of them fits" in printed
     printed = run("--root", root, "why", "KEY", status=1)
     assert f"; its structure has {total} bytes.\n" in printed and "imported  " not in printed

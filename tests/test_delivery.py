@@ -15,6 +15,7 @@ from vm import units_guest
 from vm.units_table import CASES, FILES, Case
 
 from guestcred.diagnose import services as services_module
+from guestcred.diagnose.lacks import with_lacks
 from guestcred.diagnose.services import Services, judge_services
 from guestcred.guest import observe as observing
 from guestcred.guest.deliveries import Consumer, Look
@@ -98,7 +99,8 @@ def judged(root: Path, systemd: int, kernel: str, monkeypatch: pytest.MonkeyPatc
     rules = rules_of(systemd, kernel)
     observed = observe(tree, units, {unit.name: values for unit, values in made}, systemd, rules)
     (root / "capture.json").write_text(json.dumps({"kernel": kernel}))
-    return judge_services(tree, Look(tuple(Consumer(unit, None) for unit in units), (), observed), None, systemd)
+    services = judge_services(tree, Look(tuple(Consumer(unit, None) for unit in units), (), observed), None, systemd)
+    return with_lacks(services, None, lambda *_: "")
 
 
 def foreseen(services: Services, unit: str) -> bool:
