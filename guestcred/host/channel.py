@@ -99,6 +99,7 @@ class Channel:
             if listener(made)[0] != pid:
                 raise PermissionError
             self._connected = made
+        self._stop_listening()  # or an answer would be waited for of a VMM that has ended meanwhile
         return self._connected
 
     def leave(self) -> None:
@@ -106,6 +107,10 @@ class Channel:
         if self._connected is not None:
             self._connected.close()
             self._connected = None
+        self._stop_listening()
+
+    def _stop_listening(self) -> None:
+        """Close this process's own descriptor of a private socket; that of the VMM is another one."""
         if self.argument.startswith("fd="):
             os.close(int(self.argument.removeprefix("fd=")))
 
