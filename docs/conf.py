@@ -12,7 +12,7 @@ from sphinx.application import Sphinx
 ROOT = Path(__file__).parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "docs")]
 
-from guestcred import __version__  # noqa: E402
+from guestcred import __version__  # noqa: E402  # the line above lets it be found
 
 CHANGES = (ROOT / "packaging/debian/changelog").read_text()
 project, version = "guestcred", __version__

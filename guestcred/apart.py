@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import NoReturn
 
-SECONDS = 20  # that it may compute; it can do nothing else, so nobody needs a clock to wait for it. 1 MiB of strings takes one
+SECONDS = 20  # that it may compute; it can do nothing else, so nobody needs a clock to wait for it. 1 MiB of strings takes well under one
 MEMORY = 1 << 29  # bytes that it may have
 
 # its first byte: what follows is an answer or an expected failure, or why there is none

@@ -1,5 +1,7 @@
 """The one exception that every expected failure is."""
 
+from __future__ import annotations
+
 FINDINGS, USAGE, COULD_NOT_LOOK = 1, 2, 3
 
 
@@ -14,6 +16,11 @@ class GuestcredError(Exception):
         self.problem = problem
         self.hints = hints
         self.status = status
+
+    def as_no_finding(self) -> GuestcredError:
+        """The same where nothing was said of a guest: 1 would say that there are findings."""
+        status = COULD_NOT_LOOK if self.status == FINDINGS else self.status
+        return GuestcredError(self.problem, *self.hints, status=status)
 
 
 def missing(package: str) -> GuestcredError:

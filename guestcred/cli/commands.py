@@ -6,7 +6,7 @@ import os
 import sys
 
 from guestcred.diagnose.survey import survey
-from guestcred.errors import COULD_NOT_LOOK, FINDINGS, USAGE, GuestcredError, missing
+from guestcred.errors import FINDINGS, USAGE, GuestcredError, missing
 from guestcred.guest.rootfs import Tree
 from guestcred.guest.snapshot import ENTRIES, read_guest
 from guestcred.record import Record
@@ -295,9 +295,7 @@ def capture(view: View, path: str) -> int:
     try:
         write_tree(path, files)
     except GuestcredError as error:
-        # 1 says that there are findings, and of this guest nothing was said
-        status = COULD_NOT_LOOK if error.status == FINDINGS else error.status
-        raise GuestcredError(error.problem, *error.hints, status=status) from None
+        raise error.as_no_finding() from None
     if _verdict(safe, known) != _verdict(guest, facts):
         # a capture that says something else is worth more than none
         print(

@@ -7,7 +7,7 @@ import stat
 from contextlib import suppress
 
 from guestcred.apply.dirfd import open_root
-from guestcred.errors import COULD_NOT_LOOK, FINDINGS, USAGE, GuestcredError
+from guestcred.errors import USAGE, GuestcredError
 from guestcred.outcome import done_or_undone
 
 
@@ -44,6 +44,4 @@ def write_whole(path: str, data: bytes, mode: int | None = None) -> None:
 
             done_or_undone(write, remove)
     except GuestcredError as error:
-        # 1 says that there are findings
-        status = COULD_NOT_LOOK if error.status == FINDINGS else error.status
-        raise GuestcredError(error.problem, *error.hints, status=status) from None
+        raise error.as_no_finding() from None

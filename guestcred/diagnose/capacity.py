@@ -5,8 +5,8 @@ from __future__ import annotations
 from guestcred.diagnose.survey import Survey
 from guestcred.guest.snapshot import TABLE_MAX
 from guestcred.record import Record
-from guestcred.smbios.walk import OEM_STRINGS
-from guestcred.systemd.rules import READ_CUT, READ_WHOLE_SINCE, STORE_PAGES, TOTAL_SIZE_MAX, pages
+from guestcred.smbios.walk import OEM_STRINGS, OEM_STRINGS_MAX
+from guestcred.systemd.rules import READ_CUT, READ_WHOLE_SINCE, STORE_PAGES, STORE_SINCE, TOTAL_SIZE_MAX, pages
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -14,9 +14,7 @@ if TYPE_CHECKING:
 
     Limit = Literal["table", "strings", "structure", "store", "total"]
 
-STRINGS_MAX = 255  # the count byte of Type 11, DSP0134 7.12
 LENGTH_MAX = 0xFFFF  # the length field of a 32-bit entry point, DSP0134 5.2.1
-PAGES_SINCE = 254  # systemd holds @system in a tmpfs: mount_credentials_fs() in src/shared/mount-util.c
 
 
 class Usage(Record):
@@ -38,13 +36,13 @@ def capacity(looked: Survey) -> tuple[Usage, ...]:
         found.append(Usage(name="table", used=table.size, maximum=LENGTH_MAX if short else TABLE_MAX, unit="bytes"))
     if oem:
         strings = max(len(structure.strings) for structure in oem)
-        found.append(Usage(name="strings", used=strings, maximum=STRINGS_MAX, unit="strings"))
+        found.append(Usage(name="strings", used=strings, maximum=OEM_STRINGS_MAX, unit="strings"))
         if guest.systemd is not None and guest.systemd < READ_WHOLE_SINCE:
             # with the two NULs at the end
             size = max(structure.length + len(structure.string_set) + 2 for structure in oem)
             found.append(Usage(name="structure", used=size, maximum=READ_CUT, unit="bytes"))
     system = guest.system or {}
-    if guest.systemd is None or guest.systemd >= PAGES_SINCE:
+    if guest.systemd is None or guest.systemd >= STORE_SINCE:
         held = sum(pages(len(value)) for value in system.values())
         found.append(Usage(name="store", used=held, maximum=STORE_PAGES, unit="pages"))
     total = sum(map(len, system.values()))

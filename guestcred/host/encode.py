@@ -12,6 +12,7 @@ from guestcred.host.hypervisors import HYPERVISORS
 from guestcred.host.secret import Secret
 from guestcred.manifest import END, FRAME, MANIFEST, SALT_SIZE, end_value, manifest_value
 from guestcred.record import Record
+from guestcred.smbios.walk import OEM_STRINGS_MAX
 from guestcred.systemd.offered import FORMATTED_SIZE, split_prefix
 from guestcred.systemd.rules import (
     BINARY_PREFIX,
@@ -30,8 +31,6 @@ if TYPE_CHECKING:
 # What a string set, an option parser, a shell, XML and JSON all leave unchanged; every other value goes as base64.
 _TEXT_BYTES = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._+/=:@-"
 
-# the count byte of Type 11, DSP0134 7.12; systemd ignores it, but to whoever goes by it 256 strings are none
-STRINGS_MAX = 255
 RESERVE = 2048  # bytes for structures of other types; QEMU's pc with one socket takes some 400
 
 
@@ -126,7 +125,7 @@ def limits(
     counted = "a Type 11 structure counts its strings in one byte"
     kept = "systemd 257 and later keep credentials in 256 pages of 4 KiB"
     found = [
-        Limit("strings", len(texts), STRINGS_MAX, unit="strings", source=counted),
+        Limit("strings", len(texts), OEM_STRINGS_MAX, unit="strings", source=counted),
         Limit(
             "table",
             structure + reserve,

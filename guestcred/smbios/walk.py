@@ -8,6 +8,7 @@ from guestcred.record import Record
 OEM_STRINGS = 11
 OEM_STRINGS_NAME = "OEM Strings"
 OEM_STRINGS_SIZE = 5  # of its formatted area: header and count byte; DSP0134 7.12
+OEM_STRINGS_MAX = 255  # that its count byte tells; systemd ignores it, but to whoever goes by it 256 strings are none
 END_OF_TABLE = 127
 HEADER_SIZE = 4  # type u8, length u8, handle u16; DSP0134 6.1.2
 

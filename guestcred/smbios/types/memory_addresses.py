@@ -36,8 +36,12 @@ _ERROR = (
 
 def _error_address(name: str, label: str, wide: bool = False) -> Field:
     places, unknown = (16, 1 << 63) if wide else (8, 1 << 31)
-    show = lambda value, _: "Unknown" if value == unknown else f"0x{value:0{places}X}"  # noqa: E731
-    return Field(name, QWORD if wide else DWORD, label, show)
+    return Field(
+        name,
+        QWORD if wide else DWORD,
+        label,
+        lambda value, _: "Unknown" if value == unknown else f"0x{value:0{places}X}",
+    )
 
 
 TYPES: dict[int, Formatted] = {
