@@ -41,21 +41,24 @@ def name_of(outcome: Outcome) -> str:
     return outcome.name.removeprefix(f"/{SYSTEM}/")
 
 
-def with_units(loss: Finding, services: tuple[Service, ...], losses: Losses) -> Finding:
-    """The finding of a loss, with the units that go without what was lost, and each with how much."""
-    counts = {
-        service.unit: sum(
-            outcome.state == "skipped" and outcome.is_lacking and losses.get(name_of(outcome)) is loss
-            for outcome in service.credentials
-        )
-        for service in services
-    }
-    without = {unit: number for unit, number in counts.items() if number}
-    if not without:
+def with_units(findings: tuple[Finding, ...], services: tuple[Service, ...], losses: Losses) -> tuple[Finding, ...]:
+    """Findings, and in each loss the units that go without what was lost, and each with how much."""
+    without: dict[int, dict[str, int]] = {}
+    for service in services:
+        for outcome in service.credentials:
+            loss = losses.get(name_of(outcome))
+            if loss is not None and outcome.state == "skipped" and outcome.is_lacking:
+                counts = without.setdefault(id(loss), {})
+                counts[service.unit] = counts.get(service.unit, 0) + 1
+    return tuple([_with_units(finding, without.get(id(finding), {})) for finding in findings])
+
+
+def _with_units(loss: Finding, counts: dict[str, int]) -> Finding:
+    if not counts:
         return loss
     one = len(loss.names) == 1
-    units = listed([unit if one else f"{unit} ({number})" for unit, number in without.items()])
-    told = f"{units} {'goes' if len(without) == 1 else 'go'} without {'it' if one else 'them'}"
+    units = listed([unit if one else f"{unit} ({number})" for unit, number in counts.items()])
+    told = f"{units} {'goes' if len(counts) == 1 else 'go'} without {'it' if one else 'them'}"
     return loss.replace(message=f"{loss.message}; {told}")
 
 
@@ -69,9 +72,10 @@ def with_lacks(services: Services, comparison: Comparison | None, advice: Advice
     requested = {
         name_of(outcome) for service in services.lacking for outcome in service.credentials if outcome.is_lacking
     }
-    lost = [loss for loss in dict.fromkeys(losses.values()) if not requested.isdisjoint(loss.names)]
-    told = [with_units(loss, services.lacking, losses) for loss in lost if loss.code != "rescued"]
-    told += lacks(services.lacking, comparison, losses, advice)
+    # by identity: the same loss stands for each of its names
+    lost = {id(loss): loss for name, loss in losses.items() if name in requested and loss.code != "rescued"}
+    told = with_units(tuple(lost.values()), services.lacking, losses)
+    told += tuple(lacks(services.lacking, comparison, losses, advice))
     idle = [finding for finding in services.findings if finding.code == "unrequested"]
     others = [finding for finding in services.findings if finding.code != "unrequested"]
     return services.replace(findings=(*others, *told, *idle), lost=losses)
@@ -85,6 +89,7 @@ def lacks(
 ) -> list[Finding]:
     """A finding for each unit that goes without what was not lost, and for each credential without which it fails."""
     findings = []
+    cut = comparison is not None and any(finding.code == "cut-by-kernel" for finding in comparison.findings)
     for service in services:
         groups: dict[str, list[Outcome]] = {}
         for outcome in service.credentials:
@@ -93,19 +98,18 @@ def lacks(
             if outcome.state == "fatal":
                 findings.append(_required(service, outcome, losses.get(name_of(outcome))))
             elif name_of(outcome) not in losses:
-                groups.setdefault(_why(outcome, comparison), []).append(outcome)
+                groups.setdefault(_why(outcome, comparison, cut), []).append(outcome)
         findings += [_without(service, why, alike, advice) for why, alike in groups.items()]
     return findings
 
 
-def _why(outcome: Outcome, comparison: Comparison | None) -> str:
+def _why(outcome: Outcome, comparison: Comparison | None, cut: bool) -> str:
     """Why no source has it: "file", "unnamed" by the host, perhaps "cut" off, or "nobody" sent it."""
     if outcome.name.startswith("/"):
         return "file"
     frame = comparison.frame if comparison else None
     if frame is not None and frame.whole and outcome.name not in frame.sizes:
         return "unnamed"
-    cut = comparison is not None and any(finding.code == "cut-by-kernel" for finding in comparison.findings)
     return "cut" if cut else "nobody"
 
 

@@ -123,7 +123,7 @@ def matrix(comparison: Comparison, services: Services | None) -> Matrix:
     return Matrix(
         comparison=comparison,
         rows=tuple(sorted(rows, key=lambda row: row.rank)),
-        findings=(*(with_units(finding, lacking, losses) for finding in comparison.findings), *of_units),
+        findings=(*with_units(comparison.findings, lacking, losses), *of_units),
     )
 
 
