@@ -41,7 +41,7 @@ def words_of(kind: str) -> list[str]:
     """The words of a kind, in the order of the program."""
     match kind:
         case "status":
-            return [*schemas.words("diagnose.compare", "Status"), "rejected", "not-imported"]
+            return [*schemas.words("diagnose.compare", "Status"), "rejected", "not-imported", "stored"]
         case "cause":
             return schemas.words("diagnose.causes", "Cause")
         case "origin":

@@ -183,6 +183,8 @@ def test_store_full(tree: Build) -> None:
         ({"earlier_stage": True, "stages": {"F": "initrd"}, "cmdline": b"systemd.set_credential=F:v"}, "cmdline"),
         ({"earlier_stage": True, "stages": {"F": ["initrd"], "G": "other"}}, "unknown"),
         ({"stages": [1]}, "unknown"),
+        ({"container": "lxc", "earlier_stage": True, "stages": {"F": "initrd"}}, "container-manager"),
+        ({"container": "lxc", "stages": {"F": "system"}}, "initrd"),
         ({}, "unknown"),
     ],
 )
@@ -537,6 +539,14 @@ def test_a_machine_without_smbios_says_what_other_sources_gave(tree: Build, tmp_
     run("--root", root, "capture", tmp_path / "out")
     assert checked(tmp_path / "out") == checked(root)
     run("--root", root, "dump", status=3)
+
+
+def test_in_a_container_no_table_is_missed(tree: Build) -> None:
+    facts = {"container": "systemd-nspawn", "earlier_stage": True}
+    root = without_smbios(tree([], {"GIVEN": b"v"}, **facts))
+    printed = run("--root", root, "check")
+    assert printed.startswith("agrees: 1 foreign (systemd 257)\n") and "SMBIOS" not in printed
+    assert "it came from the manager of this container" in run("--root", root, "why", "GIVEN")
 
 
 def test_without_smbios_and_any_other_source_there_is_nothing_to_look_at(tree: Build) -> None:

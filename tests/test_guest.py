@@ -10,10 +10,11 @@ from conftest import Build
 
 from guestcred.diagnose.names import ORIGINS
 from guestcred.errors import GuestcredError
+from guestcred.guest import facts
 from guestcred.guest.cmdline import parse_cmdline
 from guestcred.guest.facts import Facts, read_facts, read_systemd
 from guestcred.guest.rootfs import FILE_MAX, Tree
-from guestcred.guest.snapshot import FW_CFG, other_sources, read_guest
+from guestcred.guest.snapshot import FW_CFG, other_sources, read_guest, read_table
 from guestcred.systemd import bus
 from guestcred.systemd.bus import Manager
 from guestcred.systemd.rules import SYSTEM
@@ -70,6 +71,36 @@ def test_a_no_is_told_from_no_answer(monkeypatch: pytest.MonkeyPatch, answer: Ma
     monkeypatch.setattr(bus, "read_manager", read_manager)
     facts = read_facts("/")
     assert facts == expected.replace(kernel=os.uname().release, earlier_stage=facts.earlier_stage)
+
+
+@pytest.mark.parametrize(
+    ("environment", "earlier"),
+    [
+        (b"TERM=linux\0", False),
+        (b"TERM=linux\0CREDENTIALS_DIRECTORY=/run/host/credentials\0", True),
+        (b"ENCRYPTED_CREDENTIALS_DIRECTORY=/run/credentials/@encrypted\0", True),
+        (b"MY_CREDENTIALS_DIRECTORY=/x\0", False),
+    ],
+)
+def test_who_was_handed_its_credentials(monkeypatch: pytest.MonkeyPatch, environment: bytes, earlier: bool) -> None:
+    monkeypatch.setattr(facts, "_environment", lambda _: environment)
+    monkeypatch.setattr(bus, "read_manager", lambda: Manager("257", "kvm", ""))
+    assert read_facts("/").earlier_stage is earlier
+
+
+@pytest.mark.parametrize(
+    ("manager", "told"), [(b"systemd-nspawn\n", "a container (systemd-nspawn)"), (None, "the kernel found no SMBIOS")]
+)
+def test_no_table_in_a_container(tmp_path: Path, manager: bytes | None, told: str) -> None:
+    (tmp_path / "run/systemd").mkdir(parents=True)
+    (tmp_path / "sys/firmware").mkdir(parents=True)
+    if manager is not None:
+        (tmp_path / "run/systemd/container").write_bytes(manager)
+    live = Tree(str(tmp_path))
+    live.live = True
+    with pytest.raises(GuestcredError) as raised:
+        read_table(live)
+    assert told in " ".join(raised.value.hints)
 
 
 @pytest.mark.parametrize(
@@ -184,4 +215,4 @@ def test_a_live_guest_without_a_table(tmp_path: Path, monkeypatch: pytest.Monkey
 
 def test_every_other_source_has_its_words(tree: Build) -> None:
     origins = {origin for origin, _ in other_sources(read_guest(str(tree())))}
-    assert ORIGINS.keys() == {*origins, "earlier-stage", None}
+    assert ORIGINS.keys() == {*origins, "earlier-stage", "container-manager", None}

@@ -603,3 +603,40 @@ def test_a_capture_judges_what_is_no_file_the_same(tree: Build, tmp_path: Path) 
     refused = ["dangling", "folder", "folder", "invalid-id", "invalid-id", "other-name", "socket", "undecryptable"]
     assert before == after == refused
     assert secret not in (tmp_path / "out/units.json").read_text() + json.dumps(documents)
+
+
+STORED = ("run/credstore", "etc/credstore.encrypted", "run/credentials/@encrypted")
+
+
+def test_why_finds_what_lies_in_a_store(tree: Build) -> None:
+    root = tree([], {}, units=[consumer(load("mine", "KEY"), running=False)], files={"run/credstore/KEY": b"12345"})
+    document = json.loads(run("--root", root, "why", "KEY", "--json", status=0))
+    assert (document["status"], document["cause"], document["finding"]) == ("stored", None, None)
+    assert (document["reached"], document["units"], document["warnings"]) == ("requested", [], [])
+    assert "not-offered" in run("--root", root, "why", "../credstore/KEY", status=1)
+
+
+def test_why_names_all_stores_in_the_order_of_systemd(tree: Build) -> None:
+    root = tree(
+        [],
+        {},
+        units=[consumer(load("mine", "KEY"), running=False)],
+        files={f"{folder}/KEY": b"12345" for folder in STORED},
+    )
+    document = json.loads(run("--root", root, "why", "KEY", "--json", status=1))
+    assert [stage["evidence"] for stage in document["stages"] if stage["stage"] == "stored"] == [
+        f"{root}/run/credstore/KEY, 5 bytes",
+        f"{root}/run/credentials/@encrypted/KEY, 5 bytes, encrypted, brought by the boot loader",
+        f"{root}/etc/credstore.encrypted/KEY, 5 bytes, encrypted",
+    ]
+    assert [finding["code"] for finding in document["units"]] == ["undecrypted"]  # it gets what is still encrypted
+
+
+@pytest.mark.parametrize(
+    ("folder", "setting"), [(STORED[0], LOAD), (STORED[1], LOAD_ENCRYPTED), (STORED[2], LOAD_ENCRYPTED)]
+)
+def test_what_lies_in_a_store_and_no_unit_requests(tree: Build, folder: str, setting: str) -> None:
+    root = tree([], {}, units=[], files={f"{folder}/KEY": b"12345"})
+    printed = run("--root", root, "why", "KEY", status=0)
+    assert "no loaded unit requests KEY." in printed
+    assert f"write {setting}=KEY into the unit that needs it, or remove the file" in printed

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 NEEDS_FACTS = b"f"
 ANSWER_MAX, NAME_MAX = 1 << 23, 256  # bytes
-ORIGINS = (None, "fw-cfg", "cmdline", "initrd", "earlier-stage")
+ORIGINS = (None, "fw-cfg", "cmdline", "initrd", "earlier-stage", "container-manager")
 
 
 class Heard(Record):

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from guestcred.diagnose.matrix import Matrix
     from guestcred.diagnose.services import Services
     from guestcred.diagnose.survey import Survey
+    from guestcred.guest.credstores import Stored
     from guestcred.guest.facts import Facts
     from guestcred.guest.snapshot import Guest
     from guestcred.show.documents import CapturedDocument, CheckDocument
@@ -259,14 +260,19 @@ def why(view: View, name: str, *, strict: bool = False) -> int:
     from guestcred.diagnose.trace import trace
     from guestcred.show import report
 
-    ask = Once(lambda: units(view))
+    def files(name: str) -> tuple[Stored, ...]:
+        from guestcred.guest.credstores import stored
+
+        return stored(tree, name)
+
+    tree, ask = Tree(view.at), Once(lambda: units(view))
     looked = look(view, ask=ask)
-    if Tree(view.at).live:
+    if tree.live:
         from guestcred.guest.journal import import_words
 
-        traced = trace(name, looked, ask, import_words)
+        traced = trace(name, looked, ask, import_words, files)
     else:
-        traced = trace(name, looked, ask)
+        traced = trace(name, looked, ask, stored=files)
     if view.form == "json":
         print_json(report.why_json(traced))
     else:

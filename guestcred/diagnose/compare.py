@@ -115,6 +115,8 @@ def by_what_is_shown(foreign: list[Credential]) -> list[Credential]:
 
 def needs_facts(offered: tuple[Verdict, ...], guest: Guest) -> bool:
     """Whether the facts behind a refusal are worth asking for: something was offered and did not arrive unchanged."""
+    if guest.table is None:
+        return True  # in a container that is as it should be
     system = guest.system or {}
     for verdict in offered:
         if isinstance(verdict, Accepted):
@@ -229,7 +231,7 @@ def compare(
     listed = {name for credential in credentials for name in (credential.name, credential.shown)}
     findings += _required([name for name in require if name not in listed], guest, offered, evidence, cut_off, frame)
     warnings = [] if cut_off else table_warnings(table, point)
-    if guest.table is None:
+    if guest.table is None and not evidence().in_container:
         warnings.append(NO_TABLE)
     if (
         guest.entry_point is None

@@ -66,6 +66,11 @@ class Evidence:
         self._cut_at_4096 = not reads_all and all(self._fits_cut(offer) for offer in accepted)
         self._store_full = self._is_store_full(accepted)
 
+    @property
+    def in_container(self) -> bool:
+        """Whether PID 1 reads nothing of the machine."""
+        return self._facts is not None and self._facts.container is not None
+
     def span(self, offer: Accepted) -> Span | None:
         """Where `offer` is in what PID 1 reads, or None where it is not there."""
         return self.spans.get(offer.place.key)
@@ -116,6 +121,9 @@ class Evidence:
 
     def origin(self, name: str, imported: bytes) -> Origin | None:
         """Where a foreign credential came from: a source that is still there, or who imported it; None if neither."""
+        # then it is a folder outside of the container, to which @system leads, and PID 1 imports nothing into it
+        if self.in_container and self._facts is not None and self._facts.earlier_stage:
+            return "container-manager"
         stage, source = self._stages.get(name), self.source(name, imported)
         if source is not None or stage is None:
             return source

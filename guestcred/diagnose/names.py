@@ -26,6 +26,7 @@ ORIGINS: dict[Origin | None, str] = {
     "cmdline": "the kernel command line",
     "initrd": "the initrd (/run/credentials/@initrd)",
     "earlier-stage": "a source that only the initrd's PID 1 saw (as /.extra/system_credentials is, from systemd 262 on)",
+    "container-manager": "the manager of this container, in its $CREDENTIALS_DIRECTORY",
     None: "a source that cannot be seen from here",
 }
 

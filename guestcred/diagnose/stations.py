@@ -5,8 +5,8 @@ from __future__ import annotations
 from guestcred.record import Record
 from guestcred.systemd.requests import full_name
 from guestcred.systemd.rules import SYSTEM
-from guestcred.systemd.search_path import RESCUE, glob_matches
-from guestcred.text import visible
+from guestcred.systemd.search_path import ENCRYPTED, RESCUE, glob_matches
+from guestcred.text import size, visible
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -14,9 +14,10 @@ if TYPE_CHECKING:
 
     from guestcred.diagnose.outcomes import Outcome
     from guestcred.diagnose.services import Service, Services
+    from guestcred.guest.credstores import Stored
 
     Station = Literal[
-        "meant", "offered", "accepted", "entry", "imported", "rescued", "requested", "delivered", "reader"
+        "meant", "offered", "accepted", "entry", "imported", "rescued", "stored", "requested", "delivered", "reader"
     ]
 
 
@@ -43,6 +44,17 @@ def received(name: str, service: Service, outcome: Outcome, root: str) -> Stage 
         "fatal": f"{service.unit} cannot start with {outcome.id}",
     }.get(outcome.state, f"{service.unit} starts without {outcome.id}")
     return Stage("delivered" if outcome.state != "ready" else "requested", passed, told)
+
+
+def kept(stored: Stored, root: str) -> Stage:
+    """Where a credential lies that did not come to PID 1."""
+    at = visible(root.rstrip("/") + "/")
+    by = ", written by guestcred" if stored.is_ours else ""
+    if stored.is_encrypted:
+        by = ", encrypted"
+    if stored.path.startswith(f"{ENCRYPTED}/"):
+        by += ", brought by the boot loader"  # /.extra/credentials and /.extra/global_credentials of systemd-stub
+    return Stage("stored", True, f"{at}{stored.path}, {size(stored.size)}{by}")
 
 
 def takes(name: str, outcome: Outcome) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import suppress
 
 from guestcred.diagnose.causes import CAUSES
@@ -11,14 +12,14 @@ from guestcred.diagnose.names import ORIGINS, Known, Names, absence
 from guestcred.diagnose.readers import read_by, unread
 from guestcred.diagnose.rescued import finding_of, lacking
 from guestcred.diagnose.services import Services, unrequested
-from guestcred.diagnose.stations import Stage, other_meaning, received, takes
+from guestcred.diagnose.stations import Stage, kept, other_meaning, received, takes
 from guestcred.diagnose.survey import Survey
 from guestcred.errors import GuestcredError
 from guestcred.guest.snapshot import ENTRIES, TABLE
 from guestcred.manifest import FRAME
 from guestcred.record import Record
 from guestcred.systemd.offered import REASONS, Accepted, Rejected, Verdict
-from guestcred.systemd.rules import READ_CUT, SYSTEM
+from guestcred.systemd.rules import READ_CUT, SYSTEM, name_is_valid
 from guestcred.text import size, visible
 
 TYPE_CHECKING = False
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from guestcred.diagnose.compare import Status
     from guestcred.diagnose.evidence import Span
     from guestcred.diagnose.stations import Station
+    from guestcred.guest.credstores import Stored
     from guestcred.guest.snapshot import Origin
     from guestcred.systemd.offered import Reason
 
@@ -42,7 +44,7 @@ class Trace(Record):
     """
 
     name: str
-    status: Status | Literal["rejected", "not-offered", "not-imported"]
+    status: Status | Literal["rejected", "not-offered", "not-imported", "stored"]
     cause: Cause | Origin | Reason | Literal["unknown"] | None
     stages: tuple[Stage, ...]
     also: tuple[Rejected, ...] = ()
@@ -67,15 +69,16 @@ def trace(
     survey: Survey,
     units: Callable[[], Services | None] = lambda: None,
     words: Callable[[str, str], tuple[str, ...]] = lambda _name, _shown: (),
+    stored: Callable[[str], tuple[Stored, ...]] = lambda _: (),
 ) -> Trace:
     """Follow `name` from the table to `@system`, and to the `units`, asked only then; None where these are not known.
 
     Of one that was lost they say what they got for it; what is to be done about the loss, its own finding says. `words`
-    gives PID 1's own about a name, as it may be shown.
+    gives PID 1's own about a name, as it may be shown; `stored` where one lies that no source of PID 1's has.
     """
     names = Names(survey.offered, survey.guest)
     known = names.look_up(name)
-    return _trace(name, names, survey, units).replace(said=words(known.name, known.shown))
+    return _trace(name, names, survey, units, stored).replace(said=words(known.name, known.shown))
 
 
 def steps(wanted: list[str], survey: Survey, units: Callable[[], Services | None]) -> dict[str, tuple[Stage, ...]]:
@@ -84,16 +87,28 @@ def steps(wanted: list[str], survey: Survey, units: Callable[[], Services | None
     found = {}
     for name in wanted:
         with suppress(GuestcredError):
-            found[name] = _trace(name, names, survey, units).stages
+            found[name] = _trace(name, names, survey, units, lambda _: ()).stages
     return found
 
 
-def _trace(name: str, names: Names, survey: Survey, units: Callable[[], Services | None]) -> Trace:
+def _trace(
+    name: str,
+    names: Names,
+    survey: Survey,
+    units: Callable[[], Services | None],
+    stored: Callable[[str], tuple[Stored, ...]],
+) -> Trace:
     known = names.look_up(name)
     traced = _to_system(known, names, survey)
-    # of a name that may be a secret, no unit is looked for: what it calls it would show it
+    # of a name that may be a secret, no unit and no file is looked for: what it calls it would show it
     if known.shown != known.name:
         return traced
+    files: tuple[Stored, ...] = ()
+    if traced.status == "not-offered" and traced.cause is None and name_is_valid(os.fsencode(known.name)):
+        files = stored(known.name)
+    if files:
+        kept_there = [kept(file, survey.guest.root) for file in files]
+        traced = Trace(name=known.shown, status="stored", cause=None, stages=(*traced.stages[:-1], *kept_there))
     services = units()
     got = [
         (service.unit, stage)
@@ -101,12 +116,16 @@ def _trace(name: str, names: Names, survey: Survey, units: Callable[[], Services
         for outcome in service.credentials
         if (stage := received(known.name, service, outcome, survey.guest.root)) is not None
     ]
-    if traced.status not in ("imported", "foreign", "rescued"):
+    if traced.status not in ("imported", "foreign", "rescued", "stored"):
         return traced if services is None else _lost(traced, known, services, [stage for _, stage in got])
     requesting = None if services is None else [unit for unit, _ in got]
-    reading = read_by(known.name, survey.guest.systemd, requesting, late=traced.status == "rescued")
+    reading = read_by(known.name, survey.guest.systemd, requesting, late=traced.status in ("rescued", "stored"))
     stages = [stage for _, stage in got]
     idle = unrequested(known.name) if services is not None and not stages else None
+    if idle is not None and files:
+        setting = "LoadCredentialEncrypted" if files[0].is_encrypted else "LoadCredential"
+        hint = f"write {setting}={known.shown} into the unit that needs it, or remove the file"
+        idle = idle.replace(message=f"no loaded unit requests {known.shown}", fix=hint)
     if reading is not None and (reading.by is not None or not stages):
         stages.append(Stage("reader", reading.by is not None, reading.text))
         idle = None if reading.by is not None else unread(known.name, reading)

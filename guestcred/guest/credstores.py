@@ -10,7 +10,7 @@ from guestcred.c_modules import compare_digest
 from guestcred.guest.facts import read_capture
 from guestcred.guest.rootfs import NotAFileError, Tree
 from guestcred.record import Record
-from guestcred.systemd.search_path import CREDSTORES, RESCUE
+from guestcred.systemd.search_path import CREDSTORES, ENCRYPTED_PATH, RESCUE
 from guestcred.systemd.shown import REST_MAX, shown
 
 # A rescued credential is known by its time of change: a second in 2001 that no clock shows again, and in it
@@ -63,6 +63,28 @@ def _find(tree: Tree, name: str, value: bytes, copied: frozenset[str]) -> Found 
         is_same = data is not None and compare_digest(data, value)
         return Found(path, is_same, folder == RESCUE and is_rescued(name, status, copied))
     return None
+
+
+class Stored(Record):
+    """A file in which systemd finds a credential that PID 1 did not import: its path, its size in bytes, whether it is to be
+    decrypted, and whether guestcred put it there."""
+
+    path: str
+    size: int
+    is_encrypted: bool
+    is_ours: bool
+
+
+def stored(tree: Tree, name: str) -> tuple[Stored, ...]:
+    """Where systemd finds a credential of that name besides `@system`, in its order; only regular files."""
+    found = []
+    for folder in (*CREDSTORES, *ENCRYPTED_PATH):
+        status = tree.status(tree.follow(f"{folder}/{name}"))
+        if status is not None and stat.S_ISREG(status.st_mode):
+            ours = folder == RESCUE and is_rescued(name, status, copied_rescues(tree))
+            encrypted = folder in ENCRYPTED_PATH
+            found.append(Stored(path=f"{folder}/{name}", size=status.st_size, is_encrypted=encrypted, is_ours=ours))
+    return tuple(found)
 
 
 def rescues(tree: Tree) -> frozenset[str]:

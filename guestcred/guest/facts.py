@@ -43,7 +43,7 @@ CONTAINERS = frozenset(
 class Facts(Record):
     """What PID 1's decisions rest on: names of the container manager and confidential technology, or None.
 
-    `earlier_stage` says that the initrd had a PID 1 before this one. `unasked` has the fields, "container" and
+    `earlier_stage` says that this PID 1 was handed its credentials: by the one of the initrd, or by a container manager. `unasked` has the fields, "container" and
     "confidential", that are None because PID 1 could not be asked. `stages` says whose PID 1 imported what
     is in `@system`; None where that is known of nothing.
     """
@@ -150,10 +150,10 @@ def read_facts(root: str = "/") -> Facts:
             stages=_captured_stages(captured),
         )
     environment = _environment(tree)
-    # PID 1 sets $CREDENTIALS_DIRECTORY itself, but its environ file does not show that: if it is there,
-    # the PID 1 of the initrd handed it over (systemd src/core/import-creds.c)
-    earlier = any(entry.startswith(b"CREDENTIALS_DIRECTORY=") for entry in environment.split(b"\0"))
-
+    # PID 1 sets them itself, but its environ file does not show that: if one is there, the PID 1 of the initrd or
+    # the container manager handed it over, and nothing is imported any more (systemd src/core/import-creds.c)
+    handed_over = (b"CREDENTIALS_DIRECTORY=", b"ENCRYPTED_CREDENTIALS_DIRECTORY=")
+    earlier = any(entry.startswith(handed_over) for entry in environment.split(b"\0"))
     manager = _manager()
     if manager is None:
         unasked = frozenset({"container", "confidential"})

@@ -8,12 +8,14 @@ from guestcred.guest.rootfs import Tree
 from guestcred.record import Record
 from guestcred.smbios.walk import Table, parse
 from guestcred.systemd.rules import SYSTEM
+from guestcred.text import visible
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Literal
 
-    Origin = Literal["fw-cfg", "cmdline", "initrd", "earlier-stage"]  # what offers credentials besides SMBIOS
+    # what gives credentials besides SMBIOS
+    Origin = Literal["fw-cfg", "cmdline", "initrd", "earlier-stage", "container-manager"]
 
 TABLE_MAX = 1 << 20  # bytes of a table that are looked at; Linux keeps 64 KiB of most
 
@@ -21,6 +23,7 @@ TABLE = "sys/firmware/dmi/tables/DMI"
 ENTRY_POINT = "sys/firmware/dmi/tables/smbios_entry_point"
 ENTRIES = "sys/firmware/dmi/entries"
 INITRD = "run/credentials/@initrd"
+CONTAINER = "run/systemd/container"  # PID 1 writes the name of the container manager there
 CMDLINE = "proc/cmdline"
 FW_CFG = "sys/firmware/qemu_fw_cfg/by_name/opt/io.systemd.credentials"
 
@@ -187,6 +190,11 @@ def _no_table(tree: Tree) -> GuestcredError:
     if not tree.live:
         kind = GuestcredError if tree.exists("sys/firmware/dmi") else kind
         hint = "a captured tree holds the same paths as a guest: is this its top folder?"
+    elif container := tree.read(CONTAINER):
+        hint = (
+            f"this is a container ({visible(container.decode(errors='replace').strip())}): its manager hands credentials "
+            "over, as systemd-nspawn does with --set-credential= and --load-credential="
+        )
     elif tree.names("sys/firmware/devicetree/base"):
         hint = "this machine describes itself by device tree: its firmware has no SMBIOS, so hand credentials over by kernel command line or disk"
     elif tree.names("sys/firmware") is None:

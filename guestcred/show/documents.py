@@ -104,7 +104,7 @@ class WhyDocument(TypedDict):
 
     schema: Literal["guestcred.why/1"]
     name: str
-    status: Status | Literal["rejected", "not-offered", "not-imported"]
+    status: Status | Literal["rejected", "not-offered", "not-imported", "stored"]
     cause: Cause | Origin | Reason | Literal["unknown"] | None
     stages: list[StageJson]
     reached: Station | None

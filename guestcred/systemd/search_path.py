@@ -12,7 +12,8 @@ CREDSTORES = ("etc/credstore", "run/credstore", "usr/local/lib/credstore", "usr/
 RESCUE = CREDSTORES[1]  # where guestcred puts what PID 1 missed
 # credential_search_path() in systemd src/core/exec-credential.c: what is taken as it is, and what is decrypted
 SEARCH_PATH = (SYSTEM, *CREDSTORES)
-ENCRYPTED_PATH = ("run/credentials/@encrypted", *(f"{store}.encrypted" for store in CREDSTORES))
+ENCRYPTED = "run/credentials/@encrypted"  # where PID 1 puts what the boot loader brought
+ENCRYPTED_PATH = (ENCRYPTED, *(f"{store}.encrypted" for store in CREDSTORES))
 
 _SEARCHES_ALL_SINCE = 254  # load_credential() looks into the encrypted places too since then, and there first
 
