@@ -96,9 +96,9 @@ deb: deb-packages
 	@tar -c --exclude=__pycache__ guestcred pyproject.toml README.md SECURITY.md LICENSE docs packaging | tar -x -C build/deb/guestcred
 	@mv build/deb/guestcred/packaging/debian build/deb/guestcred/debian
 	@cd build/deb/guestcred && PATH=/usr/sbin:/usr/bin:/sbin:/bin dpkg-buildpackage --build=binary --no-sign >../build.log 2>&1 || { tail -n 30 ../build.log >&2; exit 1; }
-	@rm -f dist/guestcred_*.deb
-	@cp build/deb/guestcred_*_all.deb dist/
-	@ls dist/guestcred_*_all.deb
+	@rm -f dist/guestcred_*.deb dist/guestcred-initrd_*.deb
+	@cp build/deb/guestcred_*_all.deb build/deb/guestcred-initrd_*_all.deb dist/
+	@ls dist/guestcred*_all.deb
 
 # as Fedora and openSUSE take it; rpm knows nothing of the packages here, so it cannot look for what it needs
 rpm: test-packages .venv/dev

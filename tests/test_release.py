@@ -56,13 +56,38 @@ def test_there_is_one_version() -> None:
     assert (debian[1], changes[1], rpm[1]) == (__version__, __version__, __version__)
 
 
-def test_the_package_has_no_complaints() -> None:
-    built = sorted((ROOT / "dist").glob("guestcred_*_all.deb"))
-    package = ROOT / f"dist/guestcred_{__version__}_all.deb"
+def deb(name: str) -> Path:
+    """The Debian package of that name, made by make."""
+    package = ROOT / f"dist/{name}_{__version__}_all.deb"
+    built = sorted((ROOT / "dist").glob(f"{name}_*_all.deb"))
     assert built == [package], "dist/ has no package of this version, or another beside it: run make deb"
-    command = ["lintian", "--allow-root", "--pedantic", "--fail-on", "error,warning,pedantic", str(package)]
+    return package
+
+
+@pytest.mark.parametrize("name", ["guestcred", "guestcred-initrd"])
+def test_the_package_has_no_complaints(name: str) -> None:
+    command = ["lintian", "--allow-root", "--pedantic", "--fail-on", "error,warning,pedantic", str(deb(name))]
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
     assert done.returncode == 0, done.stdout
+
+
+def test_the_initrds_package_has_nothing_else(tmp_path: Path) -> None:
+    """Installed or removed, it has dpkg make the initrds anew: initramfs-tools and dracut are interested in the trigger."""
+    subprocess.run(["dpkg-deb", "--raw-extract", str(deb("guestcred-initrd")), str(tmp_path)], check=True)
+    control = {path.name: path.read_text() for path in (tmp_path / "DEBIAN").iterdir()}
+    assert control.keys() == {"control", "md5sums", "triggers"}
+    assert "\nactivate-noawait update-initramfs\n" in control["triggers"]
+    files = {str(path.relative_to(tmp_path)): path for path in (tmp_path / "usr").rglob("*") if path.is_file()}
+    places = {
+        "usr/share/initramfs-tools/hooks/guestcred": "initramfs-tools/guestcred",
+        "usr/lib/dracut/dracut.conf.d/50-guestcred.conf": "dracut/50-guestcred.conf",
+    }
+    doc = "usr/share/doc/guestcred-initrd"
+    assert files.keys() - {f"{doc}/changelog.gz", f"{doc}/copyright"} == places.keys()
+    for place, name in places.items():
+        ours = ROOT / "packaging/initrd" / name
+        assert files[place].read_bytes() == ours.read_bytes()
+        assert os.access(files[place], os.X_OK) == os.access(ours, os.X_OK)
 
 
 OF_INSTALLERS = (".dist-info/INSTALLER", ".dist-info/RECORD")  # each has one of them, the other, or both
@@ -70,7 +95,7 @@ OF_INSTALLERS = (".dist-info/INSTALLER", ".dist-info/RECORD")  # each has one of
 
 def files_of_the_deb() -> set[str]:
     """The files of Debian's package, at the places that an RPM has for them."""
-    command = ["dpkg-deb", "--fsys-tarfile", str(ROOT / f"dist/guestcred_{__version__}_all.deb")]
+    command = ["dpkg-deb", "--fsys-tarfile", str(deb("guestcred"))]
     archive = subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout
     listed = subprocess.run(["tar", "-t"], input=archive, stdout=subprocess.PIPE, check=True).stdout.decode().split()
     places = {

@@ -22,7 +22,7 @@ from guestcred.show.report import why_json, why_text
 from guestcred.systemd.nearest import nearest
 
 CAUSE = "the kernel has no dmi-sysfs there"
-FIX = "build the kernel with CONFIG_DMI_SYSFS=y"
+FIX = "apt install guestcred-initrd"
 STORE = "run/credstore/KEY"
 
 
@@ -48,7 +48,8 @@ def test_check_says_that_it_is_rescued(tree: Build) -> None:
         "\n"
         "rescued: KEY was offered but not imported: PID 1 reads SMBIOS through /sys/firmware/dmi/entries, and the kernel has no "
         "dmi-sysfs there; it was rescued to /run/credstore, where units find it.\n"
-        "  fix: build the kernel with CONFIG_DMI_SYSFS=y, or put the module dmi-sysfs into the initrd and load it before systemd.\n"
+        '  fix: apt install guestcred-initrd, or on NixOS boot.initrd.kernelModules = [ "dmi-sysfs" ]; where '
+        "'modinfo dmi-sysfs' finds no such module, only a kernel with CONFIG_DMI_SYSFS helps.\n"
     )
 
 

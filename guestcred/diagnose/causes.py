@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 CAUSES: dict[Cause, tuple[str, str]] = {
     "dmi-sysfs-absent": (
         "PID 1 reads SMBIOS through /sys/firmware/dmi/entries, and the kernel has no dmi-sysfs there",
-        "build the kernel with CONFIG_DMI_SYSFS=y, or put the module dmi-sysfs into the initrd and load it before systemd",
+        "apt install guestcred-initrd, or on NixOS boot.initrd.kernelModules = [ \"dmi-sysfs\" ]; where 'modinfo dmi-sysfs' "
+        "finds no such module, only a kernel with CONFIG_DMI_SYSFS helps",
     ),
     "import-disabled": (
         "the kernel command line has systemd.import_credentials=no",
@@ -45,7 +46,8 @@ CAUSES: dict[Cause, tuple[str, str]] = {
     ),
     "earlier-stage": (
         "an earlier PID 1 (in the initrd) did the import, and the one after it does not repeat it",
-        "give the initrd's systemd what it lacks: dmi-sysfs there, and the same version as in the system",
+        'apt install guestcred-initrd, or on NixOS boot.initrd.kernelModules = [ "dmi-sysfs" ]; an initrd that has dmi-sysfs '
+        "lacks the system's own version of systemd: make it anew",
     ),
     "systemd-too-old": (
         "this systemd is older than 252 and does not import from SMBIOS",
