@@ -28,7 +28,7 @@ GUESTS := $(BIN)/pytest -m vm -n 2 --dist worksteal -vv
 COVERAGE := --cov --cov-report=term:skip-covered
 
 .NOTPARALLEL:
-.PHONY: demo test test-fast coverage mutants test-fresh test-vm test-vm-full test-flow fixtures atlas bench boot-cost damage lint docs deb rpm clean
+.PHONY: demo test test-fast coverage mutants test-fresh test-vm test-vm-full test-flow judge fixtures atlas bench boot-cost damage lint docs deb rpm clean
 .PHONY: run-packages deb-packages test-packages vm-packages all-packages
 
 demo: .venv/runtime
@@ -71,6 +71,10 @@ test-vm-full: all-packages .venv/dev deb
 # from a secret on a host with its own PID 1 to the services in its guests
 test-flow: all-packages .venv/dev deb
 	$(BIN)/pytest -m vm -k whole_flow -s
+
+# systemd's own test of credentials, in guests of 257 and 262, and what guestcred says at each of its steps
+judge: all-packages .venv/dev deb
+	$(VM) vm.judge $(JUDGE_ARGUMENTS)
 
 # fixtures/dmi from freshly booted guests
 fixtures: all-packages .venv/dev deb

@@ -86,6 +86,14 @@ VARIANTS = (
         for release, core in zip(RELEASES, ((), ("initrd",), ()), strict=True)
     ),
 )
+# what systemd's own tests need: a user with a manager and a bus of its own, whom run0 lets in
+JUDGE_PACKAGES = [
+    *("systemd-tests", "jq", "libpam-systemd", "dbus-user-session", "polkitd"),
+]  # fmt: skip
+JUDGES = tuple(
+    Release(f"{release.name}-judge", release.suite, release.systemd, (*DRACUT_PACKAGES, *JUDGE_PACKAGES))
+    for release in RELEASES[1:]
+)
 GUESTS = (*RELEASES, *VARIANTS)
 HOST = Release("host13", "trixie", 257, tuple(HOST_PACKAGES))  # runs VMs, in a container
 
