@@ -106,7 +106,11 @@ _TYPES: dict[str, tuple[type, ...]] = {
     "int | None": (int, type(None)),
     "str | None": (str, type(None)),
     "bool | None": (bool, type(None)),
+    # closed sets of words, which only mypy knows
+    **dict.fromkeys(("State", "Code"), (str,)),
+    **dict.fromkeys(("Setting | None", "Problem | None", "Cause | Reason | None"), (str, type(None))),
 }
+_TEXTS = "tuple[str, ...]"
 
 
 def to_json(record: _R) -> JsonOf[_R]:
@@ -137,6 +141,10 @@ def from_json(kind: type[_R], data: object, **inner: type[Record]) -> _R:
         value = data[field]
         if field in inner and isinstance(value, list):
             value = tuple(from_json(inner[field], item) for item in value)
+        elif annotation == _TEXTS and isinstance(value, list):
+            if not all(isinstance(text, str) and text.isprintable() for text in value):
+                raise ValueError(f"wrong {field} in a {kind.__name__}")
+            value = tuple(value)
         elif type(value) not in _TYPES.get(annotation, ()) or (isinstance(value, str) and not value.isprintable()):
             raise ValueError(f"wrong {field} in a {kind.__name__}")
         values[field] = value

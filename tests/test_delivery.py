@@ -32,7 +32,8 @@ def fake_seal(name: str, _: str = "host") -> bytes:
     return base64.b64encode(b"sealed:" + name.encode())
 
 
-def fake_unseal(text: bytes, identifier: str) -> int | str:
+def fake_unseal(text: bytes, identifier: str, *, for_user: bool) -> int | str:
+    assert not for_user
     try:
         word, _, name = base64.b64decode(text, validate=True).partition(b":")
     except ValueError:

@@ -188,6 +188,7 @@ WRITERS = {
     "apart",
     "apply.dirfd",
     "apply.install",
+    "guest.as_user",
     "host.tmpfs",
     "host.qemu",
     "host.channel",

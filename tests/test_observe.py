@@ -98,7 +98,8 @@ def test_each_encrypted_file_is_asked_about_once(
 ) -> None:
     asked = []
 
-    def fake(text: bytes, identifier: str) -> int:
+    def fake(text: bytes, identifier: str, *, for_user: bool) -> int:
+        assert not for_user
         asked.append((text, identifier))
         return 3
 
@@ -124,6 +125,7 @@ class Reader:
     """The journal, played: what was matched, and the entries from the last to the first."""
 
     entries: list[dict[str, str]]
+    of_user = False
 
     def __init__(self) -> None:
         self.matched: list[str] = []
@@ -134,7 +136,8 @@ class Reader:
 
     def __exit__(self, *_: object) -> None:
         # what anybody may write must not count
-        assert set(self.matched) == {"boot", f"MESSAGE_ID={journal._SPAWN_FAILED}", "UNIT=x.service", "_UID=0"}
+        by = {"USER_UNIT=x.service", "_UID=1000"} if self.of_user else {"UNIT=x.service", "_UID=0"}
+        assert set(self.matched) == {"boot", f"MESSAGE_ID={journal._SPAWN_FAILED}", *by}
 
     def this_boot(self) -> None:
         self.matched.append("boot")
@@ -164,6 +167,8 @@ def test_pid_1s_own_words(monkeypatch: pytest.MonkeyPatch, messages: list[str], 
     monkeypatch.setattr(Reader, "entries", [{"MESSAGE": message} for message in messages], raising=False)
     monkeypatch.setattr("systemd.journal.Reader", Reader)
     assert journal.credentials_failure("x.service") == words
+    monkeypatch.setattr(Reader, "of_user", True)
+    assert journal.credentials_failure("x.service", 1000) == words
 
 
 class KernelLog(Reader):

@@ -177,6 +177,7 @@ def invocations(group: click.Group, root: Path, names: list[str]) -> Iterator[li
         "root": [str(root)],
         "systemd": ["252"],
         "unit": [None, "demo"],
+        "user": ["root"],
         "path": [None],
         "kinds": ["11", "1", "memory", "all"],
         "handle": ["0x1000"],

@@ -127,6 +127,7 @@ def test_nothing_has_it_and_systemd_says_nothing(tree: Build) -> None:
                     "rescued": False,
                 }
             ],
+            "manager": None,
         }
     ]
 
@@ -564,7 +565,9 @@ def test_other_names_and_units_that_are_none(tree: Build) -> None:
 
 def test_units_of_user_managers_are_said_not_to_be_looked_at(tree: Build) -> None:
     root = tree(units=[], look={"managers": ("user@1000.service",)})
-    assert "not looked at: the units of user@1000.service" in run("--root", root, "services")
+    said = run("--root", root, "services")
+    assert "not looked at: the units of user@1000.service" in said and "guestcred services --user 1000" in said
+    assert "captured tree does not have the units" in run("--root", root, "services", "--user", "root", status=2)
     assert told(root)["user_managers"] == ["user@1000.service"]
     assert "not looked at" not in run("--root", tree(units=[], root="none"), "services")
 

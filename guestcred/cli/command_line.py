@@ -158,16 +158,24 @@ def why(view: View, name: str, strict: bool) -> int:
 
 
 @main.command(
-    epilog=ending("guestcred services", "guestcred services nginx --json", f"0 nothing is wrong, 1 findings, {LOOKED}")
+    epilog=ending(
+        "guestcred services",
+        "guestcred services nginx --json",
+        f"0 nothing is wrong, 1 findings, {LOOKED}",
+    )
 )
 @click.argument("unit", required=False)
+@click.option(
+    "--user", metavar="USER", help="Only the units of this user's manager (systemctl --user), by name or UID."
+)
 @view_options
-def services(view: View, unit: str | None) -> int:
+def services(view: View, unit: str | None, user: str | None) -> int:
     """Show which credentials each unit requests, where they come from, and whether its user can read them.
 
-    UNIT is the name of one unit, such as nginx or nginx.service; without it, all units that systemd has loaded.
+    UNIT is the name of one unit, such as nginx or nginx.service; without it, all units that systemd has loaded, and
+    those of the user managers that run. --user shows root those of any user, and everybody else their own.
     """
-    return commands.services(view, unit=unit)
+    return commands.services(view, unit=unit, user=user)
 
 
 @main.command(

@@ -343,27 +343,53 @@ def config_check(view: View, files: tuple[str, ...]) -> int:
     return FINDINGS if linted.mistakes else 0
 
 
-def services(view: View, unit: str | None = None) -> int:
-    """Show what every unit, or only `unit`, requests and gets; 0 if nothing is wrong, 1 with findings."""
-    from guestcred.diagnose.services import judge_services, offered_names, only
-    from guestcred.guest.deliveries import read_consumers
+def services(view: View, unit: str | None = None, *, user: str | None = None) -> int:
+    """Show what every unit, or only `unit`, requests and gets; 0 if nothing is wrong, 1 with findings.
+
+    With `user`, a name or number, the units of that user's manager; without it and `unit`, those of all that run too.
+    """
     from guestcred.show.services import services_json, services_text
     from guestcred.systemd.requests import full_name
 
     tree = Tree(view.at)
     name = None if unit is None else full_name(unit)
     systemd = _systemd(view, tree)
-    asked = read_consumers(tree, name, systemd)
-    if name is not None:
-        asked, offered = only(asked, name), None
-    else:
-        offered = offered_names(tree, systemd)
-    judged = _with_lacks(view, judge_services(tree, asked, offered, systemd))
+    judged = _of_pid_1(tree, name, systemd) if user is None else _of_user(tree, user, name, systemd)
+    judged = _with_lacks(view, judged)
     if view.form == "json":
         print_json(services_json(judged))
     else:
         sys.stdout.write(services_text(judged, in_colour(), view.quiet))
     return FINDINGS if judged.findings else 0
+
+
+def _of_pid_1(tree: Tree, name: str | None, systemd: int | None) -> Services:
+    """What PID 1's unit of that name gets, or all of its units and those of user managers."""
+    from guestcred.diagnose.services import judge_services, offered_names, only
+    from guestcred.guest.deliveries import read_consumers
+
+    asked = read_consumers(tree, name, systemd)
+    if name is not None:
+        return judge_services(tree, only(asked, name), None, systemd)
+    if not asked.managers or not tree.live:
+        return judge_services(tree, asked, offered_names(tree, systemd), systemd)
+    from guestcred.diagnose.user_units import all_users, together
+
+    users, why = all_users(tree, asked.managers, systemd)
+    wanted = tuple(service for one in users for service in one.services)
+    judged = judge_services(tree, asked, offered_names(tree, systemd), systemd, wanted=wanted)
+    return together(judged, users).replace(managers=tuple(why), unasked=why)
+
+
+def _of_user(tree: Tree, user: str, name: str | None, systemd: int | None) -> Services:
+    from guestcred.diagnose.user_units import user_services
+    from guestcred.guest.user_manager import named_user
+
+    if not tree.live:
+        raise GuestcredError(
+            "a captured tree does not have the units of user managers", "look at them in the guest itself", status=USAGE
+        )
+    return user_services(tree, named_user(tree, user), systemd, name)
 
 
 def _with_lacks(view: View, judged: Services) -> Services:
@@ -372,17 +398,24 @@ def _with_lacks(view: View, judged: Services) -> Services:
         return judged
     from guestcred.diagnose.lacks import what_to_write, with_lacks
     from guestcred.systemd.requests import CONFIGURED
+    from guestcred.systemd.search_path import SEARCH_PATH
 
+    tree = Tree(view.at)
     paths: dict[str, str] = {}
+    held: set[str] = set()
+    if os.geteuid() == 0 and any(service.manager is not None for service in judged.lacking):
+        held = {name for folder in SEARCH_PATH for name in tree.names(tree.follow(folder)) or ()}
     if any(service.state == CONFIGURED for service in judged.lacking):
         from guestcred.guest.config import read_services
 
-        tree = Tree(view.at)
         paths = {service.unit: tree.shown(service.path) for service in read_services(tree)}
     try:
         comparison = look(view, ask=lambda: judged).comparison
     except GuestcredError:
         comparison = None  # no table, or none that may be read
     return with_lacks(
-        judged, comparison, lambda service, lacking: what_to_write(service, lacking, paths.get(service.unit))
+        judged,
+        comparison,
+        lambda service, lacking: what_to_write(service, lacking, paths.get(service.unit)),
+        frozenset(held),
     )

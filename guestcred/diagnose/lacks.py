@@ -49,7 +49,7 @@ def with_units(findings: tuple[Finding, ...], services: tuple[Service, ...], los
             loss = losses.get(name_of(outcome))
             if loss is not None and outcome.state == "skipped" and outcome.is_lacking:
                 counts = without.setdefault(id(loss), {})
-                counts[service.unit] = counts.get(service.unit, 0) + 1
+                counts[service.told] = counts.get(service.told, 0) + 1
     return tuple([_with_units(finding, without.get(id(finding), {})) for finding in findings])
 
 
@@ -62,11 +62,14 @@ def _with_units(loss: Finding, counts: dict[str, int]) -> Finding:
     return loss.replace(message=f"{loss.message}; {told}")
 
 
-def with_lacks(services: Services, comparison: Comparison | None, advice: Advice) -> Services:
+def with_lacks(
+    services: Services, comparison: Comparison | None, advice: Advice, held: frozenset[str] = frozenset()
+) -> Services:
     """The services with what they lack: each loss with its units, then what else each unit goes without.
 
     `comparison` is None where the table could not be looked at; `advice` says how the absence of what a unit
-    lacks can be made an error.
+    lacks can be made an error. `held` has the names that PID 1's units find in the guest, and those of user managers only
+    where they are handed on.
     """
     losses = losses_of(comparison)
     requested = {
@@ -75,7 +78,7 @@ def with_lacks(services: Services, comparison: Comparison | None, advice: Advice
     # by identity: the same loss stands for each of its names
     lost = {id(loss): loss for name, loss in losses.items() if name in requested and loss.code != "rescued"}
     told = with_units(tuple(lost.values()), services.lacking, losses)
-    told += tuple(lacks(services.lacking, comparison, losses, advice))
+    told += tuple(lacks(services.lacking, comparison, losses, advice, held))
     idle = [finding for finding in services.findings if finding.code == "unrequested"]
     others = [finding for finding in services.findings if finding.code != "unrequested"]
     return services.replace(findings=(*others, *told, *idle), lost=losses)
@@ -86,6 +89,7 @@ def lacks(
     comparison: Comparison | None,
     losses: Losses,
     advice: Advice | None = None,
+    held: frozenset[str] = frozenset(),
 ) -> list[Finding]:
     """A finding for each unit that goes without what was not lost, and for each credential without which it fails."""
     findings = []
@@ -97,6 +101,8 @@ def lacks(
                 continue
             if outcome.state == "fatal":
                 findings.append(_required(service, outcome, losses.get(name_of(outcome))))
+            elif service.manager is not None and outcome.name in held:
+                groups.setdefault("kept", []).append(outcome)
             elif name_of(outcome) not in losses:
                 groups.setdefault(_why(outcome, comparison, cut), []).append(outcome)
         findings += [_without(service, why, alike, advice) for why, alike in groups.items()]
@@ -115,10 +121,12 @@ def _why(outcome: Outcome, comparison: Comparison | None, cut: bool) -> str:
 
 def _without(service: Service, why: str, lacking: list[Outcome], advice: Advice | None) -> Finding:
     names = [outcome.name for outcome in lacking]
+    if service.manager is not None and why != "file":
+        return _not_handed_on(service, why, names)
     it, they = ("it", "it was") if len(names) == 1 else ("them", "they were")
     who = "guestcred apply" if service.state == CONFIGURED else "systemd"
     reason = f"the host's unit does not name {it}" if why == "unnamed" else f"no source has {it}"
-    message = f"{service.unit} goes without {listed(names)}: {reason}, and {who} skips {it} in silence"
+    message = f"{service.told} goes without {listed(names)}: {reason}, and {who} skips {it} in silence"
     if why == "cut":
         message += f"; perhaps {they} in what was cut off of the table"
     fixes = {
@@ -128,6 +136,21 @@ def _without(service: Service, why: str, lacking: list[Outcome], advice: Advice 
         "nobody": f"hand {it} over on the host: {_handed(names)}",
     }
     fix = fixes[why] if advice is None else f"{fixes[why]}; {advice(service, lacking)}"
+    return Finding("no-source", message, fix, names=tuple(names))
+
+
+def _not_handed_on(service: Service, why: str, names: list[str]) -> Finding:
+    """Of a unit of a user manager, which has only what the unit that it is itself was given, and what its user has."""
+    it, they = ("it", "it is") if len(names) == 1 else ("them", "they are")
+    message = f"{service.told} goes without {listed(names)}: "
+    if why == "kept":
+        message += f"{they} in the guest, and {service.manager} does not hand {it} on"
+        first = ""
+    else:
+        message += f"nothing where {service.user}'s manager looks has {it}, and systemd skips {it} in silence"
+        first = f"if {they} to come from the host: {_handed(names)}; then "
+    lines = "\n".join(f"LoadCredential={name}" for name in names)
+    fix = f"{first}type 'systemctl edit {service.manager}', and restart it, which ends all of {service.user}'s units:\n[Service]\n{lines}"
     return Finding("no-source", message, fix, names=tuple(names))
 
 
@@ -141,14 +164,14 @@ def _required(service: Service, outcome: Outcome, loss: Finding | None) -> Findi
     fails = "guestcred apply fails" if own else "it cannot start (status 243)"
     if loss is not None:
         name = name_of(outcome)
-        message = f"{service.unit} requires {name}, which was {in_short(loss)}: {fails}"
+        message = f"{service.told} requires {name}, which was {in_short(loss)}: {fails}"
         fix = f"type: guestcred why {name}"
         if loss.code == "rescued":
             fix = f"request it by its name alone, {name}: then it is found where it was rescued"
         return Finding("required", message, fix, names=(outcome.name,))
     made = "make that file" if outcome.name.startswith("/") else f"hand it over on the host: {_handed([outcome.name])}"
     default = f'set = ["{outcome.id}:VALUE"]' if own else f"SetCredential={outcome.id}:VALUE"
-    message = f"{service.unit} requires {outcome.name}, which does not exist: {fails}"
+    message = f"{service.told} requires {outcome.name}, which does not exist: {fails}"
     return Finding("required", message, f"{made}, or give a default with {default}", names=(outcome.name,))
 
 

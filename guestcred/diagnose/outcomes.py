@@ -108,7 +108,7 @@ class Outcomes:
     def _follow(self, request: Request, executed: Request) -> None:
         own = self._unit.is_configured
         # `apply` decrypts nothing, and its patterns take files only
-        places = SEARCH_PATH if own else search_path(executed, self._systemd)
+        places = SEARCH_PATH if own else search_path(executed, self._systemd, self._rules.places)
         for source in self._sources.resolve(executed, places, only_files=own):
             in_folder = executed.source[:1] == "/" and source.name != named_path(executed.source)
             before = self._found.get(source.id)

@@ -25,6 +25,11 @@ REFUSALS: dict[Problem, tuple[str, str]] = {
         "remove the link, or make its target",
     ),
     "loop": ("{source} is a link that leads back to itself", "make the link lead to a file"),
+    "locked": (
+        "its user may not read {source}, where systemd looks",
+        "request a name with ImportCredential= (since systemd 254), which passes over a folder that it may not read; or let "
+        "that user read it",
+    ),
     "not-a-folder": ("{source} is a file, and the setting has a slash behind it", "write the path without the slash"),
     "invalid-id": (
         "its id would be {id}, which systemd refuses",
@@ -74,6 +79,12 @@ REFUSALS: dict[Problem, tuple[str, str]] = {
     ),
 }
 """What is wrong with {id} or {source}, and the fix."""
+
+DECRYPTED_FOR_USERS = (
+    "a user manager decrypts since systemd 258, and only what was encrypted for its user; as that user: "
+    "systemd-creds --user encrypt --name={id} PLAIN-FILE ENCRYPTED-FILE"
+)
+"""The fix of what a user manager cannot decrypt."""
 
 MAY_START: frozenset[Problem] = frozenset(["twice"])
 """Those at which the unit does not fail each time."""

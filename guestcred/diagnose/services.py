@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from guestcred.diagnose.findings import Finding
 from guestcred.diagnose.outcomes import Outcome, Outcomes
-from guestcred.diagnose.refusals import MAY_START, REFUSALS
+from guestcred.diagnose.refusals import DECRYPTED_FOR_USERS, MAY_START, REFUSALS
 from guestcred.errors import USAGE, GuestcredError
 from guestcred.guest.credstores import rescues, shown_file
 from guestcred.guest.deliveries import Look
@@ -16,22 +16,23 @@ from guestcred.record import Record
 from guestcred.systemd.delivery import rules_of
 from guestcred.systemd.nearest import nearest
 from guestcred.systemd.offered import Accepted, judge
-from guestcred.systemd.requests import IMPORT, LOAD, LOAD_ENCRYPTED, Unit
+from guestcred.systemd.requests import IMPORT, LOAD, LOAD_ENCRYPTED, Unit, of_manager
 from guestcred.systemd.rules import SYSTEM, SYSTEMD_OWN
 from guestcred.systemd.search_path import glob_matches
 from guestcred.text import listed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from guestcred.systemd.delivery import Problem
+    from guestcred.systemd.delivery import Problem, Rules
+    from guestcred.systemd.requests import Setting
 
 
 class Service(Record):
     """A unit with the outcome of its requests; `user` as the unit has it, root where it names none.
 
     `failure` is what PID 1 said when the unit's last start ended at its credentials, "" where that is not known, None
-    where it did not; `refused` is why systemd refuses all of them together, if it does. It is shown in JSON as it is
-    here, and so is an outcome.
+    where it did not; `refused` is why systemd refuses all of them together, if it does. `manager` is the unit of the user
+    manager whose unit it is, None where it is PID 1's. It is shown in JSON as it is here, and so is an outcome.
     """
 
     unit: str
@@ -41,10 +42,17 @@ class Service(Record):
     failure: str | None
     refused: Problem | None
     credentials: tuple[Outcome, ...]
+    manager: str | None = None
+
+    @property
+    def told(self) -> str:
+        """The unit in a sentence."""
+        return of_manager(self.unit, self.manager)
 
 
 class Services(Record):
-    """All of `services`; `managers` are the units of the user managers that run, whose own units it does not look at.
+    """All of `services`; `managers` are the units of the user managers that run and whose own units were not looked at, and
+    `unasked` says why where that was tried.
 
     `lacking` are the services that request what no source has. That is in `findings` only after
     `diagnose/lacks.py::with_lacks`, and `lost` then has what is said of each name that was lost on its way.
@@ -56,17 +64,28 @@ class Services(Record):
     managers: tuple[str, ...]
     lacking: tuple[Service, ...]
     lost: dict[str, Finding]
+    unasked: dict[str, str] = {}  # noqa: RUF012  # nobody changes it
 
 
-def judge_services(tree: Tree, look: Look, offered: dict[str, str] | None, systemd: int | None) -> Services:
+def judge_services(
+    tree: Tree,
+    look: Look,
+    offered: dict[str, str] | None,
+    systemd: int | None,
+    rules: Rules | None = None,
+    wanted: tuple[Service, ...] = (),
+) -> Services:
     """The outcome of every request, and what is wrong with it.
 
     A unit with nothing to report, such as one of systemd's own that found nothing, is left out. `offered` has the names
     that the hypervisor offered, each with the form that may be shown; it is None where only some units were looked at,
-    because others may request what these do not.
+    because others may request what these do not; then `wanted` are units of others that were looked at. `rules` are those
+    of the manager that has the units, None for PID 1's.
     """
     services, lacking, findings = [], [], []
-    rules, made = rules_of(systemd, read_kernel(tree)), rescues(tree)
+    of_pid_1 = rules is None
+    rules = rules_of(systemd, read_kernel(tree)) if rules is None else rules
+    made = rescues(tree) if of_pid_1 else frozenset()
     for consumer in look.consumers:
         outcomes, together = Outcomes(tree, consumer, look, systemd, rules, made).judge()
         unit = consumer.unit
@@ -80,11 +99,12 @@ def judge_services(tree: Tree, look: Look, offered: dict[str, str] | None, syste
                     failure=unit.failure,
                     refused=together,
                     credentials=outcomes,
+                    manager=unit.manager,
                 )
             )
         if outcomes and not unit.is_configured and not rules.gives(unit.name):
             kind = unit.name.rpartition(".")[2]
-            message = f"{unit.name} requests credentials, and systemd gives a {kind} unit none"
+            message = f"{unit.told} requests credentials, and systemd gives a {kind} unit none"
             findings.append(Finding("not-given", message, "load them in the service that needs them"))
             continue
         findings += _of_start(unit, outcomes, together)
@@ -92,11 +112,11 @@ def judge_services(tree: Tree, look: Look, offered: dict[str, str] | None, syste
         if any(outcome.is_lacking for outcome in outcomes):
             lacking.append(services[-1])
         if unit.only_stops:
-            message = f"{unit.name} requests credentials, but runs commands only to stop, and gets none for these"
+            message = f"{unit.told} requests credentials, but runs commands only to stop, and gets none for these"
             hint = "systemd makes them when it starts a command: give the unit an ExecStart= that keeps running"
             findings.append(Finding("only-stop", message, hint))
     if offered is not None:
-        findings += _unrequested(tree, look, offered)
+        findings += _unrequested(tree, look, offered, wanted)
     return Services(
         systemd=systemd,
         services=tuple(services),
@@ -146,15 +166,11 @@ def _of_start(unit: Unit, outcomes: tuple[Outcome, ...], together: Problem | Non
     fails = together is not None or any(_refuses(outcome) for outcome in outcomes)
     if unit.failure is not None:
         words = f": {unit.failure}" if unit.failure else ", and the journal does not say why"
-        fix = (
-            "another finding has the reason"
-            if fails
-            else f"what was wrong is gone; type: systemctl restart {unit.name}"
-        )
-        findings.append(Finding("failed", f"{unit.name} failed at its credentials (status 243){words}", fix))
+        fix = "another finding has the reason" if fails else f"what was wrong is gone; type: {unit.restart}"
+        findings.append(Finding("failed", f"{unit.told} failed at its credentials (status 243){words}", fix))
     if together is not None:
         why, fix = REFUSALS[together]
-        findings.append(Finding("refused", f"{unit.name} {_cannot(unit)}: {why}", fix))
+        findings.append(Finding("refused", f"{unit.told} {_cannot(unit)}: {why}", fix))
     return findings
 
 
@@ -172,36 +188,41 @@ def _cannot(unit: Unit, reason: Problem | None = None) -> str:
 
 def _finding(unit: Unit, outcome: Outcome) -> Finding | None:
     """What is wrong with one outcome, if anything is but that no source has it."""
-    restart = "type: guestcred apply" if unit.is_configured else f"type: systemctl restart {unit.name}"
+    restart = "type: guestcred apply" if unit.is_configured else f"type: {unit.restart}"
     if outcome.reason not in (None, "absent"):
         source = outcome.source if outcome.source not in (None, "SetCredential=") else f"its value of {outcome.id}"
         if outcome.reason == "loop":
             source = outcome.name
-        why, fix = (text.format(id=outcome.id, source=source) for text in REFUSALS[outcome.reason])
+        why, fix = REFUSALS[outcome.reason]
+        if outcome.reason == "undecryptable" and unit.manager is not None:
+            fix = DECRYPTED_FOR_USERS
+        why, fix = (text.format(id=outcome.id, source=source) for text in (why, fix))
         if not _refuses(outcome):
-            message = f"{unit.name} starts without {outcome.id}: {why}"
+            message = f"{unit.told} starts without {outcome.id}: {why}"
             return Finding("no-source", message, fix, names=(outcome.name,))
-        message = f"{unit.name} {_cannot(unit, outcome.reason)} with {outcome.id}: {why}"
+        message = f"{unit.told} {_cannot(unit, outcome.reason)} with {outcome.id}: {why}"
         return Finding("refused", message, fix, names=(outcome.name,))
     if outcome.state == "undelivered":
-        message = f"{unit.name} runs without {outcome.id}, which {outcome.source} has now"
+        message = f"{unit.told} runs without {outcome.id}, which {outcome.source} has now"
         fix = f"it was not there, or not requested, when the unit started; {restart}"
         return Finding("undelivered", message, fix, names=(outcome.name,))
     if outcome.state == "unreadable":
-        message = f"{unit.name} runs as {unit.user or 'root'}, who cannot read its {outcome.id} (mode {outcome.mode}, owner {outcome.owner})"
+        message = f"{unit.told} runs as {unit.user or 'root'}, who cannot read its {outcome.id} (mode {outcome.mode}, owner {outcome.owner})"
         fix = f"systemd sets mode, owner and ACL anew at the start; {restart}"
         return Finding("unreadable", message, fix, names=(outcome.name,))
     if outcome.setting == LOAD and outcome.encrypted:
-        message = f"{unit.name} gets {outcome.id} from {outcome.source} as it is there, encrypted"
+        message = f"{unit.told} gets {outcome.id} from {outcome.source} as it is there, encrypted"
         fix = f"write {LOAD_ENCRYPTED}={outcome.id}:{outcome.name} instead of {LOAD}="
         return Finding("undecrypted", message, fix, names=(outcome.name,))
     return None
 
 
-def _unrequested(tree: Tree, look: Look, offered: dict[str, str]) -> list[Finding]:
+def _unrequested(tree: Tree, look: Look, offered: dict[str, str], wanted: tuple[Service, ...]) -> list[Finding]:
     requests = [request for consumer in look.consumers for request in consumer.unit.requests]
-    names = {request.source.removeprefix(f"/{SYSTEM}/") for request in requests if request.setting != IMPORT}
-    patterns = [request.source for request in requests if request.setting == IMPORT]
+    asked: list[tuple[Setting | None, str]] = [(request.setting, request.source) for request in requests]
+    asked += [(outcome.setting, outcome.name) for service in wanted for outcome in service.credentials]
+    names = {source.removeprefix(f"/{SYSTEM}/") for setting, source in asked if setting != IMPORT}
+    patterns = [source for setting, source in asked if setting == IMPORT]
     system = tree.resolve(SYSTEM)
     stored = {name: shown_file(tree, f"{system}/{name}") for name in tree.names(system) or ()}
     idle: dict[str | None, list[str]] = {}

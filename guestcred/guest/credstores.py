@@ -7,6 +7,7 @@ import os
 import stat
 
 from guestcred.c_modules import compare_digest
+from guestcred.errors import GuestcredError
 from guestcred.guest.facts import read_capture
 from guestcred.guest.rootfs import NotAFileError, Tree
 from guestcred.record import Record
@@ -111,5 +112,5 @@ def shown_file(tree: Tree, path: str) -> str:
         return shown(name, status.st_size)
     try:
         return shown(name, tree.read(path, "a credential") or b"")
-    except NotAFileError:
+    except GuestcredError:
         return shown(name, b"")

@@ -98,7 +98,7 @@ def read_consumers(tree: Tree, name: str | None = None, systemd: int | None = No
     )
     rules = rules_of(systemd, read_kernel(tree))
     return Look(
-        consumers=tuple(Consumer(unit, _delivered(tree, unit)) for unit in units),
+        consumers=tuple(Consumer(unit, delivered(tree, unit)) for unit in units),
         others=tuple(unit.name for unit in loaded.units if not unit.requests),
         observed=observe(tree, units, loaded.values, systemd, rules),
         aliases=loaded.aliases,
@@ -124,7 +124,8 @@ def configured(tree: Tree) -> tuple[Unit, ...]:
     )
 
 
-def _delivered(tree: Tree, unit: Unit) -> tuple[Delivered, ...] | None:
+def delivered(tree: Tree, unit: Unit) -> tuple[Delivered, ...] | None:
+    """The files in a unit's folder, None where it has no folder."""
     folder = tree.follow(unit.folder)
     names = tree.names(folder)
     if names is None:

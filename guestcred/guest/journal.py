@@ -40,17 +40,19 @@ _NO_ROOM = re.compile(
 )
 
 
-def credentials_failure(unit: str) -> str:
+def credentials_failure(unit: str, user: int | None = None) -> str:
     """The last message of this boot that the unit failed at its credentials; "" where the journal has none.
 
-    Only root's own messages count: anybody may write into the journal that a unit failed.
+    Only root's own messages count: anybody may write into the journal that a unit failed. Of a unit of the user manager
+    of `user`, only that user's.
     """
     try:
         from systemd.journal import Reader
 
         with Reader() as reader:
             reader.this_boot()
-            for match in (f"MESSAGE_ID={_SPAWN_FAILED}", f"UNIT={unit}", "_UID=0"):
+            field = "UNIT" if user is None else "USER_UNIT"
+            for match in (f"MESSAGE_ID={_SPAWN_FAILED}", f"{field}={unit}", f"_UID={user or 0}"):
                 reader.add_match(match)
             reader.seek_tail()
             while entry := reader.get_previous():

@@ -12,7 +12,7 @@ from guestcred.guest.sources import Observed, Sources, kind_of, named_path
 from guestcred.systemd.delivery import Rules, as_executed
 from guestcred.systemd.requests import IMPORT, SET_ENCRYPTED, Request, Unit
 from guestcred.systemd.rules import SIZE_MAX
-from guestcred.systemd.search_path import ENCRYPTED_PATH, SEARCH_PATH, search_path
+from guestcred.systemd.search_path import search_path
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -37,11 +37,17 @@ def observe(
     for request in (request for unit in units for request in _executed(unit, rules)):
         if request.source[:1] == "/":
             path = named_path(request.source)
-            _add_outside(tree, tree.follow(path), path, outside, odd)
-    for folder in (*SEARCH_PATH, *ENCRYPTED_PATH):
+            if rules.of_user and tree.is_locked(tree.follow(path)):
+                odd[path] = "locked"
+            else:
+                _add_outside(tree, tree.follow(path), path, outside, odd)
+    for folder in (*rules.places.plain, *rules.places.encrypted):
+        if rules.of_user and tree.is_locked(tree.follow(folder)):
+            odd[folder] = "locked"
+            continue
         for name in tree.names(tree.follow(folder)) or ():
             path = f"{folder}/{name}"
-            kind = _kind(tree, path)
+            kind = "locked" if rules.of_user and tree.is_locked(tree.follow(path)) else _kind(tree, path)
             if kind != "file":
                 odd[path] = kind
     observed = Observed(outside, odd)
@@ -49,9 +55,16 @@ def observe(
     for unit in units:
         for identifier, place, text in _encrypted(tree, unit, values.get(unit.name, {}), observed, systemd, rules):
             key = f"{identifier}:{place}"
-            if key not in sealed and (told := unseal(text, identifier)) is not None:
+            if key not in sealed and (told := _unsealed(text, identifier, rules)) is not None:
                 sealed[key] = told
     return observed.replace(sealed=sealed)
+
+
+def _unsealed(text: bytes, identifier: str, rules: Rules) -> int | Problem | None:
+    if not rules.decrypts:
+        # whatever systemd-creds says: since 256 it asks a service that is root, as user managers do later
+        return "undecryptable"
+    return unseal(text, identifier, for_user=rules.of_user)
 
 
 def _executed(unit: Unit, rules: Rules) -> list[Request]:
@@ -138,10 +151,10 @@ def _encrypted(
             continue
         if not request.encrypted and request.setting != IMPORT:
             continue
-        for source in sources.resolve(request, search_path(request, systemd)):
+        for source in sources.resolve(request, search_path(request, systemd, rules.places)):
             reads_all = rules.imports_overwrite and request.setting == IMPORT
             for path in source.paths if reads_all else source.paths[:1]:
-                decrypts = request.encrypted or path.rpartition("/")[0] in ENCRYPTED_PATH
+                decrypts = request.encrypted or path.rpartition("/")[0] in rules.places.encrypted
                 try:
                     text = tree.read(tree.follow(path)) if decrypts and not source.problem else None
                 except NotAFileError:

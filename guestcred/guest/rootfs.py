@@ -140,6 +140,14 @@ class Tree:
         finally:
             os.close(fd)
 
+    def is_locked(self, path: str) -> bool:
+        """Whether there is a file or folder at `path`, or on the way to it, that this process may not read."""
+        try:
+            os.close(self._open(path, os.O_RDONLY))
+        except OSError as error:
+            return error.errno in (errno.EACCES, errno.EPERM)
+        return False
+
     def exists(self, path: str) -> bool:
         """Whether there is anything at `path`; a link there is not followed."""
         return self.status(path) is not None

@@ -13,16 +13,17 @@ _NOT_BASE64 = b"Failed to read encrypted credential data"
 _NOT_ENCRYPTED = (b"Unknown encryption format", b"file too short")
 
 
-def unseal(text: bytes, identifier: str) -> int | Problem | None:
+def unseal(text: bytes, identifier: str, *, for_user: bool = False) -> int | Problem | None:
     """The size in bytes of what systemd decrypts for that id, or why it refuses; None where it cannot be asked.
 
     `text` is the encrypted credential as it stands in a file, in base64. Its value goes from one process to another and
-    is only counted: it never comes here.
+    is only counted: it never comes here. `for_user`, it has to be encrypted for this process' user.
     """
     from subprocess import DEVNULL, PIPE, Popen, TimeoutExpired
 
     environment = {"PATH": "/usr/bin:/bin", "LC_ALL": "C", "SYSTEMD_LOG_TARGET": "console", "SYSTEMD_LOG_LEVEL": "info"}
-    command = ["systemd-creds", f"--name={identifier}", "decrypt", "-", "-"]
+    scope = ["--user"] if for_user else []
+    command = ["systemd-creds", *scope, f"--name={identifier}", "decrypt", "-", "-"]
     try:
         with (
             Popen(command, stdin=PIPE, stdout=PIPE, stderr=PIPE, env=environment) as creds,

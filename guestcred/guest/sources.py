@@ -9,7 +9,7 @@ from guestcred.record import Record
 from guestcred.systemd.delivery import Rules, refusal, rules_of
 from guestcred.systemd.requests import IMPORT, Request
 from guestcred.systemd.rules import name_is_valid
-from guestcred.systemd.search_path import ENCRYPTED_PATH, RESCUE, glob_matches
+from guestcred.systemd.search_path import RESCUE, glob_matches
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -95,6 +95,8 @@ class Sources:
 
     def _imported(self, request: Request, places: tuple[str, ...], only_files: bool) -> list[Source]:
         pattern, prefix = request.source, request.id
+        # glob(3) passes over a folder that it may not read
+        places = tuple([folder for folder in places if not self._is_locked(folder)])
         names = {name for folder in places for name in self._tree.names(self._tree.follow(folder)) or ()}
         names |= self._planned.keys()
         if self._observed is not None:
@@ -117,6 +119,12 @@ class Sources:
         seen = {path: at for path, at in seen.items() if imported or at[0] != "dangling"}
         if only_files:
             seen = {path: at for path, at in seen.items() if at[0] == "file"}
+        if not imported:
+            # whatever is in a folder that it may not read; the name stops there if it comes so far
+            closed = [path for path in seen if self._is_locked(path.rpartition("/")[0])]
+            seen = {path: at for number, (path, at) in enumerate(seen.items()) if number == 0 or path not in closed}
+            if closed and closed[0] == next(iter(seen)):
+                return Source(id=identifier, name=name, paths=(closed[0].rpartition("/")[0],), problem="locked")
         paths = list(seen)
         if imported and self._rules.imports_overwrite:
             paths.reverse()  # load_credential_glob() of 254 goes through all places, and the last writes last
@@ -133,7 +141,7 @@ class Sources:
     def _judged(self, request: Request, identifier: str, path: str, kind: Kind, size: int | None) -> Source:
         """The one file at `path`: whether systemd takes it, and how large it is then."""
         observed = self._observed
-        encrypted = path.rpartition("/")[0] in ENCRYPTED_PATH
+        encrypted = path.rpartition("/")[0] in self._rules.places.encrypted
         if observed is None:
             return Source(id=identifier, name=path, paths=(path,), encrypted=encrypted, size=size)
         in_folder = request.source[:1] == "/" and path != request.source.strip("/")
@@ -164,12 +172,17 @@ class Sources:
         if folder == RESCUE and name in self._planned:
             value = self._planned[name]
             return None if value is None else ("file", len(value))
+        if self._is_locked(folder):
+            return "locked", None  # whatever is there: load_credential() goes on to the next folder only from ENOENT
         if self._observed is not None and path in self._observed.odd:
             return self._observed.odd[path], None
         status = self._tree.status(self._tree.follow(path))
         if status is None:
             return None
         return ("file", status.st_size) if stat.S_ISREG(status.st_mode) else (kind_of(status.st_mode), status.st_size)
+
+    def _is_locked(self, folder: str) -> bool:
+        return self._observed is not None and self._observed.odd.get(folder) == "locked"
 
     def _named(self, request: Request) -> list[Source]:
         """By an absolute path: a file, or every file of a folder."""
@@ -196,6 +209,8 @@ class Sources:
         assert self._observed is not None
         outside, odd = self._observed.outside, self._observed.odd
         if file not in outside:
+            if odd.get(file) == "locked":
+                return Source(id=identifier, name=file, paths=(file[1:],), problem="locked")
             return Source(id=identifier, name=file, problem="loop" if odd.get(file) == "loop" else None)
         judged = self._judged(request, identifier, file[1:], odd.get(file, "file"), outside[file])
         if judged.problem is None and not _is_valid(identifier):

@@ -128,7 +128,7 @@ class StatusDocument(TypedDict):
 
 
 class ServicesDocument(TypedDict):
-    """What units request and get by `guestcred services`; `user_managers` are not looked into."""
+    """What units request and get by `guestcred services`; the units of `user_managers` were not looked at."""
 
     schema: Literal["guestcred.services/1"]
     verdict: Literal["agrees", "findings"]

@@ -43,12 +43,16 @@ def services_text(services: Services, colour: bool, quiet: bool = False) -> str:
     lines = [verdict("findings" if services.findings else "agrees", told, services.systemd, colour)]
     aligned = iter(columns(rows, Column(least=11), LEFT, RIGHT, colour=colour))
     for service in services.services:
-        lines += ["", f"{painted(service.unit, BOLD, colour)}  {service.state}, user {service.user}"]
+        of = f", of {service.manager}" if service.manager else ""
+        lines += ["", f"{painted(service.unit, BOLD, colour)}  {service.state}, user {service.user}{of}"]
         lines += islice(aligned, len(service.credentials))
     for finding in services.findings:
         lines += finding_lines(finding, colour)
     if services.managers:
         lines += ["", f"not looked at: the units of {listed(list(services.managers))}, which users start themselves"]
+        lines += [f"  {manager}: {why}" for manager, why in services.unasked.items()]
+        first = services.managers[0].removeprefix("user@").removesuffix(".service")
+        lines.append(f"  look at them in the guest: guestcred services --user {first}")
     return "\n".join(lines) + "\n"
 
 

@@ -1,8 +1,10 @@
-"""Asks PID 1 over D-Bus, for its units and for what it is; the only module that knows jeepney."""
+"""Asks PID 1 over D-Bus, for its units and for what it is, and a user manager for its units; nobody else knows jeepney."""
 
 from __future__ import annotations
 
+import os
 import socket
+import struct
 import time
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -20,6 +22,9 @@ from guestcred.systemd.requests import INTERFACES, SET_ENCRYPTED, Unit, parse_un
 PRIVATE, SYSTEM_BUS = "/run/systemd/private", "/run/dbus/system_bus_socket"
 # seconds for all that is said on one connection: for one question, and for one about each unit
 TIMEOUT, UNITS_TIMEOUT = 10.0, 60.0
+USER_TIMEOUT = 10.0  # the same as the second, of a user manager, which may be anybody's program
+_BOOTED = "run it as root, on a system that systemd has booted; for a captured tree, give --root DIR"
+_RUNS = "it runs while its user is logged in, or always after 'loginctl enable-linger USER'"
 _WELCOME_MAX = 4096  # bytes of the answer to our name
 
 _T = TypeVar("_T")
@@ -95,6 +100,11 @@ class _Peer:
     def __exit__(self, *_: object) -> None:
         self._socket.close()
 
+    def owner(self) -> tuple[int, int]:
+        """(pid, uid) of the process that began to listen there, 0 for a pid of another namespace: unix(7), SO_PEERCRED."""
+        pid, uid, _ = struct.unpack("iII", self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+        return pid, uid
+
     def ask(self, call: Message, signature: str) -> tuple[Any, ...]:
         """The values in the reply, which are of these types."""
         self._serial += 1
@@ -152,7 +162,7 @@ def read_manager() -> Manager:
             generators=properties.get("GeneratorsStartTimestamp", 0),
         )
 
-    return _ask("what it is", TIMEOUT, ask)
+    return _ask("PID 1 what it is", TIMEOUT, ask, (PRIVATE, SYSTEM_BUS))
 
 
 class Loaded(Record):
@@ -160,7 +170,7 @@ class Loaded(Record):
 
     `aliases` has other names of those that do; `unusable` the names that have no unit, with systemd's word for why,
     such as "masked"; `managers` the units of user managers that run; `values` those of SetCredentialEncrypted=, by unit
-    and id.
+    and id. `pid` is the process that was asked, 0 where that is not known.
     """
 
     units: tuple[Unit, ...]
@@ -168,6 +178,7 @@ class Loaded(Record):
     unusable: dict[str, str] = {}  # noqa: RUF012
     managers: tuple[str, ...] = ()
     values: dict[str, dict[str, bytes]] = {}  # noqa: RUF012
+    pid: int = 0
 
 
 def read_units(name: str | None = None) -> Loaded:
@@ -175,16 +186,31 @@ def read_units(name: str | None = None) -> Loaded:
 
     Raises GuestcredError (exit status 3) where PID 1 cannot be asked or does not answer.
     """
-    return _ask("for its units", UNITS_TIMEOUT, lambda peer: _units(peer, name))
+    return _ask("PID 1 for its units", UNITS_TIMEOUT, lambda peer: _units(peer, name), (PRIVATE, SYSTEM_BUS))
 
 
-def _ask(what: str, seconds: float, question: Callable[[_Peer], _T]) -> _T:
-    """PID 1's answer, by its own socket, or by the bus if that fails."""
+def read_user_units(runtime: str, name: str | None = None) -> Loaded:
+    """The same of the user manager whose $XDG_RUNTIME_DIR that is, for a process that is its user."""
+    sockets = (f"{runtime}/systemd/private", f"{runtime}/bus")
+
+    def ask(peer: _Peer) -> Loaded:
+        pid, uid = peer.owner()
+        if uid != os.geteuid():
+            raise PermissionError("another user listens there")
+        return _units(peer, name).replace(pid=pid)
+
+    return _ask("the user manager for its units", USER_TIMEOUT, ask, sockets, _RUNS)
+
+
+def _ask(
+    what: str, seconds: float, question: Callable[[_Peer], _T], sockets: tuple[str, str], hint: str = _BOOTED
+) -> _T:
+    """The manager's answer, by its own socket, or by the bus if that fails."""
     reasons = []
-    for path in (PRIVATE, SYSTEM_BUS):
+    for path in sockets:
         try:
             with _Peer(path, seconds) as peer:
-                if path == SYSTEM_BUS:
+                if path == sockets[1]:
                     peer.ask(message_bus.Hello(), "s")
                 return question(peer)
         except TimeoutError:
@@ -195,10 +221,7 @@ def _ask(what: str, seconds: float, question: Callable[[_Peer], _T]) -> _T:
             reasons.append(f"{path}: {error}")
         except MalformedError:
             reasons.append(f"{path}: an answer that is no D-Bus or not systemd's")
-    raise GuestcredError(
-        f"cannot ask PID 1 {what} ({'; '.join(reasons)})",
-        "run it as root, on a system that systemd has booted; for a captured tree, give --root DIR",
-    )
+    raise GuestcredError(f"cannot ask {what} ({'; '.join(reasons)})", hint)
 
 
 def _units(peer: _Peer, name: str | None) -> Loaded:

@@ -5,19 +5,21 @@ from __future__ import annotations
 from guestcred.record import Record
 from guestcred.systemd.requests import IMPORT, LOAD, LOAD_ENCRYPTED, SET, SET_ENCRYPTED, Request
 from guestcred.systemd.rules import PAGE, SIZE_MAX, STORE_PAGES, STORE_SINCE, TOTAL_SIZE_MAX
+from guestcred.systemd.search_path import OF_PID_1, Places
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Literal
 
-    # what is at the path of a source; "deaf" is a socket that nobody listens on, "dangling" a link to nothing
-    Kind = Literal["file", "folder", "fifo", "socket", "deaf", "device", "dangling", "loop"]
+    # what is at the path of a source; "deaf" is a socket that nobody listens on, "dangling" a link to nothing, "locked"
+    # what the user of a user manager may not read
+    Kind = Literal["file", "folder", "fifo", "socket", "deaf", "device", "dangling", "loop", "locked"]
     Problem = Literal[
-        "absent", "too-large", "folder", "dangling", "loop", "not-a-folder", "invalid-id", "deaf", "socket",
+        "absent", "too-large", "folder", "dangling", "loop", "locked", "not-a-folder", "invalid-id", "deaf", "socket",
         "not-base64", "not-encrypted", "other-name", "undecryptable", "misread", "unparsed", "twice", "total-too-large", "store-full",
     ]  # fmt: skip
 
-KINDS: frozenset[Kind] = frozenset(["folder", "fifo", "socket", "deaf", "device", "dangling", "loop"])
+KINDS: frozenset[Kind] = frozenset(["folder", "fifo", "socket", "deaf", "device", "dangling", "loop", "locked"])
 PROBLEMS: frozenset[Problem] = frozenset(["not-base64", "not-encrypted", "other-name", "undecryptable"])  # decrypting
 STORE_FILES = 1023  # beside the folder itself: nr_inodes=1024 in mount_credentials_fs(), src/shared/mount-util.c
 
@@ -30,6 +32,7 @@ _FORGIVES_IMPORTS_SINCE = (
 _EXCLUSIVE_SINCE = 259  # write_credential() opens with O_EXCL, and renames no more (pull request 39637)
 _FOLDERS_CONNECT_SINCE = 262  # load_cred_recurse_dir_cb() connects to sockets (pull request 42897)
 _MOUNTS_SINCE = 258  # mount_spawn() asks for credentials; socket_spawn() and swap_spawn() never do
+_USERS_DECRYPT_SINCE = 258  # maybe_decrypt_and_write_credential() asks a service that has the key
 _NOSWAP_KERNEL = (6, 4)  # "noswap" of tmpfs; systemd's comment says 6.3
 
 # parse_boolean() in systemd src/basic/parse-util.c
@@ -39,7 +42,8 @@ _BOOLEANS = dict.fromkeys(("1", "yes", "y", "true", "t", "on"), True) | dict.fro
 
 
 class Rules(Record):
-    """The rules of one version of systemd on one kernel; see the constants above."""
+    """The rules of one version of systemd on one kernel; see the constants above. Those of a user manager have `places`
+    of its own; it may not read all, and what is encrypted it may `decrypt` only where it was encrypted for the user."""
 
     imports_overwrite: bool
     rereads: bool
@@ -48,6 +52,13 @@ class Rules(Record):
     folders_connect: bool
     in_pages: bool
     mounts: bool
+    places: Places = OF_PID_1
+    decrypts: bool = True
+
+    @property
+    def of_user(self) -> bool:
+        """Whether they are those of a user manager."""
+        return self.places != OF_PID_1
 
     def gives(self, unit: str) -> bool:
         """Whether a unit of that name's type gets credentials at all."""
@@ -67,6 +78,13 @@ def rules_of(systemd: int | None, kernel: str | None) -> Rules:
         in_pages=version >= STORE_SINCE and _keeps_out_of_swap(kernel),
         mounts=version >= _MOUNTS_SINCE,
     )
+
+
+def rules_of_user(systemd: int | None, kernel: str | None, places: Places) -> Rules:
+    """The same for a user manager: it mounts nothing, so its units' folders are in $XDG_RUNTIME_DIR, without a limit of
+    pages (setup_credentials_plain_dir() in systemd src/core/exec-credential.c)."""
+    decrypts = systemd is None or systemd >= _USERS_DECRYPT_SINCE
+    return rules_of(systemd, kernel).replace(in_pages=False, places=places, decrypts=decrypts)
 
 
 def _keeps_out_of_swap(kernel: str | None) -> bool:
@@ -127,7 +145,7 @@ def refusal(kind: Kind, size: int | None, request: Request, rules: Rules, *, in_
     match kind:
         case "folder" if not by_path:
             return "folder"
-        case "dangling" | "loop":
+        case "dangling" | "loop" | "locked":
             return kind
         case "socket" | "deaf" if not by_path or (in_folder and not rules.folders_connect):
             return "socket"

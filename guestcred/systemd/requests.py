@@ -58,7 +58,8 @@ class Unit(Record):
 
     `running` says that a process of it runs, `only_stops` that it runs commands only to stop; `uid` is what PID 1
     resolved the user to, or None; `folder` is where its credentials are delivered, below the root. `failure` is not
-    None where its last start ended at its credentials: then it is what PID 1 said of that, or "".
+    None where its last start ended at its credentials: then it is what PID 1 said of that, or "". `manager` is the unit
+    of the user manager whose unit it is, None for a unit of PID 1's.
     """
 
     name: str
@@ -70,11 +71,27 @@ class Unit(Record):
     only_stops: bool
     requests: tuple[Request, ...]
     failure: str | None = None
+    manager: str | None = None
+
+    @property
+    def told(self) -> str:
+        """The unit in a sentence."""
+        return of_manager(self.name, self.manager)
+
+    @property
+    def restart(self) -> str:
+        """The command that starts it anew."""
+        return f"systemctl {'' if self.manager is None else f'--user -M {self.user}@ '}restart {self.name}"
 
     @property
     def is_configured(self) -> bool:
         """Whether it is from guestcred's own configuration: `apply` delivers to it, not systemd."""
         return self.state == CONFIGURED
+
+
+def of_manager(unit: str, manager: str | None) -> str:
+    """`backup.service of user@1000.service`, for a unit of that user manager."""
+    return unit if manager is None else f"{unit} of {manager}"
 
 
 def full_name(name: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from guestcred.record import Record
 from guestcred.systemd.rules import SYSTEM
 
 TYPE_CHECKING = False
@@ -16,16 +17,39 @@ ENCRYPTED = "run/credentials/@encrypted"  # where PID 1 puts what the boot loade
 ENCRYPTED_PATH = (ENCRYPTED, *(f"{store}.encrypted" for store in CREDSTORES))
 
 _SEARCHES_ALL_SINCE = 254  # load_credential() looks into the encrypted places too since then, and there first
+# credential_store_path() in src/libsystemd/sd-path/path-lookup.h: before, a user manager searches the machine's stores
+_USERS_HAVE_STORES_SINCE = 258
 
 
-def search_path(request: Request, systemd: int | None) -> tuple[str, ...]:
+class Places(Record):
+    """The folders that a service manager searches for a name, in order: what it takes as it is, and what it decrypts."""
+
+    plain: tuple[str, ...]
+    encrypted: tuple[str, ...]
+
+
+OF_PID_1 = Places(SEARCH_PATH, ENCRYPTED_PATH)
+
+
+def places_of_user(systemd: int | None, given: str | None, own: tuple[str, ...]) -> Places:
+    """Those of a user manager: `given` is the folder of what user@.service handed to it, and `own` has the user's
+    folders for configuration, at run time, and for libraries (sd_path_lookup_strv() in systemd src/libsystemd/sd-path)."""
+    has_own = systemd is None or systemd >= _USERS_HAVE_STORES_SINCE
+    stores = tuple([f"{folder}/credstore" for folder in own]) if has_own else CREDSTORES
+    return Places(
+        plain=stores if given is None else (given, *stores),
+        encrypted=tuple([f"{store}.encrypted" for store in stores]),
+    )
+
+
+def search_path(request: Request, systemd: int | None, places: Places = OF_PID_1) -> tuple[str, ...]:
     """Where systemd looks for the name or pattern of a request, in order; None is the newest systemd."""
     if request.setting == "ImportCredential":
         # load_credential_glob() in exec-credential.c: first what is taken as it is, then what is decrypted
-        return (*SEARCH_PATH, *ENCRYPTED_PATH)
+        return (*places.plain, *places.encrypted)
     # since 254 the unencrypted setting looks into the encrypted places too, and hands over what it finds as it is
     everywhere = request.encrypted or systemd is None or systemd >= _SEARCHES_ALL_SINCE
-    return (*ENCRYPTED_PATH, *SEARCH_PATH) if everywhere else SEARCH_PATH
+    return (*places.encrypted, *places.plain) if everywhere else places.plain
 
 
 def split_load(setting: str) -> tuple[str, str]:
