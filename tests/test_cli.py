@@ -95,8 +95,8 @@ def test_missing_without_dmi_sysfs(tree: Build) -> None:
         "  missing    KEY  14 bytes  handle 0x0e00 string 1   dmi-sysfs-absent\n"
         "\n"
         "missing: KEY was offered but not imported: PID 1 reads SMBIOS through /sys/firmware/dmi/entries, and the kernel has no dmi-sysfs there.\n"
-        '  fix: apt install guestcred-initrd, or on NixOS boot.initrd.kernelModules = [ "dmi-sysfs" ]; where '
-        "'modinfo dmi-sysfs' finds no such module, only a kernel with CONFIG_DMI_SYSFS helps.\n"
+        '  fix: apt install guestcred-initrd, or on NixOS boot.initrd.kernelModules = [ "dmi-sysfs" ]; it helps only where '
+        "'modinfo dmi-sysfs' finds a module and modprobe.d has no blacklist for it, else only a kernel with CONFIG_DMI_SYSFS=y does.\n"
     )
 
 

@@ -48,8 +48,8 @@ def test_check_says_that_it_is_rescued(tree: Build) -> None:
         "\n"
         "rescued: KEY was offered but not imported: PID 1 reads SMBIOS through /sys/firmware/dmi/entries, and the kernel has no "
         "dmi-sysfs there; it was rescued to /run/credstore, where units find it.\n"
-        '  fix: apt install guestcred-initrd, or on NixOS boot.initrd.kernelModules = [ "dmi-sysfs" ]; where '
-        "'modinfo dmi-sysfs' finds no such module, only a kernel with CONFIG_DMI_SYSFS helps.\n"
+        '  fix: apt install guestcred-initrd, or on NixOS boot.initrd.kernelModules = [ "dmi-sysfs" ]; it helps only where '
+        "'modinfo dmi-sysfs' finds a module and modprobe.d has no blacklist for it, else only a kernel with CONFIG_DMI_SYSFS=y does.\n"
     )
 
 

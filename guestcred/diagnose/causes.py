@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 CAUSES: dict[Cause, tuple[str, str]] = {
     "dmi-sysfs-absent": (
         "PID 1 reads SMBIOS through /sys/firmware/dmi/entries, and the kernel has no dmi-sysfs there",
-        "apt install guestcred-initrd, or on NixOS boot.initrd.kernelModules = [ \"dmi-sysfs\" ]; where 'modinfo dmi-sysfs' "
-        "finds no such module, only a kernel with CONFIG_DMI_SYSFS helps",
+        'apt install guestcred-initrd, or on NixOS boot.initrd.kernelModules = [ "dmi-sysfs" ]; it helps only where \'modinfo '
+        "dmi-sysfs' finds a module and modprobe.d has no blacklist for it, else only a kernel with CONFIG_DMI_SYSFS=y does",
     ),
     "import-disabled": (
         "the kernel command line has systemd.import_credentials=no",
