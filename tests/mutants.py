@@ -44,6 +44,7 @@ TESTS: dict[str, tuple[str, ...]] = {
     "systemd/search_path.py": ("sources", "config"),
     "apply/diff.py": ("diff",),
     "apply/dirfd.py": ("dirfd", "writing"),
+    "apply/heard.py": ("heard",),
     "apply/install.py": ("install",),
     "apply/deliveries.py": ("wanted",),
     "apply/notify.py": ("notify",),

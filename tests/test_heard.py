@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,13 +19,17 @@ from guestcred.apply import heard
 from guestcred.apply.heard import NEEDS_FACTS, hear, say
 from guestcred.cli import commands
 from guestcred.cli.commands import View
+from guestcred.diagnose import names
 from guestcred.diagnose.survey import survey
+from guestcred.errors import GuestcredError
 from guestcred.guest import snapshot
 from guestcred.guest.facts import Facts
 from guestcred.guest.rootfs import Tree
 from guestcred.guest.snapshot import parsed, read_guest, read_unparsed
 from guestcred.manifest import manifest_value
 from guestcred.smbios.layout import build_structure
+from guestcred.systemd.offered import Place
+from guestcred.systemd.rules import SIZE_MAX, TOTAL_SIZE_MAX
 
 FOREIGN = "elsewhere"
 
@@ -72,6 +77,8 @@ def test_what_is_true_is_heard(root: Path) -> None:
     assert held.comparison.credentials == judged.credentials
     assert held.comparison.findings == judged.findings and held.comparison.fronts == judged.fronts
     assert held.values == {"KEY": SECRET.encode(), "LOST": b"lost"} and held.facts is not None
+    with pytest.raises(ChildProcessError):  # the process that asked for the facts has ended too
+        os.waitpid(-1, os.WNOHANG)
 
 
 @pytest.mark.parametrize("cut", [0, 1, 40, 60])
@@ -92,6 +99,26 @@ def test_every_kind_of_table_is_heard_as_it_is_judged(root: Path, cut: int) -> N
     held, judged = hear(look, lambda: None), survey(parsed(look)).comparison
     assert held.comparison.credentials == judged.credentials and held.comparison.findings == judged.findings
     assert len(held.values) >= 2
+
+
+@pytest.mark.parametrize("handle", [0, 0x8000, 0xFFFF])
+def test_any_handle_is_heard(root: Path, handle: int) -> None:
+    table = build_structure(11, handle, [b"io.systemd.credential:FIRST=1"]) + build_structure(127, 1)
+    put(root, "sys/firmware/dmi/tables/DMI", table)
+    places = [one.place for one in hear(read_unparsed(Tree(str(root)), None), lambda: None).comparison.credentials]
+    assert places[0] == Place(handle, 1, 0)
+
+
+def test_what_the_table_ends_in_is_heard(root: Path) -> None:
+    table = table_of(b"io.systemd.credential:KEY=all of it")
+    put(root, "sys/firmware/dmi/tables/DMI", table[: table.index(b" of it")])
+    assert hear(read_unparsed(Tree(str(root)), None), lambda: None).values == {"KEY": b"all"}
+
+
+@pytest.mark.parametrize("size", [0, SIZE_MAX])
+def test_any_size_may_be_meant(root: Path, monkeypatch: pytest.MonkeyPatch, size: int) -> None:
+    lie(monkeypatch, _set(7, size))
+    assert hear(read_unparsed(Tree(str(root)), None), lambda: None).comparison.credentials[0].meant == size
 
 
 def test_two_structures_are_heard(root: Path) -> None:
@@ -119,6 +146,15 @@ def test_every_origin_is_heard(root: Path, has_table: bool) -> None:
     origins = {one.name: one.origin for one in held.comparison.credentials if one.status == "foreign"}
     expected = {"FW": "fw-cfg", "LINE": "cmdline", "RD": "initrd", "EARLY": "earlier-stage", "LATE": "initrd"}
     assert {name: origins[name] for name in expected} == expected and origins[FOREIGN] is None
+
+
+def test_every_origin_may_be_said() -> None:
+    assert set(heard.ORIGINS) == names.ORIGINS.keys()
+
+
+def test_what_is_missing_is_not_said_without_the_facts(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(heard, "say", lambda look, facts: say(look, facts or Facts()))
+    assert "does not hold: what is missing, without the facts" in refused(root).problem
 
 
 def test_facts_are_asked_for_only_where_something_is_missing(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -163,6 +199,10 @@ def _set(field: int, value: object) -> Callable[[dict[str, Any]], None]:
 
 def _less(told: dict[str, Any]) -> None:
     first(told).pop()
+
+
+def _empty(told: dict[str, Any]) -> None:
+    first(told)[1] = first(told)[0]
 
 
 def _twice(told: dict[str, Any]) -> None:
@@ -213,11 +253,14 @@ LIES: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
     "a part more": (lambda told: told.update(values={"../../etc/passwd": "x"}), "its parts"),
     "a list that is none": (lambda told: told.update(offers={}), "a list"),
     "an offer that is none": (lambda told: told.update(offers=["KEY"]), "a form"),
+    "an offer that is a number": (lambda told: told.update(offers=[5]), "a form"),
     "a field less": (_less, "a form"),
     "a place that is a text": (_set(0, "0"), "a form"),
     "a place that is a truth": (_set(3, True), "a form"),
     "a place that is broken": (_set(0, 1.5), "a form"),
-    "a place before the table": (_set(0, -40), "a place outside of the table"),
+    "a place before the table": (_set(0, -1), "a place outside of the table"),
+    "where the table begins": (_set(0, 0), "a place that is no string"),
+    "no string": (_empty, "a place outside of the table"),
     "a place behind the table": (_set(1, 1 << 40), "a place outside of the table"),
     "no length": (_set(1, 0), "a place outside of the table"),
     "a place inside a string": (_moved(1), "a place that is no string"),
@@ -225,6 +268,8 @@ LIES: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
     "a shortened value": (_shorter, "a place that is no string"),
     "two strings as one": (_joined, "a place that is no string"),
     "a handle that is none": (_set(2, 1 << 16), "a place or a size"),
+    "a handle below none": (_set(2, -1), "a place or a size"),
+    "a structure that is none": (_set(4, -1), "a place or a size"),
     "a number that is none": (_set(3, 0), "a place or a size"),
     "a credential twice": (_twice, "a credential twice"),
     "imported, which is missing": (_imported, "what became of a credential"),
@@ -232,6 +277,9 @@ LIES: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
     "missing, which differs": (_overwritten, "what became of a credential"),
     "another word": (_set(5, "gone"), "what became of a credential"),
     "no cause": (_set(6, None), "what became of a credential"),
+    "a word that is a number": (_set(5, 7), "a form"),
+    "a word of other letters": (_set(5, "g\u00e9"), "a word"),
+    "a word of no letters": (_set(5, "-"), "a word"),
     "a cause in escapes": (_set(6, "\x1b[2J"), "a word"),
     "a loss in escapes": (_set(5, "\x1b[2J"), "a word"),
     "one left out that is there": (_hidden_offer, "what is foreign"),
@@ -247,6 +295,8 @@ LIES: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
     "only meant, and offered": (lambda told: told.update(lost=[["KEY", 1, "unknown"]]), "what was only meant"),
     "only meant, with a path": (lambda told: told.update(lost=[["../x", 1, "unknown"]]), "what was only meant"),
     "only meant, without a size": (lambda told: told.update(lost=[["MORE", None, "unknown"]]), "what was only meant"),
+    "only meant, twice": (lambda told: told.update(lost=[["MORE", 1, "unknown"]] * 2), "what was only meant"),
+    "only meant, without a cause": (lambda told: told.update(lost=[["MORE", 1, None]]), "what was only meant"),
     "a size that is none": (_set(7, -1), "a size"),
     "a finding without a code": (_finding(None, "message", "fix", [], None), "a finding"),
     "a finding in escapes": (_finding("near-miss", "\x1b]0;owned\x07", "fix", [], None), "a text"),
@@ -296,8 +346,27 @@ def test_a_string_that_is_no_credential_is_said_to_be_one(
     assert "that does not hold: a " in refused(root).problem
 
 
-def test_all_of_them_are_too_large_together(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    strings = [b"io.systemd.credential:A%d=" % number + b"x" * 600_000 for number in range(2)]
+def test_one_may_have_all_the_bytes(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(snapshot, "TABLE_MAX", 1 << 22)
+    value = b"x" * SIZE_MAX
+    put(root, "sys/firmware/dmi/tables/DMI", table_of(b"io.systemd.credential:A=" + value))
+    assert hear(read_unparsed(Tree(str(root)), None), lambda: None).values == {"A": value}
+
+
+@pytest.mark.parametrize("has_table", [True, False])
+def test_a_string_where_there_is_none(root: Path, monkeypatch: pytest.MonkeyPatch, has_table: bool) -> None:
+    offered = [0, 1, 1, 1, 0, "missing", "unknown", None]
+    if not has_table:
+        shutil.rmtree(root / "sys/firmware/dmi")
+    lie(monkeypatch, lambda told: told.update(offers=[offered]))
+    expected = "a place that is no string" if has_table else "a place outside of the table"
+    assert expected in refused(root).problem
+
+
+@pytest.mark.parametrize("more", [0, 1])
+def test_all_of_them_are_too_large_together(root: Path, monkeypatch: pytest.MonkeyPatch, more: int) -> None:
+    half = TOTAL_SIZE_MAX // 2
+    strings = [b"io.systemd.credential:A%d=" % number + b"x" * (half + number * more) for number in range(2)]
     table = table_of(*strings)
     monkeypatch.setattr(snapshot, "TABLE_MAX", 1 << 22)
     put(root, "sys/firmware/dmi/tables/DMI", table)
@@ -307,7 +376,10 @@ def test_all_of_them_are_too_large_together(root: Path, monkeypatch: pytest.Monk
         monkeypatch,
         lambda told: told.update(offers=offers, foreign=[[name, None, None] for name in ("OTHER", "SAME", FOREIGN)]),
     )
-    assert "a place or a size" in refused(root).problem
+    if more:
+        assert "a place or a size" in refused(root).problem
+    else:
+        assert len(hear(read_unparsed(Tree(str(root)), None), lambda: None).values) == len(strings)
 
 
 def _deep() -> bytes:
@@ -333,6 +405,8 @@ ANSWERS: dict[str, tuple[Callable[..., bytes], str]] = {
     "endless": (lambda *_: ANSWER + bytes(heard.ANSWER_MAX + 1), "gave an answer of more than 8388608 bytes"),
     "greedy": (lambda *_: bytes(MEMORY), "failed: MemoryError"),
     "always lacking": (lambda *_: LACKS_MODULE + b"os.path", "asks for what it has: os.path"),
+    "lacking a long name": (lambda *_: LACKS_MODULE + b"m" * 256, "asks for what it has: mmm"),
+    "lacking too long a name": (lambda *_: LACKS_MODULE + b"m" * 257, "gave an answer of more than 256 bytes"),
     "always needing": (_needy, "asks for what it has: "),
     "another kind": (lambda *_: b"z", "asks for what it has: "),
     "a pickle": (lambda *_: ANSWER + b"cos\nsystem\n(S'id'\ntR.", "gave an answer that does not hold: no JSON"),
@@ -377,6 +451,14 @@ def test_a_name_that_may_be_a_secret_stays_hidden_whatever_is_said(root: Path, m
     assert credential.shown == "[21 characters hidden]"
 
 
+@pytest.mark.parametrize("status", [1, 2, 3])
+def test_an_error_has_its_status(root: Path, monkeypatch: pytest.MonkeyPatch, status: int) -> None:
+    monkeypatch.setattr(heard, "say", lambda *_: ERROR + json.dumps(["said", ["how"], status]).encode())
+    with pytest.raises(GuestcredError, match="said") as caught:
+        hear(read_unparsed(Tree(str(root)), None), lambda: None)
+    assert (caught.value.hints, caught.value.status) == (("how",), status)
+
+
 def test_an_expected_failure_is_told_as_ever(root: Path) -> None:
     put(root, "sys/firmware/dmi/tables/DMI", b"\xff" * 3)
     done = apply(root)
@@ -396,6 +478,8 @@ def test_what_the_host_meant_is_heard_as_it_is_judged(root: Path, arrived: int) 
     strings = [f"guestcred.manifest={manifest_value(bytes(16), values).decode()}", "A=one", "B=changed", "OTHER=new"]
     strings = [f"io.systemd.credential:{text}" for text in [*strings, "guestcred.end=1/3"][: arrived + 1]]
     put(root, "sys/firmware/dmi/tables/DMI", table_of(*(text.encode() for text in strings)))
+    if arrived == len(strings) - 1:
+        put(root, "run/credentials/@system/B", "changed")
     look = read_unparsed(Tree(str(root)), None)
     held, judged = hear(look, lambda: None).comparison, survey(parsed(look)).comparison
     assert held.credentials == judged.credentials and held.findings == judged.findings
