@@ -711,7 +711,7 @@ def test_the_plain_form_is_what_click_makes_of_it(monkeypatch: pytest.MonkeyPatc
         "check": {"require": (), "strict": False},
         "apply": {"dry_run": False, "early": False},
         "why": {"strict": False},
-        "services": {"unit": None},
+        "services": {"unit": None, "user": None},
         "status": {"verbose": False, "page": None},
     }
     for name in usual:
