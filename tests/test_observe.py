@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from guestcred.guest import journal, observe
+from guestcred.guest import journal, observe, sealed
 from guestcred.guest.rootfs import Tree
 from guestcred.guest.sealed import unseal
 from guestcred.systemd.delivery import rules_of
@@ -69,9 +69,11 @@ def test_who_listens(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         each.close()
 
 
-def sealed_for(name: str, value: bytes = b"hunter2") -> bytes:
-    command = ["systemd-creds", f"--name={name}", "--with-key=tpm2-absent", "encrypt", "-", "-"]
-    return subprocess.run(command, input=value, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=True).stdout
+def sealed_for(name: str, *options: str) -> bytes:
+    command = ["systemd-creds", f"--name={name}", "--with-key=tpm2-absent", *options, "encrypt", "-", "-"]
+    return subprocess.run(
+        command, input=b"hunter2", stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=True
+    ).stdout
 
 
 @pytest.mark.root
@@ -84,7 +86,29 @@ def test_what_systemd_decrypts() -> None:
     for plain in (b"", b"A" * 200):
         assert unseal(plain, "a") == "not-encrypted"
     damaged = right[:-8] + (b"AAAA" if right[-8:-4] != b"AAAA" else b"BBBB") + right[-4:]
-    assert unseal(damaged, "a") == "undecryptable"
+    assert unseal(damaged, "a") == "other-key"
+    assert unseal(sealed_for("a", "--timestamp=2019-01-01", "--not-after=2020-01-01"), "a") == "expired"
+
+
+@pytest.mark.parametrize(
+    ("said", "problem"),
+    [
+        # systemd-creds of 252, 257 and 262
+        ("Embedded credential name 'other' does not match filename 'a', refusing.", "other-name"),
+        ("Credential's time passed, refusing to use.", "expired"),
+        ("Decryption failed (incorrect key?): error:00000000:lib(0)::reason(0)", "other-key"),
+        ("Decryption failed (incorrect key?): No OpenSSL errors.", "other-key"),
+        ("Failed to determine local credential key: No such file or directory", "no-key"),
+        ("TPM2 support not installed: Operation not supported", "no-tpm"),
+        ("something new", "undecryptable"),
+    ],
+)
+def test_why_systemd_does_not_decrypt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: str, problem: str) -> None:
+    creds = tmp_path / "systemd-creds"
+    creds.write_text(f'#!/bin/sh\ncat >/dev/null\necho "{said}" >&2\nexit 1\n')
+    creds.chmod(0o755)
+    monkeypatch.setattr(sealed, "PATH", f"{tmp_path}:{sealed.PATH}")
+    assert unseal(b"x", "a") == problem
 
 
 def test_a_system_without_systemd_creds(monkeypatch: pytest.MonkeyPatch) -> None:

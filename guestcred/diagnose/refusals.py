@@ -52,6 +52,19 @@ REFUSALS: dict[Problem, tuple[str, str]] = {
         "{source} was encrypted for another name than {id}",
         f"{_ENCRYPT}; or give it the id that it was encrypted for",
     ),
+    "expired": (
+        "the time until which {source} may be used is over",
+        f"{_ENCRYPT}, and with a later --not-after=, or with none",
+    ),
+    "other-key": ("{source} was encrypted with another machine's key, or is damaged", f"on this machine {_ENCRYPT}"),
+    "no-key": (
+        "{source} was encrypted with the machine's own key, and there is no /var/lib/systemd/credential.secret",
+        f"bring that file back if it was here; else, on this machine, {_ENCRYPT}",
+    ),
+    "no-tpm": (
+        "{source} was encrypted with a TPM2, and none here decrypts it",
+        f"see what this machine has with 'systemd-analyze has-tpm2'; {_ENCRYPT}",
+    ),
     "undecryptable": (
         "systemd cannot decrypt {source}",
         f"see why with 'systemd-creds --name={{id}} decrypt FILE -'; {_ENCRYPT}",

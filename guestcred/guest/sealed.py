@@ -6,11 +6,19 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from guestcred.systemd.delivery import Problem
 
+PATH = "/usr/bin:/bin"
 TIMEOUT = 20.0  # seconds; a TPM takes about one
 # systemd-creds' own words, from decrypt_credential_and_warn() in systemd src/shared/creds-util.c and its callers
-_OTHER_NAME = b"does not match"
-_NOT_BASE64 = b"Failed to read encrypted credential data"
-_NOT_ENCRYPTED = (b"Unknown encryption format", b"file too short")
+_WORDS: tuple[tuple[bytes, Problem], ...] = (
+    (b"does not match", "other-name"),
+    (b"Failed to read encrypted credential data", "not-base64"),
+    (b"Unknown encryption format", "not-encrypted"),
+    (b"file too short", "not-encrypted"),
+    (b"time passed", "expired"),
+    (b"incorrect key", "other-key"),
+    (b"Failed to determine local credential key", "no-key"),
+    (b"TPM", "no-tpm"),
+)
 
 
 def unseal(text: bytes, identifier: str, *, for_user: bool = False) -> int | Problem | None:
@@ -21,7 +29,7 @@ def unseal(text: bytes, identifier: str, *, for_user: bool = False) -> int | Pro
     """
     from subprocess import DEVNULL, PIPE, Popen, TimeoutExpired
 
-    environment = {"PATH": "/usr/bin:/bin", "LC_ALL": "C", "SYSTEMD_LOG_TARGET": "console", "SYSTEMD_LOG_LEVEL": "info"}
+    environment = {"PATH": PATH, "LC_ALL": "C", "SYSTEMD_LOG_TARGET": "console", "SYSTEMD_LOG_LEVEL": "info"}
     scope = ["--user"] if for_user else []
     command = ["systemd-creds", *scope, f"--name={identifier}", "decrypt", "-", "-"]
     try:
@@ -45,8 +53,4 @@ def unseal(text: bytes, identifier: str, *, for_user: bool = False) -> int | Pro
         return int(counted)
     if creds.returncode < 0:
         return None
-    if _OTHER_NAME in said:
-        return "other-name"
-    if _NOT_BASE64 in said:
-        return "not-base64"
-    return "not-encrypted" if any(word in said for word in _NOT_ENCRYPTED) else "undecryptable"
+    return next((problem for words, problem in _WORDS if words in said), "undecryptable")

@@ -16,11 +16,14 @@ if TYPE_CHECKING:
     Kind = Literal["file", "folder", "fifo", "socket", "deaf", "device", "dangling", "loop", "locked"]
     Problem = Literal[
         "absent", "too-large", "folder", "dangling", "loop", "locked", "not-a-folder", "invalid-id", "deaf", "socket",
-        "not-base64", "not-encrypted", "other-name", "undecryptable", "misread", "unparsed", "twice", "total-too-large", "store-full",
+        "not-base64", "not-encrypted", "other-name", "expired", "other-key", "no-key", "no-tpm",
+        "undecryptable", "misread", "unparsed", "twice", "total-too-large", "store-full",
     ]  # fmt: skip
 
 KINDS: frozenset[Kind] = frozenset(["folder", "fifo", "socket", "deaf", "device", "dangling", "loop", "locked"])
-PROBLEMS: frozenset[Problem] = frozenset(["not-base64", "not-encrypted", "other-name", "undecryptable"])  # decrypting
+PROBLEMS: frozenset[Problem] = frozenset([
+    "not-base64", "not-encrypted", "other-name", "expired", "other-key", "no-key", "no-tpm", "undecryptable",
+])  # decrypting  # fmt: skip
 STORE_FILES = 1023  # beside the folder itself: nr_inodes=1024 in mount_credentials_fs(), src/shared/mount-util.c
 
 # each was read in the source of 252, 254, 257 and 262; the pull request says where between them it changed
