@@ -643,3 +643,33 @@ def test_what_lies_in_a_store_and_no_unit_requests(tree: Build, folder: str, set
     printed = run("--root", root, "why", "KEY", status=0)
     assert "no loaded unit requests KEY." in printed
     assert f"write {setting}=KEY into the unit that needs it, or remove the file" in printed
+
+
+def test_why_follows_what_units_set_themselves(tree: Build) -> None:
+    root = tree([], {}, units=[consumer(default("region"), delivered=(given("region", 2),))])
+    document = json.loads(run("--root", root, "why", "region", "--json", status=0))
+    assert (document["status"], document["finding"], document["reached"]) == ("stored", None, "delivered")
+    assert [stage["stage"] for stage in document["stages"]] == ["delivered"]
+
+
+def test_why_says_when_host_and_units_spell_a_name_otherwise(tree: Build) -> None:
+    offered = {"strings": [b"io.systemd.credential:APIKEY=v"], "system": {"APIKEY": b"v"}}
+    one, two = (consumer(load("api", "API_KEY"), running=False, name=f"{name}.service") for name in ("one", "two"))
+    root = tree(**offered, units=[one, two])
+    lacking = run("--root", root, "why", "API_KEY", status=1)
+    assert "fix: the host offers APIKEY: rename it there, or have the unit request APIKEY." in lacking
+    assert "did you mean" not in lacking
+    idle = run("--root", root, "why", "APIKEY", status=0)
+    assert "hint: 2 units request API_KEY: rename one of the two, on the host or in the unit." in idle
+    root = tree(**offered, units=[one], root="alone")
+    assert "one.service requests API_KEY: rename one of the two" in run("--root", root, "why", "APIKEY", status=0)
+
+
+@pytest.mark.parametrize("name", ["DB_PASSWROD", "DBPASSWORD", "db_password"])
+def test_why_knows_the_names_that_units_request(tree: Build, name: str) -> None:
+    units = [consumer(load("a", "DB_PASSWORD"), imports("JWT_*"), load("b", "/srv/DB_PASSWORD"), running=False)]
+    root = tree([], {}, units=units)
+    printed = run("--root", root, "why", name, status=1)
+    assert "no OEM string at all in " in printed
+    assert "did you mean DB_PASSWORD, which demo.service requests? type: guestcred why DB_PASSWORD." in printed
+    assert "did you mean" not in run("--root", root, "why", "SOMETHING", status=1)

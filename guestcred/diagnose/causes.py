@@ -34,7 +34,8 @@ CAUSES: dict[Cause, tuple[str, str]] = {
     ),
     "import-disabled": (
         "the kernel command line has systemd.import_credentials=no",
-        "remove it from the kernel command line and boot again",
+        "that is on purpose: ask who set it; then remove it from the kernel command line, of the boot loader or of the host's "
+        "VM, and boot again",
     ),
     "confidential-vm": (
         "this is a confidential VM, and systemd does not trust what the host's firmware tables say there",

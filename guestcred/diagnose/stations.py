@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from guestcred.record import Record
+from guestcred.systemd.nearest import nearest
 from guestcred.systemd.requests import full_name
 from guestcred.systemd.rules import SYSTEM
 from guestcred.systemd.search_path import ENCRYPTED, RESCUE, glob_matches
+from guestcred.systemd.shown import shown
 from guestcred.text import size, visible
 
 TYPE_CHECKING = False
@@ -60,6 +62,21 @@ def kept(stored: Stored, root: str) -> Stage:
 def takes(name: str, outcome: Outcome) -> bool:
     """Whether a pattern that found nothing so far would take a credential of that name."""
     return outcome.state == "nothing" and glob_matches(outcome.name, name)
+
+
+def requested_like(name: str, services: Services) -> tuple[str, str] | None:
+    """The name that units request and that is nearly this one, and how many do, in words; None where there is none."""
+    asked: dict[str, set[str]] = {}
+    for service in services.services:
+        for outcome in service.credentials:
+            named = outcome.name[:1] != "/" and outcome.state != "nothing" and outcome.setting is not None
+            if named and shown(outcome.name, outcome.size or 0) == outcome.name:
+                asked.setdefault(outcome.name, set()).add(service.unit)
+    near = nearest(name, sorted(asked))
+    if near is None:
+        return None
+    units = sorted(asked[near])
+    return near, f"{units[0]} requests" if len(units) == 1 else f"{len(units)} units request"
 
 
 def other_meaning(name: str, services: Services) -> str | None:

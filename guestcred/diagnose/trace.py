@@ -12,7 +12,7 @@ from guestcred.diagnose.names import ORIGINS, Known, Names, absence
 from guestcred.diagnose.readers import read_by, unread
 from guestcred.diagnose.rescued import finding_of, lacking
 from guestcred.diagnose.services import Services, unrequested
-from guestcred.diagnose.stations import Stage, kept, other_meaning, received, takes
+from guestcred.diagnose.stations import Stage, kept, other_meaning, received, requested_like, takes
 from guestcred.diagnose.survey import Survey
 from guestcred.errors import GuestcredError
 from guestcred.guest.snapshot import ENTRIES, TABLE
@@ -117,7 +117,8 @@ def _trace(
         if (stage := received(known.name, service, outcome, survey.guest.root)) is not None
     ]
     if traced.status not in ("imported", "foreign", "rescued", "stored"):
-        return traced if services is None else _lost(traced, known, services, [stage for _, stage in got])
+        near = names.near(known.name) if traced.status == "not-offered" and traced.cause is None else None
+        return traced if services is None else _lost(traced, known, services, [stage for _, stage in got], near)
     requesting = None if services is None else [unit for unit, _ in got]
     reading = read_by(known.name, survey.guest.systemd, requesting, late=traced.status in ("rescued", "stored"))
     stages = [stage for _, stage in got]
@@ -126,6 +127,9 @@ def _trace(
         setting = "LoadCredentialEncrypted" if files[0].is_encrypted else "LoadCredential"
         hint = f"write {setting}={known.shown} into the unit that needs it, or remove the file"
         idle = idle.replace(message=f"no loaded unit requests {known.shown}", fix=hint)
+    like = requested_like(known.name, services) if idle is not None and services is not None else None
+    if idle is not None and like is not None:
+        idle = idle.replace(fix=f"{like[1]} {like[0]}: rename one of the two, on the host or in the unit")
     if reading is not None and (reading.by is not None or not stages):
         stages.append(Stage("reader", reading.by is not None, reading.text))
         idle = None if reading.by is not None else unread(known.name, reading)
@@ -136,14 +140,26 @@ def _trace(
     )
 
 
-def _lost(traced: Trace, known: Known, services: Services, stages: list[Stage]) -> Trace:
-    """A lost credential with what units got for it, or with what was meant by a name that nobody offers or requests."""
+def _lost(traced: Trace, known: Known, services: Services, stages: list[Stage], near: str | None) -> Trace:
+    """A lost credential with what units got for it, or with what was meant by a name that nobody offers or requests.
+
+    `near` is the name that is offered and nearly this one.
+    """
+    if stages and traced.status == "not-offered" and traced.cause is None:
+        if all(stage.passed for stage in stages):  # by a SetCredential= of the unit's own
+            return Trace(name=known.shown, status="stored", cause=None, stages=tuple(stages))
+        if near is not None and traced.finding is not None:
+            fix = f"the host offers {near}: rename it there, or have the unit request {near}"
+            traced = traced.replace(finding=traced.finding.replace(fix=fix))
     if stages:
         if traced.status in ("truncated", "differs"):  # what they have is not what was offered
             stages = [stage.replace(passed=False) for stage in stages]
         return traced.replace(stages=(*traced.stages, *stages))
     finding = traced.finding
     guess = other_meaning(known.name, services) if finding and traced.cause is None and not known.similar else None
+    like = requested_like(known.name, services) if guess is None and near is None and traced.cause is None else None
+    if like is not None:
+        guess = f"did you mean {like[0]}, which {like[1]}? type: guestcred why {like[0]}"
     if finding is not None and guess is not None:
         return traced.replace(finding=finding.replace(fix=guess))
     idle = unrequested(known.name)
@@ -233,8 +249,9 @@ def _rejected(known: Known, at: str) -> Trace:
 
 def _absent(known: Known, cause: Cause | None, clause: str, fix: str, survey: Survey, at: str) -> Trace:
     status: Literal["not-offered", "not-imported"] = "not-offered"
-    there = survey.guest.table is not None
-    nowhere = f"no string of that name in {at}{TABLE}" if there else "there is no SMBIOS table"
+    nowhere = f"no string of that name in {at}{TABLE}" if survey.offered else f"no OEM string at all in {at}{TABLE}"
+    if survey.guest.table is None:
+        nowhere = "there is no SMBIOS table"
     stages = _meant(known.name, survey, at) or [Stage("offered", False, nowhere)]
     if known.origins:
         status = "not-imported"
