@@ -36,14 +36,16 @@ from guestcred.guest.users import User
 from guestcred.record import from_json
 from guestcred.show.services import services_json, services_text
 from guestcred.systemd import bus
+from guestcred.systemd.delivery import rules_of_user
 from guestcred.systemd.requests import IMPORT, LOAD, LOAD_ENCRYPTED, Request, parse_unit
-from guestcred.systemd.search_path import CREDSTORES, places_of_user, search_path
+from guestcred.systemd.search_path import CREDSTORES, OF_PID_1, places_of_user, search_path
 
 SECRET = b"hunter2hunter2"
 UID = os.getuid()
 ME = User(name=pwd.getpwuid(UID).pw_name, uid=UID, gid=os.getgid(), groups=(os.getgid(),))
 MANAGER, RUNTIME = f"user@{UID}.service", f"run/user/{UID}"
 GIVEN = f"run/credentials/{MANAGER}"
+DECRYPTS = 258 if UID else 256  # the first systemd whose manager of this user does
 Answer = Callable[[Message], Any]
 
 
@@ -226,9 +228,9 @@ def test_a_store_that_the_user_may_not_read_ends_every_name_that_comes_to_it(
 @pytest.mark.parametrize(
     ("systemd", "verdict", "expected"),
     [
-        (257, 7, ("fatal", "undecryptable")),
-        (258, 7, ("ready", None)),
-        (258, "undecryptable", ("fatal", "undecryptable")),
+        (DECRYPTS - 1, 7, ("fatal", "undecryptable")),
+        (DECRYPTS, 7, ("ready", None)),
+        (DECRYPTS, "undecryptable", ("fatal", "undecryptable")),
     ],
 )
 def test_what_a_user_manager_decrypts(
@@ -250,6 +252,14 @@ def test_what_a_user_manager_decrypts(
     state, _, reason = told(root, services)["sealed:k"]
     assert (state, reason) == expected
     assert all("systemd-creds --user encrypt --name=k" in finding.fix for finding in services.findings)
+
+
+@pytest.mark.parametrize(
+    ("systemd", "uid", "decrypts"),
+    [(255, 0, False), (256, 0, True), (257, 1000, False), (258, 1000, True), (None, 1000, True)],
+)
+def test_root_s_manager_decrypts_before_others(systemd: int | None, uid: int, decrypts: bool) -> None:
+    assert rules_of_user(systemd, None, OF_PID_1, uid).decrypts is decrypts
 
 
 def test_without_a_look_at_its_environment_a_manager_has_what_is_usual(

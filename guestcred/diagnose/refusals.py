@@ -94,7 +94,7 @@ REFUSALS: dict[Problem, tuple[str, str]] = {
 """What is wrong with {id} or {source}, and the fix."""
 
 DECRYPTED_FOR_USERS = (
-    "a user manager decrypts since systemd 258, and only what was encrypted for its user; as that user: "
+    "a user manager decrypts since systemd 258, root's since 256, and only what was encrypted for its user; as that user: "
     "systemd-creds --user encrypt --name={id} PLAIN-FILE ENCRYPTED-FILE"
 )
 """The fix of what a user manager cannot decrypt."""

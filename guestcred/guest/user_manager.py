@@ -54,7 +54,7 @@ def read_user_consumers(
     config = environment.get("XDG_CONFIG_HOME", "")
     own = (config if config.startswith("/") else f"{home}/.config", runtime, f"{home}/.local/lib")
     places = places_of_user(systemd, None if given is None else _below_root(given), tuple(map(_below_root, own)))
-    rules = rules_of_user(systemd, read_kernel(tree), places)
+    rules = rules_of_user(systemd, read_kernel(tree), places, user.uid)
     units = tuple(
         unit.replace(
             user=user.name,

@@ -35,7 +35,8 @@ _FORGIVES_IMPORTS_SINCE = (
 _EXCLUSIVE_SINCE = 259  # write_credential() opens with O_EXCL, and renames no more (pull request 39637)
 _FOLDERS_CONNECT_SINCE = 262  # load_cred_recurse_dir_cb() connects to sockets (pull request 42897)
 _MOUNTS_SINCE = 258  # mount_spawn() asks for credentials; socket_spawn() and swap_spawn() never do
-_USERS_DECRYPT_SINCE = 258  # maybe_decrypt_and_write_credential() asks a service that has the key
+_ROOTS_DECRYPT_SINCE = 256  # maybe_decrypt_and_write_credential() asks a service that has the key, root's manager too,
+_USERS_DECRYPT_SINCE = 258  # and others may ask it
 _NOSWAP_KERNEL = (6, 4)  # "noswap" of tmpfs; systemd's comment says 6.3
 
 # parse_boolean() in systemd src/basic/parse-util.c
@@ -83,10 +84,10 @@ def rules_of(systemd: int | None, kernel: str | None) -> Rules:
     )
 
 
-def rules_of_user(systemd: int | None, kernel: str | None, places: Places) -> Rules:
-    """The same for a user manager: it mounts nothing, so its units' folders are in $XDG_RUNTIME_DIR, without a limit of
+def rules_of_user(systemd: int | None, kernel: str | None, places: Places, uid: int) -> Rules:
+    """The same for the manager of that user: it mounts nothing, so its units' folders are in $XDG_RUNTIME_DIR, without a limit of
     pages (setup_credentials_plain_dir() in systemd src/core/exec-credential.c)."""
-    decrypts = systemd is None or systemd >= _USERS_DECRYPT_SINCE
+    decrypts = systemd is None or systemd >= (_USERS_DECRYPT_SINCE if uid else _ROOTS_DECRYPT_SINCE)
     return rules_of(systemd, kernel).replace(in_pages=False, places=places, decrypts=decrypts)
 
 
