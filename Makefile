@@ -14,6 +14,8 @@ VM_PACKAGES := qemu-system-x86 ovmf debootstrap e2fsprogs debian-archive-keyring
 # only for the look of a page: 125 MB to fetch
 BROWSER_PACKAGES := chromium
 FIXTURE_PACKAGES := qemu-system-arm qemu-efi-aarch64 cpio
+# a TPM for guests
+JUDGE_PACKAGES := swtpm
 
 # a captured guest whose PID 1 found no dmi-sysfs, and so imported nothing
 DEMO := $(BIN)/guestcred --root fixtures/dmi/debian14-hidden-entries
@@ -29,7 +31,7 @@ COVERAGE := --cov --cov-report=term:skip-covered
 
 .NOTPARALLEL:
 .PHONY: demo test test-fast coverage mutants test-fresh test-vm test-vm-full test-flow judge fixtures atlas bench boot-cost damage lint docs deb rpm clean
-.PHONY: run-packages deb-packages test-packages vm-packages all-packages
+.PHONY: run-packages deb-packages test-packages vm-packages judge-packages all-packages
 
 demo: .venv/runtime
 	@$(call show,$(DEMO) status)
@@ -72,8 +74,8 @@ test-vm-full: all-packages .venv/dev deb
 test-flow: all-packages .venv/dev deb
 	$(BIN)/pytest -m vm -k whole_flow -s
 
-# systemd's own test of credentials, in guests of 257 and 262, and what guestcred says at each of its steps
-judge: all-packages .venv/dev deb
+# systemd's own tests of credentials, in guests of 257 and 262, and what guestcred says at each of their steps
+judge: all-packages judge-packages .venv/dev deb
 	$(VM) vm.judge $(JUDGE_ARGUMENTS)
 
 # fixtures/dmi from freshly booted guests
@@ -155,6 +157,9 @@ test-packages:
 
 vm-packages:
 	$(call install,$(VM_PACKAGES))
+
+judge-packages:
+	$(call install,$(JUDGE_PACKAGES))
 
 all-packages:
 	$(call install,$(TEST_PACKAGES) $(VM_PACKAGES) $(FIXTURE_PACKAGES) $(BROWSER_PACKAGES))

@@ -86,9 +86,10 @@ VARIANTS = (
         for release, core in zip(RELEASES, ((), ("initrd",), ()), strict=True)
     ),
 )
-# what systemd's own tests need: a user with a manager and a bus of its own, whom run0 lets in
+# what systemd's own tests need: a user with a manager and a bus of its own, whom run0 lets in, and a TPM
 JUDGE_PACKAGES = [
     *("systemd-tests", "jq", "libpam-systemd", "dbus-user-session", "polkitd"),
+    *("libtss2-esys-3.0.2-0t64", "libtss2-rc0t64"),
 ]  # fmt: skip
 JUDGES = tuple(
     Release(f"{release.name}-judge", release.suite, release.systemd, (*DRACUT_PACKAGES, *JUDGE_PACKAGES))

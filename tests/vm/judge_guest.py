@@ -22,16 +22,23 @@ from unittest import mock
 
 from guestcred.diagnose.services import Services, judge_services, only
 from guestcred.errors import GuestcredError
+from guestcred.guest.as_user import as_user
 from guestcred.guest.deliveries import Look, read_consumers
 from guestcred.guest.facts import read_systemd
 from guestcred.guest.rootfs import Tree
+from guestcred.guest.user_manager import named_user, read_user_consumers
+from guestcred.guest.users import User
 from guestcred.record import to_json
 from guestcred.systemd import bus
 
 TESTS = Path("/usr/lib/systemd/tests/testdata/units")
 CREDENTIALS = Path("/run/credentials")
+USERS = Path("/run/user")
+USER_SECONDS = 120.0  # for a look at a user's unit
 EXECUTOR = "systemd-executor"  # makes credentials and all else of a unit, then becomes its program; since systemd 255
 LOOKING = {"cmp", "diff", "grep", "ls"}  # programs by which the test looks into a folder of credentials
+
+ASKED = "systemd-creds@"  # a service that decrypts for users, guestcred among them, which is not to wait for itself
 
 # linux/fanotify.h
 _CLASS_CONTENT, _CLOEXEC, _UNLIMITED = 0x4, 0x1, 0x10
@@ -54,8 +61,9 @@ def watch_programs() -> int:
     return int(fd)
 
 
-def what_is_started(pid: int, program: str, test: str) -> tuple[str, str] | None:
-    """Which unit's process it is that is to become the program, and for what it is looked at; None where it is not."""
+def what_is_started(pid: int, program: str, test: str) -> tuple[str, str, str] | None:
+    """For what the process that is to become the program is looked at, which unit's it is, and the number of the user
+    whose manager has that unit, empty for PID 1's; None where it is not looked at."""
     try:
         parts = Path(f"/proc/{pid}/cgroup").read_text().strip().partition("::")[2].split("/")
         before = os.readlink(f"/proc/{pid}/exe").rpartition("/")[2]
@@ -64,16 +72,17 @@ def what_is_started(pid: int, program: str, test: str) -> tuple[str, str] | None
     units = [part for part in parts if part.endswith((".service", ".mount"))]
     if not units:
         return None
-    if before == EXECUTOR and program != EXECUTOR:
-        return ("a user's" if len(units) > 1 and units[0].startswith("user@") else "start"), units[-1]
+    if before == EXECUTOR and program != EXECUTOR and not units[-1].startswith(ASKED):
+        is_user_s = len(units) > 1 and units[0].startswith("user@")
+        return "start", units[-1], units[0][len("user@") : -len(".service")] if is_user_s else ""
     if units == [test] and program in LOOKING and before != program:
-        return "later", test
+        return "later", test, ""
     return None
 
 
 @contextlib.contextmanager
 def asked_alone(unit: str) -> Iterator[None]:
-    """Have PID 1 asked for this unit, not for all: that takes seconds in an emulated guest, and each step waits."""
+    """Have a manager asked for this unit, not for all: that takes seconds in an emulated guest, and each step waits."""
     ask = bus._Peer.manager
 
     def manager(peer: bus._Peer, returns: str, method: str, *rest: str) -> Any:
@@ -92,27 +101,30 @@ def told(judged: Services) -> dict[str, Any]:
     }
 
 
-def found(unit: str) -> dict[str, int]:
-    """The files in the unit's folder, with their sizes."""
-    folder = CREDENTIALS / unit
+def folder_of(unit: str, uid: str) -> Path:
+    """Where the unit's credentials are; `uid` is empty for a unit of PID 1's."""
+    return USERS / uid / "credentials" / unit if uid else CREDENTIALS / unit
+
+
+def found(folder: Path) -> dict[str, int]:
+    """The files in a unit's folder, with their sizes."""
     return {path.name: path.stat().st_size for path in folder.iterdir()} if folder.is_dir() else {}
 
 
-def made(unit: str) -> int:
-    """When the unit's credentials were made, in nanoseconds; 0 where it has none."""
-    folder = CREDENTIALS / unit
+def made(folder: Path) -> int:
+    """When a unit's credentials were made, in nanoseconds; 0 where it has none."""
     return max((path.stat().st_mtime_ns for path in folder.iterdir()), default=0) if folder.is_dir() else 0
 
 
-def unlike(foreseen: Services, unit: str) -> list[str]:
+def unlike(foreseen: Services, folder: Path) -> list[str]:
     """What has other bytes in the unit's folder than the file that was foreseen to win."""
     return [
         outcome.id
         for service in foreseen.services
         for outcome in service.credentials
         if (outcome.source or "")[:1] == "/" and not outcome.encrypted
-        if (CREDENTIALS / unit / outcome.id).exists()
-        if (CREDENTIALS / unit / outcome.id).read_bytes() != Path(str(outcome.source)).read_bytes()
+        if (folder / outcome.id).exists()
+        if (folder / outcome.id).read_bytes() != Path(str(outcome.source)).read_bytes()
     ]
 
 
@@ -124,31 +136,51 @@ def not_started(look: Look) -> Look:
     return look.replace(consumers=tuple(consumers))
 
 
-def look_at(unit: str, systemd: int | None) -> dict[str, Any]:
-    """What guestcred foresees for the unit from its settings, what it sees of it, and what is in its folder."""
+def look_at(unit: str, user: User | None, systemd: int | None) -> dict[str, Any]:
+    """What guestcred foresees for the unit from its settings, what it sees of it, and what is in its folder.
+
+    For a unit of a user's manager it is called in a process of that user's.
+    """
+    folder = folder_of(unit, "" if user is None else str(user.uid))
     with asked_alone(unit):
-        look = only(read_consumers(TREE, unit, systemd), unit)
-    foreseen = judge_services(TREE, not_started(look), None, systemd)
+        if user is None:
+            look, rules = read_consumers(TREE, unit, systemd), None
+        else:
+            look, rules = read_user_consumers(TREE, user, unit, systemd)
+    look = only(look, unit)
+    foreseen = judge_services(TREE, not_started(look), None, systemd, rules)
     return {
         "foreseen": told(foreseen),
-        "seen": told(judge_services(TREE, look, None, systemd)),
-        "found": found(unit),
-        "unlike": unlike(foreseen, unit),
+        "seen": told(judge_services(TREE, look, None, systemd, rules)),
+        "found": found(folder),
+        "unlike": unlike(foreseen, folder),
     }
 
 
-def step(kind: str, unit: str, program: str, systemd: int | None, last: dict[str, int]) -> dict[str, Any]:
-    """One step of the test's; `last` has when credentials of units were made before it."""
-    result: dict[str, Any] = {"kind": kind, "unit": unit, "program": program}
+def look_as_its_user(unit: str, uid: str, systemd: int | None) -> dict[str, Any]:
+    """The same as the one whose manager has the unit."""
+    if not uid:
+        return look_at(unit, None, systemd)
+    user = named_user(TREE, uid)
+    looked: dict[str, Any] = json.loads(
+        as_user(user, lambda: json.dumps(look_at(unit, user, systemd)).encode(), USER_SECONDS)
+    )
+    return looked
+
+
+def step(kind: str, unit: str, uid: str, program: str, systemd: int | None, last: dict[Path, int]) -> dict[str, Any]:
+    """One step of the test's; `last` has when credentials in folders of units were made before it."""
+    result: dict[str, Any] = {"kind": kind, "unit": unit, "user": uid, "program": program}
     try:
-        result |= look_at(unit, systemd)
+        result |= look_as_its_user(unit, uid, systemd)
     except (GuestcredError, OSError) as error:  # the test goes on, and the host tells of it
         return {**result, "error": repr(error)}
+    folder = folder_of(unit, uid)
     stops = any(service["state"] == "deactivating" for service in result["seen"]["services"])
     # a command that stops gets none, and one beside or behind the main one what that one got
-    if stops or (made(unit) and last.get(unit) == made(unit)):
+    if stops or (made(folder) and last.get(folder) == made(folder)):
         result["kind"] = "later"
-    last[unit] = made(unit)
+    last[folder] = made(folder)
     return result
 
 
@@ -156,16 +188,11 @@ def judge(channel: socket.socket, before: set[str]) -> None:
     """Look at what the other end asks for, answer so that it may go on, and hand in all steps at the end."""
     systemd = read_systemd(TREE)
     steps: list[dict[str, Any]] = []
-    last: dict[str, int] = {}
+    last: dict[Path, int] = {}
     for line in channel.makefile():
-        kind, unit, program = json.loads(line)
-        if kind == "start":
-            steps.append(step(kind, unit, program, systemd, last))
-        elif kind == "later":
-            folders = sorted(set(os.listdir(CREDENTIALS)) - before)
-            steps += [step(kind, folder, program, systemd, last) for folder in folders]
-        elif any(Path("/run/user").glob(f"*/credentials/{unit}")):
-            steps.append({"kind": kind, "unit": unit, "program": program})
+        kind, unit, uid, program = json.loads(line)
+        units = [unit] if kind == "start" else sorted(set(os.listdir(CREDENTIALS)) - before)
+        steps += [step(kind, one, uid, program, systemd, last) for one in units]
         channel.sendall(b"\n")
     print(json.dumps(steps))
 
@@ -218,9 +245,14 @@ def run(*command: str) -> str:
     return subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False).stdout
 
 
-def main(test: str) -> None:
+def main(test: str, *environment: str) -> None:
     unit = f"{test}.service"
     run("systemctl", "link", "--runtime", str(TESTS / unit))
+    if environment:
+        dropin = Path(f"/run/systemd/system/{unit}.d/environment.conf")
+        dropin.parent.mkdir()
+        dropin.write_text("[Service]\n" + "".join(f"Environment={variable}\n" for variable in environment))
+        run("systemctl", "daemon-reload")
     ours, theirs = socket.socketpair()
     reading, writing = os.pipe()
     before = set(os.listdir(CREDENTIALS))
@@ -251,4 +283,4 @@ def main(test: str) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(*sys.argv[1:])
