@@ -673,3 +673,13 @@ def test_why_knows_the_names_that_units_request(tree: Build, name: str) -> None:
     assert "no OEM string at all in " in printed
     assert "did you mean DB_PASSWORD, which demo.service requests? type: guestcred why DB_PASSWORD." in printed
     assert "did you mean" not in run("--root", root, "why", "SOMETHING", status=1)
+
+
+def test_services_says_what_the_host_offers_instead(tree: Build) -> None:
+    strings = [b"io.systemd.credential:APIKEY=v", b"io.systemd.credential:OTHER=v"]
+    lacking = consumer(load("api", "API_KEY"), load("db", "DB_PASSWORD"), running=False)
+    root = tree(strings, {"APIKEY": b"v", "OTHER": b"v"}, units=[lacking])
+    (finding,) = (one for one in told(root, status=1)["findings"] if one["code"] == "no-source")
+    assert finding["hint"].startswith(
+        "the host offers APIKEY: if that is meant to be API_KEY, rename one of the two; else hand them over"
+    )

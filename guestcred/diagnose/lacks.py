@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from guestcred.diagnose.findings import LOSSES, Finding
+from guestcred.systemd.nearest import nearest
 from guestcred.systemd.requests import CONFIGURED
 from guestcred.systemd.rules import SYSTEM
 from guestcred.text import listed
@@ -105,8 +106,23 @@ def lacks(
                 groups.setdefault("kept", []).append(outcome)
             elif name_of(outcome) not in losses:
                 groups.setdefault(_why(outcome, comparison, cut), []).append(outcome)
-        findings += [_without(service, why, alike, advice) for why, alike in groups.items()]
+        for why, alike in groups.items():
+            finding = _without(service, why, alike, advice)
+            misspelt = _misspelt(alike, comparison) if why in ("unnamed", "nobody") else ""
+            findings.append(finding.replace(fix=misspelt + finding.fix))
     return findings
+
+
+def _misspelt(lacking: list[Outcome], comparison: Comparison | None) -> str:
+    """What to do where the host offers nearly the same name; of the first few, since each is compared with all."""
+    offered = [one.name for one in comparison.credentials if one.place and one.name == one.shown] if comparison else []
+    near = {outcome.name: nearest(outcome.name, offered) for outcome in lacking[:_NAMED]}
+    told = [
+        f"the host offers {other}: if that is meant to be {name}, rename one of the two"
+        for name, other in near.items()
+        if other
+    ]
+    return f"{'; '.join(told)}; else " if told else ""
 
 
 def _why(outcome: Outcome, comparison: Comparison | None, cut: bool) -> str:
