@@ -16,7 +16,6 @@ SIGINT = 2  # signal(7)
 COULD_NOT_LOOK = 3  # as in errors.py, which a lack of memory may keep away
 PACKAGES = ("click", "construct", "jeepney", "systemd")
 NO_MEMORY = "guestcred: error: there is not enough memory\n"
-PR_SET_DUMPABLE = 4  # prctl(2)
 
 
 def plain_form(arguments: list[str]) -> tuple[str, View, dict[str, Any]] | None:
@@ -185,7 +184,7 @@ def _keep_memory_private() -> None:
     """Forbid a core file, after an exec too; until then only root can look into this process."""
     import resource
 
-    from guestcred.c_modules import prctl
+    from guestcred.c_modules import PR_SET_DUMPABLE, prctl
 
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     prctl(PR_SET_DUMPABLE, 0)

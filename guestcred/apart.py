@@ -10,7 +10,13 @@ import gc
 import os
 import sys
 
-from guestcred.c_modules import drop_capabilities, filter_system_calls, prctl
+from guestcred.c_modules import (
+    PR_GET_NO_NEW_PRIVS,
+    PR_SET_NO_NEW_PRIVS,
+    drop_capabilities,
+    filter_system_calls,
+    prctl,
+)
 from guestcred.descriptor import read_to_end
 from guestcred.errors import GuestcredError
 from guestcred.text import printable
@@ -27,7 +33,6 @@ MEMORY = 1 << 29  # bytes that it may have
 ANSWER, ERROR, LACKS_MODULE, UNCONFINED, FAILED = b"a", b"e", b"m", b"c", b"x"
 
 _TOO_LONG = 24, 9  # SIGXCPU and SIGKILL, at the soft and the hard RLIMIT_CPU: getrlimit(2)
-_PR_SET_NO_NEW_PRIVS, _PR_GET_NO_NEW_PRIVS = 38, 39  # prctl(2)
 
 # Of each machine the kernel's AUDIT_ARCH_*; the numbers of exit_group, brk, munmap, mremap, madvise and rt_sigreturn; of
 # write; of mmap and mprotect; of socket; and of what makes sockets in another way. All have their low bytes first.
@@ -76,7 +81,7 @@ class Apart:
     def __init__(self, work: Callable[[], bytes], seconds: int = SECONDS) -> None:
         import resource  # noqa: F401  as the next line: nothing can be loaded after the fork
 
-        prctl(_PR_GET_NO_NEW_PRIVS, 0)
+        prctl(PR_GET_NO_NEW_PRIVS, 0)
         _machine()
         self._seconds = seconds
         self._fd, theirs = os.pipe()
@@ -192,7 +197,7 @@ def give_up_connections() -> None:
 
 
 def _filter(program: bytes) -> None:
-    if prctl(_PR_SET_NO_NEW_PRIVS, 1) or filter_system_calls(program):
+    if prctl(PR_SET_NO_NEW_PRIVS, 1) or filter_system_calls(program):
         raise OSError("the kernel takes no seccomp filter")
 
 

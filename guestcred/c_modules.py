@@ -83,6 +83,9 @@ def hmac_sha256(key: bytes, message: bytes) -> bytes:
 _INNER, _OUTER = bytes(byte ^ 0x36 for byte in range(256)), bytes(byte ^ 0x5C for byte in range(256))
 
 
+PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_NO_NEW_PRIVS, PR_GET_NO_NEW_PRIVS = 1, 4, 38, 39  # include/uapi/linux/prctl.h
+
+
 def prctl(option: int, *arguments: int | bytes) -> int:
     """prctl(2), -1 for a failure; bytes are passed by address."""
     return _call("prctl", option, *arguments, *(0,) * (4 - len(arguments)))

@@ -27,6 +27,11 @@ def visible(text: str) -> str:
     return text if text.isprintable() else "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
 
 
+def shown_root(root: str) -> str:
+    """What stands before each path below `root` when it is shown: `/` for the live system."""
+    return visible(root.rstrip("/") + "/")
+
+
 def typed(path: str) -> str:
     """A path as one word of a command that a person may type."""
     from shlex import quote  # only for failures, which the boot path has not

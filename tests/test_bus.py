@@ -9,7 +9,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from itertools import repeat
 from pathlib import Path
 from typing import Any
@@ -152,23 +152,35 @@ def within(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
         monkeypatch.setattr(bus, name, seconds)
 
 
+@contextmanager
+def peers() -> Iterator[Callable[[Path, Answer, bytes, float], Peer]]:
+    """Starts servers, and ends them all at last."""
+    started = []
+
+    def start(path: Path, answer: Answer, welcome: bytes, pause: float) -> Peer:
+        peer = Peer(path, answer, welcome, pause)
+        peer.start()
+        started.append(peer)
+        return peer
+
+    yield start
+    for peer in started:
+        peer.stop()
+
+
 @pytest.fixture
 def listen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Listen]:
     """Start a peer in the place of PRIVATE or SYSTEM_BUS; where none is started, nothing listens."""
-    peers = []
     for name in ("PRIVATE", "SYSTEM_BUS"):
         monkeypatch.setattr(bus, name, str(tmp_path / name))
     within(monkeypatch, 30.0)
 
-    def start(name: str, answer: Answer, welcome: bytes = WELCOME, pause: float = 0.05) -> Peer:
-        peer = Peer(tmp_path / name, answer, welcome, pause)
-        peer.start()
-        peers.append(peer)
-        return peer
+    with peers() as start:
 
-    yield start
-    for peer in peers:
-        peer.stop()
+        def listen(name: str, answer: Answer, welcome: bytes = WELCOME, pause: float = 0.05) -> Peer:
+            return start(tmp_path / name, answer, welcome, pause)
+
+        yield listen
 
 
 def test_units_over_the_private_socket(listen: Listen) -> None:

@@ -19,7 +19,7 @@ import pytest
 import schemas
 from jeepney import HeaderFields, Message, new_error, new_method_return
 from needs import memory
-from test_bus import WELCOME, Peer, reply
+from test_bus import WELCOME, Peer, peers, reply
 
 from guestcred.cli import commands
 from guestcred.cli.commands import View
@@ -101,17 +101,12 @@ def root() -> Iterator[Path]:
 @pytest.fixture
 def listen(root: Path) -> Iterator[Callable[..., Peer]]:
     """Start a user manager on its private socket, or on its bus."""
-    peers = []
+    with peers() as start:
 
-    def start(answer: Answer, path: str = "systemd/private") -> Peer:
-        peer = Peer(root / RUNTIME / path, answer, WELCOME, 0.01)
-        peer.start()
-        peers.append(peer)
-        return peer
+        def listen(answer: Answer, path: str = "systemd/private") -> Peer:
+            return start(root / RUNTIME / path, answer, WELCOME, 0.01)
 
-    yield start
-    for peer in peers:
-        peer.stop()
+        yield listen
 
 
 @pytest.fixture

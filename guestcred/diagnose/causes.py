@@ -26,11 +26,13 @@ if TYPE_CHECKING:
         "unknown",
     ]
 
+_INTO_INITRD = 'apt install guestcred-initrd, or on NixOS boot.initrd.kernelModules = [ "dmi-sysfs" ]'
+
 CAUSES: dict[Cause, tuple[str, str]] = {
     "dmi-sysfs-absent": (
         "PID 1 reads SMBIOS through /sys/firmware/dmi/entries, and the kernel has no dmi-sysfs there",
-        'apt install guestcred-initrd, or on NixOS boot.initrd.kernelModules = [ "dmi-sysfs" ]; it helps only where \'modinfo '
-        "dmi-sysfs' finds a module and modprobe.d has no blacklist for it, else only a kernel with CONFIG_DMI_SYSFS=y does",
+        f"{_INTO_INITRD}; it helps only where 'modinfo dmi-sysfs' finds a module and modprobe.d has no blacklist for it, "
+        "else only a kernel with CONFIG_DMI_SYSFS=y does",
     ),
     "import-disabled": (
         "the kernel command line has systemd.import_credentials=no",
@@ -47,8 +49,7 @@ CAUSES: dict[Cause, tuple[str, str]] = {
     ),
     "earlier-stage": (
         "an earlier PID 1 (in the initrd) did the import, and the one after it does not repeat it",
-        'apt install guestcred-initrd, or on NixOS boot.initrd.kernelModules = [ "dmi-sysfs" ]; an initrd that has dmi-sysfs '
-        "lacks the system's own version of systemd: make it anew",
+        f"{_INTO_INITRD}; an initrd that has dmi-sysfs lacks the system's own version of systemd: make it anew",
     ),
     "systemd-too-old": (
         "this systemd is older than 252 and does not import from SMBIOS",

@@ -24,7 +24,7 @@ from guestcred.smbios.walk import Table
 from guestcred.systemd.offered import Accepted, Place, Rejected, Unrelated, Verdict
 from guestcred.systemd.rules import SYSTEM, name_is_valid
 from guestcred.systemd.shown import shown
-from guestcred.text import visible
+from guestcred.text import shown_root, visible
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -289,7 +289,7 @@ def _unreadable(guest: Guest, credentials: list[Credential]) -> list[Finding]:
         return []
     from guestcred.diagnose.causes import CAUSES
 
-    at, fix = visible(guest.root.rstrip("/") + "/"), CAUSES["unreadable"][1]
+    at, fix = shown_root(guest.root), CAUSES["unreadable"][1]
     findings = []
     for path, reason in others.items():
         folder, _, name = path.rpartition("/")

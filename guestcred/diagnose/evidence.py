@@ -71,6 +71,11 @@ class Evidence:
         """Whether PID 1 reads nothing of the machine."""
         return self._facts is not None and self._facts.container is not None
 
+    @property
+    def _was_handed_over(self) -> bool:
+        """Whether PID 1 was handed its credentials, and so imports none."""
+        return self._facts is not None and self._facts.earlier_stage
+
     def span(self, offer: Accepted) -> Span | None:
         """Where `offer` is in what PID 1 reads, or None where it is not there."""
         return self.spans.get(offer.place.key)
@@ -103,7 +108,7 @@ class Evidence:
             return "unreadable"
         if refusal is not None:
             return refusal
-        if not self._arrived and self._facts is not None and self._facts.earlier_stage:
+        if not self._arrived and self._was_handed_over:
             return self._earlier_stage()
         if not self._guest.entries:
             return "dmi-sysfs-absent"
@@ -122,7 +127,7 @@ class Evidence:
     def origin(self, name: str, imported: bytes) -> Origin | None:
         """Where a foreign credential came from: a source that is still there, or who imported it; None if neither."""
         # then it is a folder outside of the container, to which @system leads, and PID 1 imports nothing into it
-        if self.in_container and self._facts is not None and self._facts.earlier_stage:
+        if self.in_container and self._was_handed_over:
             return "container-manager"
         stage, source = self._stages.get(name), self.source(name, imported)
         if source is not None or stage is None:
@@ -136,13 +141,13 @@ class Evidence:
     def not_imported(self, source: Origin) -> Cause:
         """Why `@system` lacks what another source holds (systemd src/core/import-creds.c)."""
         facts = self._facts
-        if source != "initrd" and facts is not None and facts.container:
+        if source != "initrd" and self.in_container:
             return "container"
         if self._guest.parameters.import_disabled:
             return "import-disabled"
         if source == "fw-cfg" and facts is not None and facts.distrusts(self._guest.systemd):
             return "confidential-vm"
-        return self._earlier_stage() if facts is not None and facts.earlier_stage else "unknown"
+        return self._earlier_stage() if self._was_handed_over else "unknown"
 
     def _earlier_stage(self) -> Cause:
         return "lost-at-switch-root" if self._guest.system is None else "earlier-stage"
@@ -150,7 +155,7 @@ class Evidence:
     def _refusal(self) -> Cause | None:
         """Why this PID 1 takes nothing at all from SMBIOS, or None (systemd src/core/import-creds.c)."""
         version, facts = self._guest.systemd, self._facts
-        if facts is not None and facts.container:
+        if self.in_container:
             return "container"
         if self._guest.parameters.import_disabled:
             return "import-disabled"

@@ -94,6 +94,7 @@ def lacks(
 ) -> list[Finding]:
     """A finding for each unit that goes without what was not lost, and for each credential without which it fails."""
     findings = []
+    near = _Near(comparison)
     cut = comparison is not None and any(finding.code == "cut-by-kernel" for finding in comparison.findings)
     for service in services:
         groups: dict[str, list[Outcome]] = {}
@@ -108,21 +109,30 @@ def lacks(
                 groups.setdefault(_why(outcome, comparison, cut), []).append(outcome)
         for why, alike in groups.items():
             finding = _without(service, why, alike, advice)
-            misspelt = _misspelt(alike, comparison) if why in ("unnamed", "nobody") else ""
+            misspelt = near.told(alike) if why in ("unnamed", "nobody") else ""
             findings.append(finding.replace(fix=misspelt + finding.fix))
     return findings
 
 
-def _misspelt(lacking: list[Outcome], comparison: Comparison | None) -> str:
-    """What to do where the host offers nearly the same name; of the first few, since each is compared with all."""
-    offered = [one.name for one in comparison.credentials if one.place and one.name == one.shown] if comparison else []
-    near = {outcome.name: nearest(outcome.name, offered) for outcome in lacking[:_NAMED]}
-    told = [
-        f"the host offers {other}: if that is meant to be {name}, rename one of the two"
-        for name, other in near.items()
-        if other
-    ]
-    return f"{'; '.join(told)}; else " if told else ""
+class _Near:
+    """The offered names that were probably meant by names that nobody offers; each is looked for once, for all units."""
+
+    def __init__(self, comparison: Comparison | None) -> None:
+        credentials = comparison.credentials if comparison else ()
+        self._offered = [one.name for one in credentials if one.place and one.name == one.shown]
+        self._found: dict[str, str | None] = {}
+
+    def told(self, lacking: list[Outcome]) -> str:
+        """What to do where the host offers nearly the same name; of the first few, since each is compared with all."""
+        told = []
+        for name in (outcome.name for outcome in lacking[:_NAMED]):
+            if name not in self._found:
+                self._found[name] = nearest(name, self._offered)
+            if self._found[name] is not None:
+                told.append(
+                    f"the host offers {self._found[name]}: if that is meant to be {name}, rename one of the two"
+                )
+        return f"{'; '.join(told)}; else " if told else ""
 
 
 def _why(outcome: Outcome, comparison: Comparison | None, cut: bool) -> str:

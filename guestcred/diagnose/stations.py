@@ -8,7 +8,7 @@ from guestcred.systemd.requests import full_name
 from guestcred.systemd.rules import SYSTEM
 from guestcred.systemd.search_path import ENCRYPTED, RESCUE, glob_matches
 from guestcred.systemd.shown import shown
-from guestcred.text import size, visible
+from guestcred.text import shown_root, size
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def received(name: str, service: Service, outcome: Outcome, root: str) -> Stage 
     """What a unit got for its request of a credential; None where it requests another one."""
     if outcome.name not in (name, f"/{SYSTEM}/{name}", f"/{RESCUE}/{name}"):
         return None
-    at = visible(root.rstrip("/") + "/")
+    at = shown_root(root)
     passed = outcome.state in ("delivered", "ready")
     told = {
         "delivered": f"{service.unit} has it as {at}run/credentials/{service.unit}/{outcome.id}, readable by {service.user}",
@@ -50,7 +50,7 @@ def received(name: str, service: Service, outcome: Outcome, root: str) -> Stage 
 
 def kept(stored: Stored, root: str) -> Stage:
     """Where a credential lies that did not come to PID 1."""
-    at = visible(root.rstrip("/") + "/")
+    at = shown_root(root)
     by = ", written by guestcred" if stored.is_ours else ""
     if stored.is_encrypted:
         by = ", encrypted"

@@ -19,8 +19,9 @@ from guestcred.guest.snapshot import ENTRIES, TABLE
 from guestcred.manifest import FRAME
 from guestcred.record import Record
 from guestcred.systemd.offered import REASONS, Accepted, Rejected, Verdict
+from guestcred.systemd.requests import LOAD, LOAD_ENCRYPTED
 from guestcred.systemd.rules import READ_CUT, SYSTEM, name_is_valid
-from guestcred.text import size, visible
+from guestcred.text import shown_root, size
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -122,14 +123,7 @@ def _trace(
     requesting = None if services is None else [unit for unit, _ in got]
     reading = read_by(known.name, survey.guest.systemd, requesting, late=traced.status in ("rescued", "stored"))
     stages = [stage for _, stage in got]
-    idle = unrequested(known.name) if services is not None and not stages else None
-    if idle is not None and files:
-        setting = "LoadCredentialEncrypted" if files[0].is_encrypted else "LoadCredential"
-        hint = f"write {setting}={known.shown} into the unit that needs it, or remove the file"
-        idle = idle.replace(message=f"no loaded unit requests {known.shown}", fix=hint)
-    like = requested_like(known.name, services) if idle is not None and services is not None else None
-    if idle is not None and like is not None:
-        idle = idle.replace(fix=f"{like[1]} {like[0]}: rename one of the two, on the host or in the unit")
+    idle = _idle(known, services, files) if services is not None and not stages else None
     if reading is not None and (reading.by is not None or not stages):
         stages.append(Stage("reader", reading.by is not None, reading.text))
         idle = None if reading.by is not None else unread(known.name, reading)
@@ -138,6 +132,21 @@ def _trace(
         of_units=lacking(services, frozenset([known.name])) if services else (),
         warnings=(*traced.warnings, *([idle] if idle else ())),
     )
+
+
+def _idle(known: Known, services: Services, files: tuple[Stored, ...]) -> Finding | None:
+    """What is said of a credential that no unit requests, and that lies in these files or came to PID 1."""
+    idle = unrequested(known.name)
+    if idle is None:
+        return None
+    if files:
+        setting = LOAD_ENCRYPTED if files[0].is_encrypted else LOAD
+        fix = f"write {setting}={known.shown} into the unit that needs it, or remove the file"
+        idle = idle.replace(message=f"no loaded unit requests {known.shown}", fix=fix)
+    like = requested_like(known.name, services)
+    if like is not None:
+        idle = idle.replace(fix=f"{like[1]} {like[0]}: rename one of the two, on the host or in the unit")
+    return idle
 
 
 def _lost(traced: Trace, known: Known, services: Services, stages: list[Stage], near: str | None) -> Trace:
@@ -174,7 +183,7 @@ def _lost(traced: Trace, known: Known, services: Services, stages: list[Stage], 
 def _to_system(known: Known, names: Names, survey: Survey) -> Trace:
     """Follow a name from the table to `@system`; the last stage is the one where it was lost, or where it was rescued."""
     guest, comparison = survey.guest, survey.comparison
-    at = visible(guest.root.rstrip("/") + "/")
+    at = shown_root(guest.root)
     credential = next((entry for entry in comparison.credentials if entry.name == known.name), None)
     if credential is not None and credential.loss == "not-offered":
         return _only_meant(credential, known, survey, at)
@@ -268,14 +277,12 @@ def _offered(credential: Credential, known: Known, offer: Accepted, survey: Surv
     rules = f"systemd {guest.systemd}" if guest.systemd is not None else "the newest systemd"
     # what stands in the table arrived, but it is not what the host offered
     spoilt = credential.cause in ("altered", "cut-by-kernel")
-    cut = (
-        f": {size(len(offer.value))} of it are in the table, the rest is cut off"
-        if credential.cause == "cut-by-kernel"
-        else ""
-    )
+    here = ""
+    if credential.cause == "cut-by-kernel":
+        here = f": {size(len(offer.value))} of it are in the table, the rest is cut off"
     stages = [
         *(_meant(offer.name, survey, at) if credential.meant is not None else ()),
-        Stage("offered", not spoilt, f"{_where(offer, at)}, {offer.encoding}{cut}"),
+        Stage("offered", not spoilt, f"{_where(offer, at)}, {offer.encoding}{here}"),
         Stage("accepted", True, f"{size(len(offer.value))} by the rules of {rules}"),
     ]
     arrived = credential.loss is None or spoilt

@@ -8,7 +8,7 @@ import sys
 import time
 from contextlib import suppress
 
-from guestcred.c_modules import drop_capabilities, prctl
+from guestcred.c_modules import PR_SET_DUMPABLE, PR_SET_NO_NEW_PRIVS, PR_SET_PDEATHSIG, drop_capabilities, prctl
 from guestcred.descriptor import read_to_end
 from guestcred.errors import COULD_NOT_LOOK, USAGE, GuestcredError
 from guestcred.guest.users import User
@@ -23,7 +23,6 @@ SECONDS = 15.0  # for all that it does
 MEMORY = 1 << 29  # bytes that it may have
 ANSWER_MAX = 8 << 20  # bytes
 _ANSWER, _ERROR = b"a", b"e"  # the first byte of what it says
-_PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_NO_NEW_PRIVS = 1, 4, 38  # prctl(2)
 
 
 def as_user(user: User, work: Callable[[], bytes], seconds: float = SECONDS) -> bytes:
@@ -113,8 +112,8 @@ def _become(user: User) -> None:
         if os.getresuid() != (user.uid,) * 3:
             raise OSError("it is another user")
     # only now, since another user resets the first; with the second, no process of the user's looks into this one
-    prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    prctl(_PR_SET_DUMPABLE, 0)
-    prctl(_PR_SET_NO_NEW_PRIVS, 1)
+    prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    prctl(PR_SET_DUMPABLE, 0)
+    prctl(PR_SET_NO_NEW_PRIVS, 1)
     if os.getppid() != parent:
         os._exit(0)  # it ended before it could have told

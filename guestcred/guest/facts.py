@@ -43,9 +43,9 @@ CONTAINERS = frozenset(
 class Facts(Record):
     """What PID 1's decisions rest on: names of the container manager and confidential technology, or None.
 
-    `earlier_stage` says that this PID 1 was handed its credentials: by the one of the initrd, or by a container manager. `unasked` has the fields, "container" and
-    "confidential", that are None because PID 1 could not be asked. `stages` says whose PID 1 imported what
-    is in `@system`; None where that is known of nothing.
+    `earlier_stage` says that this PID 1 was handed its credentials: by the one of the initrd, or by a container manager.
+    `unasked` has the fields, "container" and "confidential", that are None because PID 1 could not be asked. `stages`
+    says whose PID 1 imported what is in `@system`; None where that is known of nothing.
     """
 
     container: str | None = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from guestcred.apply.plan import File, Plan
 from guestcred.show.lines import LEFT, Column, columns, finding_lines, problems
 from guestcred.show.report import check_json
-from guestcred.text import count, size, visible
+from guestcred.text import count, shown_root, size, visible
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ def plan_text(
     did = "nothing to change" if not changed else "nothing was written" if dry_run else "written"
     if quiet:
         return problems(plan.left, colour)
-    at = visible(root.rstrip("/") + "/")
+    at = shown_root(root)
     rows = [
         _row("rescue" if to_do and file.name not in plan.standing else "rescued", file, at) for file in plan.rescues
     ]
