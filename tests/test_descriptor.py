@@ -94,9 +94,11 @@ def in_memory(path: Path | str) -> bool:
 
 
 def test_what_is_in_memory(tmp_path: Path) -> None:
+    opened = os.listdir("/proc/self/fd")
     with memory() as folder:
         assert in_memory(folder)
     assert not in_memory(tmp_path) and not in_memory("/proc")
+    assert os.listdir("/proc/self/fd") == opened
 
 
 @pytest.mark.mounts

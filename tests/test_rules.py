@@ -20,6 +20,7 @@ from guestcred.systemd.rules import (
     READ_WHOLE_SINCE,
     SIZE_MAX,
     STORE_PAGES,
+    STORE_SINCE,
     SYSTEM,
     SYSTEMD_OWN,
     TDX_TRUSTED_SINCE,
@@ -64,7 +65,7 @@ def test_who_takes_what_since_when() -> None:
         254,
         262,
     )
-    assert (READ_WHOLE_SINCE, INITRD_SINCE, EXTRA_SYSTEM_SINCE) == (257, 254, 262)
+    assert (READ_WHOLE_SINCE, STORE_SINCE, INITRD_SINCE, EXTRA_SYSTEM_SINCE) == (257, 254, 254, 262)
     assert base64_decode(b"-_-_", 254) is None and base64_decode(b"-_-_", 255) == b"\xfb\xff\xbf"
 
 

@@ -11,7 +11,7 @@ from test_services import consumer, imports, outcomes
 
 from guestcred.smbios.layout import build_structure
 from guestcred.systemd.rules import TEXT_PREFIX
-from guestcred.systemd.shown import as_typed, reads_like_a_name, shown
+from guestcred.systemd.shown import as_typed, quoted, reads_like_a_name, shown, told_alone
 
 NAMES = (
     "A KEY Key key KEY1 wg0 eth0 API_KEY api-key db-password tls.crt JWT_SECRET DB_PASSWORD ENVIRONMENT CLUSTER region "
@@ -49,6 +49,13 @@ def test_what_systemd_takes_for_no_name_is_escaped() -> None:
 def test_a_name_that_was_typed_stays_as_it_is_unless_it_is_none() -> None:
     assert as_typed("tangerine") == "tangerine" and as_typed("a\\b") == "a\\b"
     assert as_typed("a\x1b\udcff") == "a\\x1b\\xff"
+
+
+def test_a_text_without_a_value_is_told_only_where_it_reads_like_a_name() -> None:
+    assert (told_alone("API_KEY"), quoted("API_KEY")) == ("API_KEY", "'API_KEY'")
+    assert told_alone("tangerine") == quoted("tangerine") == "[9 characters hidden]"
+    assert told_alone("\ud800\xff") == "[5 characters hidden]"  # what TOML and JSON may hold: counted in bytes of UTF-8
+    assert (told_alone(""), quoted("")) == ("", "''")
 
 
 FIRST, SECOND, OTHER = b"c2VjcmV0LW9uZQ", b"c2VjcmV0LXR3bw", b"c2VjcmV0LWxvbmdlcg"

@@ -8,7 +8,7 @@ from conftest import Build
 from guestcred.guest.rootfs import Tree
 from guestcred.guest.sources import Sources
 from guestcred.systemd.requests import IMPORT, LOAD, LOAD_ENCRYPTED, Request
-from guestcred.systemd.search_path import SEARCH_PATH, glob_matches, search_path, split_load
+from guestcred.systemd.search_path import CREDSTORES, SEARCH_PATH, glob_matches, places_of_user, search_path, split_load
 
 
 @pytest.mark.parametrize(
@@ -48,6 +48,21 @@ ENCRYPTED = (
 )
 def test_where_systemd_looks(request_: Request, systemd: int | None, places: tuple[str, ...]) -> None:
     assert search_path(request_, systemd) == places
+
+
+@pytest.mark.parametrize("systemd", [252, 254, 257])
+def test_before_258_a_user_manager_searches_the_stores_of_the_machine(systemd: int) -> None:
+    places = places_of_user(systemd, "given", ("c", "r", "l"))
+    sealed = () if systemd == 252 else tuple(f"{store}.encrypted" for store in CREDSTORES)
+    assert search_path(Request(LOAD, "k", "K"), systemd, places) == (*sealed, "given", *CREDSTORES)
+
+
+@pytest.mark.parametrize("systemd", [258, 262, None])
+def test_since_258_a_user_manager_searches_the_users_own(systemd: int | None) -> None:
+    places = places_of_user(systemd, None, ("c", "r", "l"))
+    plain, sealed = ("c/credstore", "r/credstore", "l/credstore"), ("c/credstore.encrypted", "r/credstore.encrypted", "l/credstore.encrypted")  # fmt: skip
+    assert search_path(Request(LOAD, "k", "K"), systemd, places) == (*sealed, *plain)
+    assert search_path(Request(IMPORT, "", "K*"), systemd, places) == (*plain, *sealed)
 
 
 def test_the_first_place_wins_and_the_rest_is_told(tree: Build) -> None:

@@ -38,7 +38,7 @@ from guestcred.show.services import services_json, services_text
 from guestcred.systemd import bus
 from guestcred.systemd.delivery import rules_of_user
 from guestcred.systemd.requests import IMPORT, LOAD, LOAD_ENCRYPTED, Request, parse_unit
-from guestcred.systemd.search_path import CREDSTORES, OF_PID_1, places_of_user, search_path
+from guestcred.systemd.search_path import OF_PID_1
 
 SECRET = b"hunter2hunter2"
 UID = os.getuid()
@@ -144,21 +144,6 @@ def told(root: Path, services: Services) -> dict[str, tuple[str, str | None, str
         for service in services.services
         for one in service.credentials
     }
-
-
-@pytest.mark.parametrize("systemd", [252, 254, 257])
-def test_before_258_a_user_manager_searches_the_stores_of_the_machine(systemd: int) -> None:
-    places = places_of_user(systemd, GIVEN, ("home/me/.config", RUNTIME, "home/me/.local/lib"))
-    sealed = () if systemd == 252 else tuple(f"{store}.encrypted" for store in CREDSTORES)
-    assert search_path(load("k", "K"), systemd, places) == (*sealed, GIVEN, *CREDSTORES)
-
-
-@pytest.mark.parametrize("systemd", [258, 262, None])
-def test_since_258_a_user_manager_searches_the_users_own(systemd: int | None) -> None:
-    places = places_of_user(systemd, None, ("c", "r", "l"))
-    plain, sealed = ("c/credstore", "r/credstore", "l/credstore"), ("c/credstore.encrypted", "r/credstore.encrypted", "l/credstore.encrypted")  # fmt: skip
-    assert search_path(load("k", "K"), systemd, places) == (*sealed, *plain)
-    assert search_path(Request(IMPORT, "", "K*"), systemd, places) == (*plain, *sealed)
 
 
 def test_what_the_units_of_a_user_get(root: Path, manager: UserManager) -> None:
