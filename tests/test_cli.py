@@ -185,7 +185,8 @@ def test_store_full(tree: Build) -> None:
         ({"earlier_stage": True, "stages": {"F": ["initrd"], "G": "other"}}, "unknown"),
         ({"stages": [1]}, "unknown"),
         ({"container": "lxc", "earlier_stage": True, "stages": {"F": "initrd"}}, "container-manager"),
-        ({"container": "lxc", "stages": {"F": "system"}}, "initrd"),
+        ({"container": "lxc", "stages": {"F": "system"}}, "unknown"),
+        ({"container": "lxc", "cmdline": b"systemd.set_credential=F:v"}, "cmdline"),
         ({}, "unknown"),
     ],
 )
@@ -323,7 +324,7 @@ def test_an_empty_value_is_no_forgotten_name(tree: Build) -> None:
     ("guest", "told"),
     [
         ({"fw_cfg": {"X": SECRET}}, "QEMU's fw_cfg offers it"),
-        ({"cmdline": b"systemd.set_credential=X:" + SECRET}, "the kernel command line offers it"),
+        ({"cmdline": b"systemd.set_credential=X:" + SECRET}, "(of a container: PID 1's arguments) offers it"),
         ({"initrd": {"X": SECRET}}, "the initrd (/run/credentials/@initrd) offers it"),
     ],
 )
@@ -333,7 +334,7 @@ def test_another_source_offers_what_did_not_arrive(tree: Build, guest: dict[str,
     root = tree([KEY], {}, cmdline=cmdline + b" systemd.import_credentials=no\n", **guest)
     for command in (["why", "X"], ["check", "--require", "X"]):
         printed = run("--root", root, *command, status=1)
-        assert f"{told}, and it was not imported: the kernel command line has systemd.import_credentials=no" in printed
+        assert f"{told}, and it was not imported: systemd.import_credentials=no is on the kernel" in printed
 
 
 @pytest.mark.parametrize(
@@ -342,6 +343,8 @@ def test_another_source_offers_what_did_not_arrive(tree: Build, guest: dict[str,
         ("fw_cfg", {"confidential": "sev-snp"}, "confidential-vm"),
         ("initrd", {"confidential": "sev-snp"}, "unknown"),
         ("fw_cfg", {"container": "lxc"}, "container"),
+        ("initrd", {"container": "lxc"}, "unknown"),
+        ("initrd", {"container": "lxc", "earlier_stage": True}, "container"),
         ("fw_cfg", {"earlier_stage": True}, "earlier-stage"),
     ],
 )

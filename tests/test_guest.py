@@ -14,7 +14,15 @@ from guestcred.guest import facts
 from guestcred.guest.cmdline import parse_cmdline
 from guestcred.guest.facts import Facts, read_facts, read_systemd
 from guestcred.guest.rootfs import FILE_MAX, Tree
-from guestcred.guest.snapshot import FW_CFG, other_sources, read_guest, read_table
+from guestcred.guest.snapshot import (
+    ARGUMENTS,
+    CONTAINER,
+    FW_CFG,
+    Parameters,
+    other_sources,
+    read_guest,
+    read_table,
+)
 from guestcred.systemd import bus
 from guestcred.systemd.bus import Manager
 from guestcred.systemd.rules import SYSTEM
@@ -45,6 +53,17 @@ def test_credentials_of_the_command_line() -> None:
     found = parse_cmdline(line, 257)[0]
     assert {name: value for name, (_, value) in found.items()} == {"A": b"b c", "B": b"QQ"}
     assert parse_cmdline(line, 252)[0].keys() == {"A"}  # older ones know no binary form there
+
+
+def test_in_a_container_pid_1_reads_its_own_arguments(tree: Build) -> None:
+    arguments = [b"/usr/lib/systemd/systemd", b"systemd.set_credential=A:b  'c'", b"systemd.import-credentials=no"]
+    line = b"".join(argument + b"\0" for argument in arguments)
+    root = tree(cmdline=b"systemd.set_credential=OF_THE_MACHINE:x", files={ARGUMENTS: line, CONTAINER: b"lxc\n"})
+    assert read_guest(str(root)).parameters == Parameters({"A": ("systemd.set_credential", b"b  'c'")}, True)
+    # 252 joins them, and takes them apart as the kernel's
+    assert read_guest(str(root), 252).parameters == Parameters({"A": ("systemd.set_credential", b"b")}, True)
+    (root / CONTAINER).unlink()
+    assert read_guest(str(root)).parameters.credentials.keys() == {"OF_THE_MACHINE"}
 
 
 ANSWERS = {"container": "none", "cvm": "none", "vm": "kvm"}

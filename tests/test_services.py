@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from conftest import Build
 from test_capture import survivors
-from test_cli import SECRET, run
+from test_cli import SECRET, run, without_smbios
 
 from guestcred.guest.deliveries import Consumer, Delivered
 from guestcred.systemd.requests import IMPORT, LOAD, LOAD_ENCRYPTED, SET, Request, Unit
@@ -617,6 +617,18 @@ def test_why_finds_what_lies_in_a_store(tree: Build) -> None:
     assert (document["status"], document["cause"], document["finding"]) == ("stored", None, None)
     assert (document["reached"], document["units"], document["warnings"]) == ("requested", [], [])
     assert "not-offered" in run("--root", root, "why", "../credstore/KEY", status=1)
+
+
+def test_why_answers_in_a_container_that_was_handed_nothing(tree: Build) -> None:
+    units = [consumer(load(name, name), running=False, name=f"{name}.service") for name in ("ASKED", "BOTH")]
+    files = {"run/credstore/STORED": b"v", "etc/credstore/BOTH": b"v"}
+    root = without_smbios(tree([], container="systemd-nspawn", units=units, files=files))
+    assert run("--root", root, "why", "STORED").startswith(f"ok    stored    {root}/run/credstore/STORED, 1 byte\n")
+    assert "BOTH.service will have it as BOTH" in run("--root", root, "why", "BOTH")
+    printed = run("--root", root, "why", "ASKED", status=1)
+    assert "ASKED did not arrive: the manager of this container does not hand it over.\n  fix: pass" in printed
+    for command in (["why", "NOBODY"], ["check"], ["status"]):
+        assert "there is no DMI table" in run("--root", root, *command, status=3)
 
 
 def test_why_names_all_stores_in_the_order_of_systemd(tree: Build) -> None:

@@ -8,7 +8,7 @@ import sys
 from guestcred.diagnose.survey import survey
 from guestcred.errors import FINDINGS, USAGE, GuestcredError, missing
 from guestcred.guest.rootfs import Tree
-from guestcred.guest.snapshot import ENTRIES, read_guest
+from guestcred.guest.snapshot import ENTRIES, read_guest, read_table
 from guestcred.record import Record
 from guestcred.systemd.rules import SYSTEM
 from guestcred.text import visible
@@ -69,9 +69,15 @@ def print_json(document: object) -> None:
     print(json.dumps(document, indent=2))
 
 
-def look(view: View, require: tuple[str, ...] = (), ask: Callable[[], Services | None] | None = None) -> Survey:
+def look(
+    view: View,
+    require: tuple[str, ...] = (),
+    ask: Callable[[], Services | None] | None = None,
+    *,
+    bare: bool = False,
+) -> Survey:
     """Look at the guest and judge it, what became of a loss too; `ask` asks the units, only where something was rescued."""
-    looked = survey(read_guest(view.at, view.systemd), require=require)
+    looked = survey(read_guest(view.at, view.systemd, bare=bare), require=require)
     if any(credential.loss is not None for credential in looked.comparison.credentials):
         from guestcred.diagnose.rescued import with_rescues
         from guestcred.guest.credstores import find_all
@@ -266,13 +272,15 @@ def why(view: View, name: str, *, strict: bool = False) -> int:
         return stored(tree, name)
 
     tree, ask = Tree(view.at), Once(lambda: units(view))
-    looked = look(view, ask=ask)
+    looked = look(view, ask=ask, bare=True)
     if tree.live:
         from guestcred.guest.journal import import_words
 
         traced = trace(name, looked, ask, import_words, files)
     else:
         traced = trace(name, looked, ask, stored=files)
+    if looked.guest.is_bare and len(traced.stages) == 1 and traced.status == "not-offered":
+        read_table(tree)  # raises: no store and no unit knows the name, and there is nothing else to look at
     if view.form == "json":
         print_json(report.why_json(traced))
     else:

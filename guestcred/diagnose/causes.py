@@ -35,16 +35,16 @@ CAUSES: dict[Cause, tuple[str, str]] = {
         "else only a kernel with CONFIG_DMI_SYSFS=y does",
     ),
     "import-disabled": (
-        "the kernel command line has systemd.import_credentials=no",
-        "that is on purpose: ask who set it; then remove it from the kernel command line, of the boot loader or of the host's "
-        "VM, and boot again",
+        "systemd.import_credentials=no is on the kernel command line (of a container: among PID 1's arguments)",
+        "that is on purpose: ask who set it; then remove it where that is made (boot loader, the host's VM, the container's "
+        "manager), and boot again",
     ),
     "confidential-vm": (
         "this is a confidential VM, and systemd does not trust what the host's firmware tables say there",
         "hand secrets over encrypted (systemd-creds encrypt --with-key=tpm2) or after attestation",
     ),
     "container": (
-        "this is a container, and PID 1 reads no SMBIOS, fw_cfg or kernel command line in one",
+        "this is a container, and PID 1 reads no SMBIOS and no fw_cfg in one, and nothing else where it was handed credentials",
         "pass the credential through the container manager (systemd-nspawn --load-credential=NAME:PATH)",
     ),
     "earlier-stage": (

@@ -136,12 +136,13 @@ class Evidence:
             return "earlier-stage"
         # PID 1 removes @initrd once it took it; no other source of its own goes
         version = self._guest.systemd
-        return "initrd" if version is None or version >= INITRD_SINCE else None
+        has_initrd = not self.in_container and (version is None or version >= INITRD_SINCE)
+        return "initrd" if has_initrd else None
 
     def not_imported(self, source: Origin) -> Cause:
         """Why `@system` lacks what another source holds (systemd src/core/import-creds.c)."""
         facts = self._facts
-        if source != "initrd" and self.in_container:
+        if self.in_container and (source == "fw-cfg" or self._was_handed_over):
             return "container"
         if self._guest.parameters.import_disabled:
             return "import-disabled"

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 ORIGINS: dict[Origin | None, str] = {
     "fw-cfg": "QEMU's fw_cfg",
-    "cmdline": "the kernel command line",
+    "cmdline": "the kernel command line (of a container: PID 1's arguments)",
     "initrd": "the initrd (/run/credentials/@initrd)",
     "earlier-stage": "a source that only the initrd's PID 1 saw (as /.extra/system_credentials is, from systemd 262 on)",
     "container-manager": "the manager of this container, in its $CREDENTIALS_DIRECTORY",
@@ -213,6 +213,8 @@ def absence(
     if cut is not None:
         clause = f"nothing here shows that the host offered it; if it did, it was in what is cut off: {cut}"
         return None, clause, f"see on the host whether it offers {known.shown}; {CAUSES['cut-by-kernel'][1]}"
+    if evidence.in_container:
+        return None, "the manager of this container does not hand it over", CAUSES["container"][1]
     return (
         None,
         "no OEM string and no other source offers it",

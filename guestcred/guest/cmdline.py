@@ -1,18 +1,18 @@
-"""The kernel command line, quoted as systemd quotes it."""
+"""The command line that PID 1 reads, quoted as systemd quotes it: the kernel's, or in a container PID 1's own."""
 
 from __future__ import annotations
 
-from guestcred.systemd.rules import CMDLINE_BINARY_SINCE, base64_decode, name_is_valid
+from guestcred.systemd.rules import ARGUMENTS_SINCE, CMDLINE_BINARY_SINCE, base64_decode, name_is_valid
 
 
 def parse_cmdline(data: bytes, systemd: int | None) -> tuple[dict[str, tuple[str, bytes]], bool]:
-    """The credentials of a kernel command line, name to (key, value), and whether it forbids the import.
+    """The credentials of a command line, name to (key, value), and whether it forbids the import.
 
-    The first of a name wins, as in systemd src/core/import-creds.c; `systemd` is the major version or None.
+    It is the kernel's, or has a NUL behind each word: then it is what a container's PID 1 was started with. The first of a name wins, as in systemd src/core/import-creds.c; `systemd` is the major version or None.
     """
     credentials: dict[str, tuple[str, bytes]] = {}
     disabled = False
-    for word in _words(data):
+    for word in _words(data, systemd):
         key, equals, value = word.partition(b"=")
         key = key.replace(b"-", b"_")
         if key == b"systemd.import_credentials":
@@ -31,11 +31,15 @@ def parse_cmdline(data: bytes, systemd: int | None) -> tuple[dict[str, tuple[str
     return credentials, disabled
 
 
-def _words(line: bytes) -> list[bytes]:
-    """Words of a kernel command line: split at white space outside quotes, quotes removed."""
+def _words(line: bytes, systemd: int | None) -> list[bytes]:
+    """Words of a command line: arguments as they are; else split at white space outside quotes, quotes removed."""
+    if b"\0" in line:
+        if systemd is None or systemd >= ARGUMENTS_SINCE:
+            return line.split(b"\0")
+        line = line.replace(b"\0", b" ")
     words: list[bytes] = []
     word, quote, inside = bytearray(), 0, False
-    for byte in line.strip(b" \t\r\n\0"):
+    for byte in line.strip(b" \t\r\n"):
         if quote:
             if byte == quote:
                 quote = 0

@@ -25,6 +25,7 @@ ENTRIES = "sys/firmware/dmi/entries"
 INITRD = "run/credentials/@initrd"
 CONTAINER = "run/systemd/container"  # PID 1 writes the name of the container manager there
 CMDLINE = "proc/cmdline"
+ARGUMENTS = "proc/1/cmdline"
 FW_CFG = "sys/firmware/qemu_fw_cfg/by_name/opt/io.systemd.credentials"
 
 
@@ -37,7 +38,7 @@ class Entry(Record):
 
 
 class Parameters(Record):
-    """What the kernel command line says: credentials set there, name to (key, value), and whether it forbids the import."""
+    """What the command line says that PID 1 reads: credentials set there, name to (key, value), and whether it forbids the import."""
 
     credentials: dict[str, tuple[str, bytes]]
     import_disabled: bool
@@ -63,6 +64,11 @@ class Guest(Record):
     systemd: int | None
     unreadable: dict[str, str]
 
+    @property
+    def is_bare(self) -> bool:
+        """Whether there is no SMBIOS, and no credential from elsewhere."""
+        return self.table is None and not self.system and not any(values for _, values in other_sources(self))
+
 
 class Unparsed(Record):
     """A look of which nothing was parsed yet: in `guest` the parameters are still missing, `cmdline` has them."""
@@ -77,15 +83,16 @@ def other_sources(guest: Guest) -> tuple[tuple[Origin, dict[str, bytes]], ...]:
     return ("fw-cfg", guest.fw_cfg or {}), ("cmdline", on_cmdline), ("initrd", guest.initrd or {})
 
 
-def read_guest(root: str = "/", systemd: int | None = None) -> Guest:
+def read_guest(root: str = "/", systemd: int | None = None, *, bare: bool = False) -> Guest:
     """Look at the live system, or at the captured tree below `root`; `systemd` overrides the version seen.
 
-    Raises GuestcredError (exit status 3) where there is no table and no other credential, or it may not be read.
+    Raises GuestcredError (exit status 3) where there is no table and no other credential, or it may not be read. A `bare`
+    guest may be without SMBIOS and without any credential.
     """
-    return parsed(read_unparsed(Tree(root), systemd))
+    return parsed(read_unparsed(Tree(root), systemd, bare=bare))
 
 
-def read_unparsed(tree: Tree, systemd: int | None) -> Unparsed:
+def read_unparsed(tree: Tree, systemd: int | None, *, bare: bool = False) -> Unparsed:
     """The bytes of that look, as `read_guest` reads them, for a process apart to parse. Raises GuestcredError as that does."""
     table, entry_point, absent = None, None, None
     try:
@@ -115,9 +122,10 @@ def read_unparsed(tree: Tree, systemd: int | None) -> Unparsed:
         systemd=systemd,
         unreadable=unreadable,
     )
-    cmdline = tree.read(CMDLINE) or b""
+    # proc_cmdline() in systemd src/basic/proc-cmdline.c
+    cmdline = tree.read(ARGUMENTS if tree.exists(CONTAINER) else CMDLINE) or b""
     set_there = b"set_credential" in cmdline.replace(b"-", b"_")
-    if absent is not None and not (guest.system or guest.fw_cfg or guest.initrd or set_there):
+    if absent is not None and not (bare or guest.system or guest.fw_cfg or guest.initrd or set_there):
         raise absent
     return Unparsed(guest, cmdline)
 

@@ -23,6 +23,7 @@ URL_SAFE_SINCE = 255  # unbase64char() takes "-" and "_" since then; 252 and 254
 CONFIDENTIAL_VM_SINCE = 254  # import_credentials_smbios() skips confidential VMs since then
 TDX_TRUSTED_SINCE = 262  # but takes them under TDX, whose SMBIOS table is measured
 CMDLINE_BINARY_SINCE = 254  # systemd.set_credential_binary=; seen to be ignored by 252 and taken by 254 and 257
+ARGUMENTS_SINCE = 254  # takes those of a container's PID 1 one by one; 252 splits them anew (seen: 252 to 262)
 IMPORTS_SMBIOS_SINCE = 252
 INITRD_SINCE = 254  # import_credentials_initrd(): from /run/credentials/@initrd, which it then removes
 EXTRA_SYSTEM_SINCE = (
