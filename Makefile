@@ -78,9 +78,9 @@ test-flow: all-packages .venv/dev deb
 judge: all-packages judge-packages .venv/dev deb
 	$(VM) vm.judge $(JUDGE_ARGUMENTS)
 
-# fixtures/dmi from freshly booted guests
+# fixtures/dmi from freshly booted guests; FIXTURES="debian14-microvm ..." for some of them, the others stay
 fixtures: all-packages .venv/dev deb
-	$(VM) vm.fixtures
+	$(VM) vm.fixtures $(FIXTURES)
 
 # who reads which well-known name, from Debian's packages of four systemds, and what changed; downloads 150 MB once
 atlas: .venv/dev vm-packages

@@ -8,7 +8,9 @@ import json
 import random
 import shutil
 import sys
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 from guestcred import smbios
@@ -18,7 +20,7 @@ from guestcred.errors import GuestcredError
 from guestcred.smbios.entry_point import SIZE_64
 from vm import aarch64
 from vm.boot import boot
-from vm.images import GUESTS, OUT, ROOT, CannotRun, Image, build_image, package, ready
+from vm.images import GUESTS, OUT, ROOT, CannotRun, Release, build_image, package, ready
 from vm.scenarios import Scenario, scenarios, text
 from vm.verify import verify
 
@@ -59,16 +61,14 @@ def write(folder: Path, tree: Path, made_by: str, guest: str, told: dict[str, ob
     (folder / "expected.json").write_text(json.dumps(told, indent=1) + "\n")
 
 
-def from_guest(image: Image, scenario: Scenario) -> str:
+def from_guest(release: Release, scenario: Scenario, name: str) -> None:
     """Boot, verify and keep what `capture` saved in the guest."""
-    release = image.release
+    image = build_image(release, package(), OUT / "images")
     booted = boot(image, scenario, OUT / "fixtures" / f"{scenario.name}-{release.name}")
     verify(booted, scenario, release)
-    name = f"{release.name}-{scenario.name}"
     made_by = f"qemu-system-x86_64, {scenario.shown}, scenario {scenario.name}, 'guestcred capture' in the guest"
     told = expected(booted.json("check"), booted.json("dump"))
     write(FIXTURES / name, booted.capture, made_by, release.name, told)
-    return name
 
 
 def capture(guest: Path, scratch: Path) -> Path:
@@ -78,8 +78,9 @@ def capture(guest: Path, scratch: Path) -> Path:
     return scratch / "capture"
 
 
-def from_aarch64(scratch: Path) -> str:
+def from_aarch64(name: str) -> None:
     """The table of an aarch64 guest, in which nothing imports."""
+    scratch = OUT / "fixtures" / name
     saved = capture(aarch64.boot(scratch), scratch)
     made_by = "qemu-system-aarch64, virt, UEFI (AAVMF), Debian's kernel with busybox; no systemd in it"
     told: dict[str, object] = {
@@ -90,12 +91,12 @@ def from_aarch64(scratch: Path) -> str:
         "rejected": [],
         "findings": ["missing"],
     }
-    write(FIXTURES / "aarch64-virt", saved, made_by, "Debian 12's kernel, arm64", told)
-    return "aarch64-virt"
+    write(FIXTURES / name, saved, made_by, "Debian 12's kernel, arm64", told)
 
 
-def cloud_hypervisor(scratch: Path) -> str:
+def cloud_hypervisor(name: str) -> None:
     """A table of cloud-hypervisor's with 300 strings, of which the count byte has wrapped to 44."""
+    scratch = OUT / "fixtures" / name
     dice = random.Random(11)
     values = {f"N{number:03}": dice.randbytes(6).hex().encode() for number in range(300)}
     made = smbios.cloud_hypervisor(oem_strings=[text(name, value) for name, value in values.items()])
@@ -124,32 +125,39 @@ def cloud_hypervisor(scratch: Path) -> str:
         "findings": ["missing"],
     }
     made_by = "built by tests/vm/fixtures.py to the layout of cloud-hypervisor's smbios.rs; no guest was booted"
-    write(FIXTURES / "built-cloud-hypervisor", saved, made_by, "none", told)
-    return "built-cloud-hypervisor"
+    write(FIXTURES / name, saved, made_by, "none", told)
 
 
-def main() -> int:
+def main(*chosen: str) -> int:
+    """Make the fixtures of these names; without one all, and then remove what is none of them."""
+    releases = {release.name: release for release in GUESTS}
+    jobs: dict[str, Callable[[str], None]] = {
+        f"{name}-{scenario.name}": partial(from_guest, releases[name], scenario)
+        for scenario in scenarios(seed=1)
+        for name in scenario.fixture
+    }
+    jobs |= {"built-cloud-hypervisor": cloud_hypervisor, "aarch64-virt": from_aarch64}
+    if unknown := set(chosen) - jobs.keys():
+        print(f"{', '.join(sorted(unknown))}: no such fixture; there are {', '.join(sorted(jobs))}", file=sys.stderr)
+        return 2
+    names = chosen or tuple(jobs)
     try:
         ready()
-        by_name = {release.name: build_image(release, package(), OUT / "images") for release in GUESTS}
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            for number, (name, _) in enumerate(zip(names, pool.map(lambda name: jobs[name](name), names)), 1):
+                print(f"[{number}/{len(names)}] {name}", flush=True)
     except CannotRun as error:
         print(f"real guests cannot run here: {error}", file=sys.stderr)
         return 1
-    jobs = [(by_name[name], scenario) for scenario in scenarios(seed=1) for name in scenario.fixture]
-    made = {cloud_hypervisor(OUT / "fixtures" / "cloud-hypervisor"), from_aarch64(OUT / "fixtures" / "aarch64")}
-    with ThreadPoolExecutor(AT_ONCE) as pool:
-        for number, name in enumerate(pool.map(lambda job: from_guest(*job), jobs), 1):
-            print(f"[{number}/{len(jobs)}] {name}", flush=True)
-            made.add(name)
-    for old in FIXTURES.iterdir():
-        if old.name not in (*made, *KEPT):
+    for old in () if chosen else FIXTURES.iterdir():
+        if old.name not in (*jobs, *KEPT):
             shutil.rmtree(old)
     return 0
 
 
 if __name__ == "__main__":
     try:
-        sys.exit(main())
+        sys.exit(main(*sys.argv[1:]))
     except (AssertionError, GuestcredError) as problem:
         print(f"no fixtures: {problem}", file=sys.stderr)
         sys.exit(1)
