@@ -49,6 +49,8 @@ def test_what_is_rescued_is_told_and_its_value_kept_beside(root: Path) -> None:
     assert (found.plan.present, found.plan.directories, found.plan.left) == ((), (), ())
     assert [one.status for one in found.plan.comparison.credentials] == ["rescued", "imported"]
     assert found.plan.comparison.verdict == "fixed"
+    (told,) = found.plan.comparison.rescued
+    assert "it was rescued to /run/credstore" in told.message
 
 
 def test_what_others_put_there_is_only_told(root: Path) -> None:
@@ -56,6 +58,8 @@ def test_what_others_put_there_is_only_told(root: Path) -> None:
     found = wanted_of(root)
     assert (found.plan.rescues, found.plan.present) == ((), (File("KEY", 7, "run/credstore/KEY"),))
     assert found.values == {} and [one.status for one in found.plan.comparison.credentials] == ["rescued", "imported"]
+    (told,) = found.plan.comparison.rescued
+    assert "guestcred did not write it" in told.message
     put(root, "run/credstore/KEY", "other")
     assert wanted_of(root).plan.left[0].message.endswith("there is already another credential at /run/credstore/KEY")
 
