@@ -839,12 +839,19 @@ def fill_with_names(folder: Path) -> None:
         os.link(folder / "key", folder / f"link-{number}")
 
 
+def fill_with_pipes_of_its_group(folder: Path) -> None:
+    for number in range(206):
+        os.mkfifo(folder / f"pipe-{number}")
+
+
 def fill_what_is_ours(folder: Path) -> None:
     (folder / "key").write_bytes(b"x" * (1 << 20 | 20_000))
 
 
 @pytest.mark.mounts
-@pytest.mark.parametrize("fill", [fill_with_a_file, fill_with_folders, fill_with_names, fill_what_is_ours])
+@pytest.mark.parametrize(
+    "fill", [fill_with_a_file, fill_with_folders, fill_with_names, fill_with_pipes_of_its_group, fill_what_is_ours]
+)
 def test_a_service_s_user_leaves_no_room(root: Path, fill: Callable[[Path], None]) -> None:
     home = root / "run/guestcred"
     home.mkdir()

@@ -608,6 +608,29 @@ def test_a_capture_judges_what_is_no_file_the_same(tree: Build, tmp_path: Path) 
     assert secret not in (tmp_path / "out/units.json").read_text() + json.dumps(documents)
 
 
+def test_a_pattern_finds_in_a_capture_what_it_found_in_the_guest(tree: Build, tmp_path: Path) -> None:
+    root = tree(
+        system={f"g6-{SECRET.decode()}": b"="},
+        units=[consumer(imports("g6-*"), running=False), consumer(imports("hu*"), running=False, name="short.service")],
+        files={"etc/credstore/g6-xq7w": b"", "etc/credstore/hunter-xq7w": b""},
+        odd={"etc/credstore/g6-Mixed-Up1": "socket"},
+    )
+    with socket.socket(socket.AF_UNIX) as made:
+        made.bind(str(root / "etc/credstore/g6-Mixed-Up1"))
+    run("--root", root, "capture", tmp_path / "out")
+    before, after = (
+        [
+            sorted((outcome["id"], outcome["state"]) for outcome in service["credentials"])
+            for service in told(where, status=1)["services"]
+        ]
+        for where in (root, tmp_path / "out")
+    )
+    states = {12: "fatal", 17: "ready", 7: "ready"}
+    assert before[0] == after[0] == [(f"[{size} characters hidden]", state) for size, state in states.items()]
+    # what does not end in a separator may be the front of a secret
+    assert before[1] == [("[11 characters hidden]", "ready")] and after[1] == [("hu*", "nothing")]
+
+
 STORED = ("run/credstore", "etc/credstore.encrypted", "run/credentials/@encrypted")
 
 

@@ -93,13 +93,14 @@ class Writing:
         for name in changes.links:
             self._home.link(name, f"{CURRENT}/{name}")
             self._made.append((self._home, name))
-        for number, name in enumerate(changes.renew):
-            self._publish(f"{NEXT_RESCUE}{number}", name)
+        renewed = {name: f"{NEXT_RESCUE}{number}" for number, name in enumerate(changes.renew)}
+        for name, entry in renewed.items():
+            self._publish(entry, name)
         if changes.generation is not None:
             self._home.link(NEXT, changes.generation)
             self._made.append((self._home, NEXT))
-        for number, name in enumerate(changes.renew):
-            self._rescues().rename(f"{NEXT_RESCUE}{number}", name)
+        for name in changes.renew:
+            self._rescues().rename(renewed[name], name)
         if changes.generation is not None:
             self._home.rename(NEXT, CURRENT)
 

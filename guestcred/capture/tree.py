@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Literal, TypedDict
 
 from guestcred import __version__
 from guestcred.capture.frame import Frames
+from guestcred.capture.names import Names, Stores, behind_fronts
 from guestcred.capture.noise import Disguise, Replace
-from guestcred.capture.table import hide_table, may_be_secret
+from guestcred.capture.table import hide_table
 from guestcred.errors import GuestcredError
 from guestcred.guest.cmdline import parse_cmdline
 from guestcred.guest.deliveries import UNITS, Look, consumers_json
@@ -26,23 +27,18 @@ from guestcred.guest.snapshot import (
     Entry,
     Guest,
     Parameters,
-    other_sources,
     parse_table,
     structure_count,
 )
-from guestcred.systemd.offered import Accepted, Unrelated, judge
-from guestcred.systemd.rules import SYSTEM, name_is_valid
+from guestcred.systemd.offered import Accepted, judge
+from guestcred.systemd.rules import SYSTEM
 from guestcred.systemd.search_path import CREDSTORES, ENCRYPTED_PATH
-from guestcred.systemd.shown import may_be_shown, reads_like_a_name
 
 if TYPE_CHECKING:
     from guestcred.guest.deliveries import UnitsDocument
     from guestcred.guest.stages import Stage
 
     Disguised = tuple[Guest, Facts, "Stores", UnitsDocument | None]
-
-Stores = dict[str, dict[str, bytes]]
-"""Folder of a credential store to the name and bytes of each of its files."""
 
 
 def read_stores(tree: Tree) -> Stores:
@@ -73,58 +69,6 @@ class CaptureDocument(TypedDict):
     secrets: str
 
 
-class Names:
-    """The names of a guest that may be secrets, each with noise in its place wherever it stands.
-
-    One that is shown in any place stays as it is in all of them.
-    """
-
-    def __init__(self, guest: Guest, stores: Stores, replace: Replace) -> None:
-        self._replace = replace
-        self._hidden: dict[bytes, bool] = {}
-        for verdict in judge(parse_table(guest.table, guest.entry_point).structures, guest.systemd):
-            if not isinstance(verdict, Unrelated) and verdict.name is not None:
-                raw = verdict.name.encode("ascii") if isinstance(verdict, Accepted) else verdict.raw_name
-                self._note(raw, verdict.shown.encode("ascii") != raw)
-        others = (values for _, values in other_sources(guest))
-        for files in (guest.system or {}, *others, *stores.values()):
-            for name, data in files.items():
-                self._note(os.fsencode(name), may_be_secret(os.fsencode(name), data))
-        for path in guest.unreadable:
-            raw = os.fsencode(path.rpartition("/")[2])
-            if name_is_valid(raw):
-                self._note(raw, may_be_secret(raw, b""))
-
-    def _note(self, name: bytes, hidden: bool) -> None:
-        self._hidden[name] = hidden and self._hidden.get(name, True)
-
-    def hides(self, name: bytes, value: bytes) -> bool:
-        """Whether a name is one to replace; `value` only decides where it stands nowhere else."""
-        return self._hidden.get(name, may_be_secret(name, value))
-
-    def meant(self, name: bytes, size: int) -> bytes:
-        """What stands for a name in a manifest."""
-        hidden = self._hidden.get(name, not may_be_shown(name, size))
-        return self._replace("name" if hidden else "kept", name)
-
-    def file(self, name: str) -> str:
-        """The name of a credential's file in the capture."""
-        raw = os.fsencode(name)
-        return os.fsdecode(self._replace("name" if self._hidden.get(raw) else "kept", raw))
-
-    def delivered(self, name: str, size: int) -> str:
-        """The same for a file that a unit was given, whose setting may have put a prefix before the name."""
-        raw = os.fsencode(name)
-        if may_be_shown(raw, size):
-            return name
-        ends = [secret for secret, hidden in self._hidden.items() if hidden and raw.endswith(secret)]
-        secret = max(ends, key=len, default=raw)
-        prefix = raw[: len(raw) - len(secret)]
-        if prefix and not reads_like_a_name(prefix.rstrip(b".-_")):
-            prefix, secret = b"", raw
-        return os.fsdecode(prefix + self._replace("name", secret))
-
-
 def disguised(guest: Guest, facts: Facts, stores: Stores, look: Look | None) -> Disguised:
     """The same guest with noise for every secret: its look, facts, stores, and `units.json` of a look at its units.
 
@@ -137,6 +81,8 @@ def disguised(guest: Guest, facts: Facts, stores: Stores, look: Look | None) -> 
 
 
 def _rewritten(guest: Guest, facts: Facts, stores: Stores, look: Look | None, replace: Replace) -> Disguised:
+    if look is not None:
+        replace = behind_fronts(look, replace)
     names = Names(guest, stores, replace)
     taken = judge(parse_table(guest.table, guest.entry_point).structures, guest.systemd)
     offered = {verdict.name.encode("ascii"): verdict.value for verdict in taken if isinstance(verdict, Accepted)}
