@@ -14,8 +14,10 @@ import contextlib
 import copy
 import functools
 import itertools
+import math
 import os
 import random
+import resource
 import shutil
 import signal
 import sys
@@ -34,6 +36,7 @@ PACKAGE = ROOT / "guestcred"
 LIST = ROOT / "tests" / "mutants.toml"
 COPIED = ("guestcred", "tests", "fixtures", "docs", "packaging")
 PARALLEL = 2
+COMPUTES, WAITS = 10, 60  # seconds, and some times what the tests take by themselves: more than that is too slow
 
 # the tests that concern a module, and see a change soonest first
 TESTS: dict[str, tuple[str, ...]] = {
@@ -301,8 +304,11 @@ class Slot:
         self.mutant: Mutant | None = None
         self.begun = 0.0
 
-    def start(self, module: str, mutant: Mutant | None) -> None:
-        """Run the tests of a module with the mutant in its place; None: with the code as it is."""
+    def start(self, module: str, mutant: Mutant | None, seconds: int = resource.RLIM_INFINITY) -> None:
+        """Run the tests of a module with the mutant in its place; None: with the code as it is.
+
+        A process that computes for more than these `seconds` is ended, however busy the machine is.
+        """
         self.mutant, self.begun = mutant, time.monotonic()
         path = self.folder / "guestcred" / module
         path.write_bytes(mutant.source if mutant else (PACKAGE / module).read_bytes())
@@ -315,6 +321,7 @@ class Slot:
         if self.pid == 0:
             status = 70
             try:
+                resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
                 status = self._test(tests)
             finally:
                 os._exit(status)
@@ -344,7 +351,7 @@ class Slot:
             return "too slow"
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.pid, signal.SIGKILL)  # what a test started and left
-        return "survived" if os.waitstatus_to_exitcode(status) == 0 else "killed"
+        return {0: "survived", -signal.SIGKILL: "too slow"}.get(os.waitstatus_to_exitcode(status), "killed")
 
 
 def preload() -> None:
@@ -377,10 +384,7 @@ def baselines(slot: Slot, modules: list[str]) -> dict[str, float]:
 def try_all(chosen: list[Mutant], seconds: float | None, work: Path) -> Iterator[tuple[Mutant, str]]:
     """Each mutant and how it ended; none is begun after `seconds`."""
     slots = [Slot(work / str(number)) for number in range(PARALLEL)]
-    limits = {
-        module: 20 + 4 * PARALLEL * taken
-        for module, taken in baselines(slots[0], sorted({mutant.module for mutant in chosen})).items()
-    }
+    taken = baselines(slots[0], sorted({mutant.module for mutant in chosen}))
     begun = time.monotonic()
     idle, busy = slots, list[Slot]()
     todo = iter(chosen)
@@ -393,13 +397,13 @@ def try_all(chosen: list[Mutant], seconds: float | None, work: Path) -> Iterator
             slot = idle.pop()
             if slot.mutant and slot.mutant.module != mutant.module:
                 shutil.copy2(PACKAGE / slot.mutant.module, slot.folder / "guestcred" / slot.mutant.module)
-            slot.start(mutant.module, mutant)
+            slot.start(mutant.module, mutant, COMPUTES + 2 * math.ceil(taken[mutant.module]))
             busy.append(slot)
         if not busy:
             return
         for slot in list(busy):
             assert slot.mutant is not None
-            end = slot.ended(limits[slot.mutant.module])
+            end = slot.ended(WAITS + 4 * PARALLEL * taken[slot.mutant.module])
             if end is not None:
                 busy.remove(slot)
                 idle.append(slot)
@@ -433,7 +437,7 @@ def main() -> int:
             listed = survivors.has(mutant)
             if end == "survived" and listed:
                 end = "listed as equivalent"
-            elif end == "survived" or listed:
+            elif end == "survived" or (end == "killed" and listed):
                 wrong += 1
                 print(f"{'no survivor any more' if listed else end}: {mutant}", flush=True)
             ends[end] += 1

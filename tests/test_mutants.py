@@ -125,6 +125,14 @@ def test_tests_that_fail_anyway_say_nothing(project: Path) -> None:
     assert status == 1 and "the tests of systemd/rules.py fail without a mutant" in told
 
 
+@pytest.mark.root
+def test_what_computes_without_an_end_is_no_survivor(project: Path) -> None:
+    tool = project / "tests/mutants.py"
+    tool.write_text(tool.read_text().replace("COMPUTES, WAITS = 10,", "COMPUTES, WAITS = 1,"))
+    test = f"while known(9, 0):\n        pass\n    {WHOLE}"
+    assert run(project, test, LISTED)[1].endswith(": 12 killed, 1 listed as equivalent, 1 survived, 1 too slow\n")
+
+
 def test_the_list_is_of_the_code_that_is_there() -> None:
     survivors = mutants.Survivors()
     assert survivors.entries and not survivors.stale()

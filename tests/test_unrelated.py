@@ -7,9 +7,11 @@ import pytest
 from guestcred.systemd.unrelated import (
     HEAD,
     KEYS,
+    MANUAL_KEY,
     mentions_credential,
     near,
     near_assignment,
+    near_key,
     near_miss,
     shown_string,
 )
@@ -127,16 +129,54 @@ def test_what_may_have_been_meant_by_it(text: bytes, name: bytes, value: bytes |
     assert near_assignment(text) == (name, value)
 
 
-@pytest.mark.parametrize("key", [key.decode() for key in KEYS])
+@pytest.mark.parametrize(
+    ("spelt", "key"),
+    [
+        # four letters in one place, whatever is there; one letter more is another word
+        ("io.systemd.stub.loglevel=", "io.systemd.boot.loglevel="),
+        ("io.systemd.hello.timeout=", None),
+        ("io.systemd.boot.timeoutmore=", "io.systemd.boot.timeout="),
+        ("io.systemd.boot.timeoutmores=", None),
+        ("systemd.boot-timeout:", "io.systemd.boot.timeout="),
+        ("boot.timeout=", None),
+        # five at the end of what is right so far
+        ("io.systemd.stub.kernel-cmdline=", "io.systemd.stub.kernel-cmdline-extra="),
+        ("io.systemd.stub.kernel-cmdlin=", None),
+        ("io.systemd.boot.entries=", "io.systemd.boot.entries-extra:"),
+        ("io.systemd.bootentries.extra:", "io.systemd.boot.entries-extra:"),
+        ("boot.entries-extra:", None),
+        # the nearest of several
+        ("io.systemd.boot.kernel-cmdline-extra:", "io.systemd.boot.kernel-cmdline-extra="),
+        ("io.systemd.stub.kernel-cmdline-extra:", "io.systemd.stub.kernel-cmdline-extra="),
+        ("IO_SYSTEMD_STOOT_KERNEL_CMDLINE_EXTRA=", "io.systemd.boot.kernel-cmdline-extra="),
+        # what has nothing behind it, and what is one
+        ("io.systemd.boot.timeout", None),
+        ("io.systemd.boot.timeoutx", None),
+        ("io.systemd.boot.timeout=", None),
+        ("=", None),
+        ("", None),
+    ],
+)
+def test_which_key_of_the_boot_loader_was_meant(spelt: str, key: str | None) -> None:
+    rest = b"x=io.systemd.boot.loglevel=" if spelt.endswith(("=", ":")) else b""
+    assert near_key(spelt.encode() + rest) == (key and (key.encode(), len(spelt)))
+    assert near_miss(spelt.encode() + rest) == (key and f"write exactly '{key}'")
+
+
+def test_the_manual_page_has_one_key_otherwise() -> None:
+    told = "write exactly 'io.systemd.boot.entries-extra:', though the manual page has it otherwise"
+    assert near_miss(b"io.systemd.boot-entries.extra:a=b") == told
+
+
+@pytest.mark.parametrize("key", [key.decode() for key in (*KEYS, MANUAL_KEY)])
 def test_of_what_the_boot_loader_reads_the_key_is_shown(key: str) -> None:
     assert key.startswith("io.systemd.")
     for value, told in (("hunter2", "[7 characters hidden]"), ("", "[0 characters hidden]")):
         for meant in (False, True):
             assert shown_string(f"{key}{value}".encode(), meant, True) == key + told
-    is_level = key.endswith("loglevel=")
-    assert shown_string(f"{key}debug".encode(), False, False) == key + (
-        "debug" if is_level else "[5 characters hidden]"
-    )
+    for value, named in (("debug", "loglevel="), ("menu-force", "timeout="), ("12345", "timeout="), ("123456", "")):
+        told = value if named and key.endswith(named) else f"[{len(value)} characters hidden]"
+        assert shown_string(f"{key}{value}".encode(), False, False) == key + told
 
 
 @pytest.mark.parametrize(

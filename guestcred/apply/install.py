@@ -114,8 +114,7 @@ class Installation:
         """
         home = self._home
         assert home is not None
-        status = home.status()
-        if status is None or stat.S_IMODE(status.st_mode) != HOME_MODE:
+        if stat.S_IMODE(os.fstat(home.fd).st_mode) != HOME_MODE:
             home.own(*home.owner, HOME_MODE)
         changes = self.changes(wanted)
         if changes.any:

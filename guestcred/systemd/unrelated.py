@@ -26,7 +26,7 @@ KEYS = (
 )
 MANUAL_KEY = b"io.systemd.boot-entries.extra:"  # as smbios-type-11(7) has one of them, and nobody reads it
 KEY_EDITS = 4  # letters that may differ in one place: of 'stub' for 'boot', all
-KEY_REST = 6  # letters that may be missing at the end: all of '-extra'
+KEY_REST = 5  # letters that may be missing at the end: all of 'extra'
 _LEVELS = frozenset(b"emerg alert crit err error warning notice info debug".split())
 _TIMEOUTS = frozenset(b"menu-force menu-hidden menu-disabled".split())
 # what firmware has in place of a text that nobody filled in
@@ -94,22 +94,20 @@ def near_key(text: bytes) -> tuple[bytes, int] | None:
 
     What is equal at both ends is cut off, and the rest compared by length alone: a table may have thousands of them.
     """
-    end = next((number for number, byte in enumerate(text[:HEAD]) if byte in b":="), -1) + 1
-    if not end or text.startswith(KEYS):
+    if text.startswith(KEYS):
         return None
-    letters = text[:end].lower().translate(None, _NO_LETTERS)
+    spelt, _ = _key(text)
+    letters = spelt.lower().translate(None, _NO_LETTERS)
     best: tuple[int, bytes] | None = None
     for key in KEYS:
         wanted = key.translate(None, _NO_LETTERS)
-        if abs(len(letters) - len(wanted)) > KEY_REST:
-            continue
         front = _alike(letters, wanted)
         back = _alike(letters[front:][::-1], wanted[front:][::-1])
         typed, missing = len(letters) - front - back, len(wanted) - front - back
-        if max(typed, missing) <= KEY_EDITS or (typed == back == 0 and missing <= KEY_REST):
-            found = max(typed, missing), key
-            best = min(best or found, found)
-    return best and (best[1], end)
+        edits = max(typed, missing)
+        if edits <= KEY_EDITS or (typed == back == 0 and missing <= KEY_REST):
+            best = min(best or (edits, key), (edits, key))
+    return best and (best[1], len(spelt))
 
 
 def _alike(one: bytes, other: bytes) -> int:
