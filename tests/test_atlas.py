@@ -85,8 +85,8 @@ READ = [
     ("getty.auto", None, (), False, "systemd-getty-generator at boot"),
     ("getty.auto", None, (), True, "nobody here: systemd-getty-generator looked at boot, before it was rescued"),
     ("vmm.notify_socket", 253, (), False, "PID 1 at boot"),
-    ("sysctl.extra", 252, None, True, "systemd-sysctl.service at boot"),
-    ("sysctl.extra", 252, ("systemd-sysctl.service", "mine.service"), False, "systemd-sysctl.service at boot"),
+    ("sysctl.extra", 252, None, True, "systemd-sysctl.service at boot, only where /proc/sys may be written"),
+    ("sysctl.extra", 252, ("systemd-sysctl.service", "mine.service"), False, "systemd-sysctl.service at boot, only where /proc/sys may be written"),
     (
         "sysctl.extra", 252, ("mine.service",), False,
         "nobody here: systemd-sysctl.service would read it, and no such unit is loaded and requests it",
@@ -121,8 +121,15 @@ READ = [
     (
         "shell.welcome", 257, ("getty@tty1.service",), False, "pam_systemd in getty@tty1.service at login",
     ),
-    ("fsck.mode", 262, None, False, "systemd-fsck@.service and systemd-fsck-root.service at boot"),
-    ("fsck.mod", 262, None, False, "systemd-fsck@.service and systemd-fsck-root.service at boot, only fsck.mode and fsck.repair"),
+    (
+        "fsck.mode", 262, None, False,
+        "systemd-fsck@.service and systemd-fsck-root.service at boot; and by systemd-fsck-usr.service at boot, only in the "
+        "initrd, where /usr is a file system of its own",
+    ),
+    (
+        "fsck.mod", 262, ("systemd-fsck-root.service",), False,
+        "systemd-fsck-root.service at boot, only fsck.mode and fsck.repair",
+    ),
 ]  # fmt: skip
 
 

@@ -29,7 +29,9 @@ def test_why_ends_with_who_reads_it(tree: Build) -> None:
     said = why(tree, "sysctl.extra", SYSCTL)
     *_, requested, reader = said.splitlines()
     assert re.fullmatch(r"ok +requested +systemd-sysctl.service will have it as sysctl.extra, from .*", requested)
-    assert re.fullmatch(r"ok +reader +read by systemd-sysctl.service at boot", reader)
+    assert re.fullmatch(
+        r"ok +reader +read by systemd-sysctl.service at boot, only where /proc/sys may be written", reader
+    )
 
 
 @pytest.mark.parametrize(
@@ -64,6 +66,22 @@ def test_a_unit_of_ones_own_has_it_though_systemd_is_too_old(tree: Build) -> Non
     assert "demo.service will have it as listen" in said and "reader" not in said and "warning" not in said
 
 
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("firstboot.hostname", "read by nobody here: this systemd is 257, and it came with 261"),
+        ("firstboot.locale-message", "read by nobody: what is read is firstboot.locale-messages"),
+    ],
+)
+def test_a_unit_imports_what_its_program_does_not_know(tree: Build, name: str, told: str) -> None:
+    firstboot = consumer(imports("firstboot.*"), name="systemd-firstboot.service", running=False)
+    said = why(tree, name, firstboot)
+    assert f"systemd-firstboot.service will have it as {name}" in said
+    assert re.search(rf"LOST +reader +{told}\n", said) and f"{name} is {told}" in said
+    mine = consumer(load("mine", name), running=False)
+    assert "reader" not in why(tree, name, firstboot, mine)
+
+
 def test_a_near_miss(tree: Build) -> None:
     said = why(tree, "ssh.authorized-keys.root", SYSCTL)
     assert "no loaded unit requests ssh.authorized-keys.root, which is offered" in said
@@ -95,7 +113,7 @@ def test_status_has_it(tree: Build) -> None:
     assert readers == {
         "vmm.notify_socket": "read by PID 1 at boot",
         "getty.auto": "read by nobody here: this systemd is 257, and it came with 258",
-        "sysctl.extra": "read by systemd-sysctl.service at boot",
+        "sysctl.extra": "read by systemd-sysctl.service at boot, only where /proc/sys may be written",
         "MINE": None,
     }
     assert {name: cells[3] for name, cells in table(root, "-v").items()} == {
@@ -128,7 +146,7 @@ def test_a_near_miss_of_a_name_that_may_be_a_secret_is_not_told(tree: Build) -> 
     ("name", "told"),
     [
         ("vmm.notify_socket", "read by nobody here: PID 1 looked at boot, before it was rescued"),
-        ("sysctl.extra", "read by systemd-sysctl.service at boot"),
+        ("sysctl.extra", "read by systemd-sysctl.service at boot, only where /proc/sys may be written"),
     ],
 )
 def test_a_rescue_is_too_late_for_pid_1(tree: Build, name: str, told: str) -> None:

@@ -124,7 +124,7 @@ def _trace(
     reading = read_by(known.name, survey.guest.systemd, requesting, late=traced.status in ("rescued", "stored"))
     stages = [stage for _, stage in got]
     idle = _idle(known, services, files) if services is not None and not stages else None
-    if reading is not None and (reading.by is not None or not stages):
+    if reading is not None and (reading.by is not None or reading.unable.issuperset(requesting or ())):
         stages.append(Stage("reader", reading.by is not None, reading.text))
         idle = None if reading.by is not None else unread(known.name, reading)
     return traced.replace(

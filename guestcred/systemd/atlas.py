@@ -62,11 +62,15 @@ class Entry(Record):
 
 
 class Reading(Record):
-    """Who reads a name here: `by` in a word or two, None for nobody; `text` as a clause, `fix` what to do if nobody does."""
+    """Who reads a name here: `by` in a word or two, None for nobody; `text` as a clause, `fix` what to do if nobody does.
+
+    `unable` are units that request it, with many others by a `*`, and whose program does not know it in this version.
+    """
 
     by: str | None
     text: str
     fix: str = ""
+    unable: frozenset[str] = frozenset()
 
 
 def credential(name: str) -> Entry | None:
@@ -107,11 +111,14 @@ def reading(
     `requesting` are the loaded units that request it, None where they are not known; `late`, that it was not there before
     a rescue, when PID 1 and generators looked.
     """
+    known = credential(entry.instead) or entry
+    unable = frozenset(unit for reader in known.readers for unit in reader.among(requesting or ()))
     if entry.instead:
-        return Reading(None, f"read by nobody: what is read is {entry.instead}", f"name it {entry.instead}")
+        text = f"read by nobody: what is read is {entry.instead}"
+        return Reading(None, text, f"name it {entry.instead}", unable)
     if systemd is not None and systemd < entry.since:
         text = f"read by nobody here: this systemd is {systemd}, and it came with {entry.since}"
-        return Reading(None, text, f"it takes a guest with systemd {entry.since} or later")
+        return Reading(None, text, f"it takes a guest with systemd {entry.since} or later", unable)
     readers = [reader for reader in entry.readers if systemd is None or systemd >= reader.since]
     clauses, first = [], None
     for reader in readers:

@@ -33,15 +33,15 @@ ENTRIES: tuple[Row, ...] = (
         (("systemd-firstboot.service",), "", 261, "at boot", "only at the first boot, and only where /etc/hostname is missing", False),
     )),
     ("firstboot.keymap", 252, "", "", "", (
-        (("systemd-firstboot.service",), "", 252, "at boot", "only at the first boot, and only where /etc/vconsole.conf is missing", False),
+        (("systemd-firstboot.service",), "", 252, "at boot", "only at the first boot, and only where /etc/vconsole.conf is missing, which Debian makes a link to default/keyboard right after (from 254 on)", False),
     )),
     ("firstboot.locale", 252, "", "", "", (
-        (("systemd-firstboot.service",), "", 252, "at boot", "only at the first boot, and only where /etc/locale.conf is missing", False),
+        (("systemd-firstboot.service",), "", 252, "at boot", "only at the first boot, and only where /etc/locale.conf is missing (with Debian's 252 /etc/default/locale)", False),
     )),
     ("firstboot.locale-message", 252, "", "", "firstboot.locale-messages", (
     )),
     ("firstboot.locale-messages", 252, "", "", "", (
-        (("systemd-firstboot.service",), "", 252, "at boot", "only at the first boot, and only where /etc/locale.conf is missing", False),
+        (("systemd-firstboot.service",), "", 252, "at boot", "only at the first boot, and only where /etc/locale.conf is missing (with Debian's 252 /etc/default/locale)", False),
     )),
     ("firstboot.machine-tags", 261, "", "", "", (
         (("systemd-firstboot.service",), "", 261, "at boot", "only at the first boot, and only where /etc/machine-info is missing", False),
@@ -51,12 +51,15 @@ ENTRIES: tuple[Row, ...] = (
     )),
     ("fsck.*", 258, "mode or repair", "", "", (
         (("systemd-fsck@.service", "systemd-fsck-root.service",), "", 258, "at boot", "only fsck.mode and fsck.repair", False),
+        (("systemd-fsck-usr.service",), "", 258, "at boot", "only fsck.mode and fsck.repair, in the initrd, where /usr is a file system of its own", False),
     )),
     ("fsck.mode", 258, "", "", "", (
         (("systemd-fsck@.service", "systemd-fsck-root.service",), "", 258, "at boot", "", False),
+        (("systemd-fsck-usr.service",), "", 258, "at boot", "only in the initrd, where /usr is a file system of its own", False),
     )),
     ("fsck.repair", 258, "", "", "", (
         (("systemd-fsck@.service", "systemd-fsck-root.service",), "", 258, "at boot", "", False),
+        (("systemd-fsck-usr.service",), "", 258, "at boot", "only in the initrd, where /usr is a file system of its own", False),
     )),
     ("fstab.extra", 254, "", "", "", (
         (("systemd-fstab-generator",), "", 254, "at boot", "", False),
@@ -68,10 +71,10 @@ ENTRIES: tuple[Row, ...] = (
         (("systemd-getty-generator",), "", 258, "at boot", "", False),
     )),
     ("getty.ttys.container", 254, "", "", "", (
-        (("systemd-getty-generator",), "", 254, "at boot", "only after switch-root: it starts container-getty@TTY.service for each line", False),
+        (("systemd-getty-generator",), "", 254, "at boot", "only after switch-root, and (from 258 on) where getty.auto does not keep it from it: it starts container-getty@TTY.service for each line", False),
     )),
     ("getty.ttys.serial", 254, "", "", "", (
-        (("systemd-getty-generator",), "", 254, "at boot", "only after switch-root: it starts serial-getty@TTY.service for each line", False),
+        (("systemd-getty-generator",), "", 254, "at boot", "only after switch-root, and (from 258 on) where getty.auto does not keep it from it: it starts serial-getty@TTY.service for each line", False),
     )),
     ("home.add-signing-key.*", 258, "the file's name, which ends in '.public'", "", "", (
         (("systemd-homed-firstboot.service",), "", 258, "at boot", "only at the first boot, and only where it is enabled", False),
@@ -83,7 +86,7 @@ ENTRIES: tuple[Row, ...] = (
         (("systemd-homed-firstboot.service",), "", 258, "at boot", "only at the first boot, and only where it is enabled", False),
     )),
     ("imds.*", 261, "vendor, vendor_token, refresh_header_name, data_url, data_url_suffix, token_header_name, extra_header (and extra_header2 to 63), address_ipv4, address_ipv6, or key_ and a key's name", "", "", (
-        (("systemd-imdsd@.service",), "", 261, "at each request", "only where systemd-imdsd is installed, and its environment does not say where the service is", False),
+        (("systemd-imdsd@.service",), "", 261, "at each request", "only where systemd-imdsd is installed, and neither its environment nor systemd.imds.*= on the kernel command line says where the service is", False),
     )),
     ("import.pull", 257, "", "", "", (
         (("systemd-import-generator",), "", 257, "at boot", "only where systemd-importd is installed", False),
@@ -197,7 +200,7 @@ ENTRIES: tuple[Row, ...] = (
         (("systemd-ssh-generator",), "", 256, "at boot", "only where sshd is installed", False),
     )),
     ("sysctl.extra", 252, "", "", "", (
-        (("systemd-sysctl.service",), "", 252, "at boot", "", False),
+        (("systemd-sysctl.service",), "", 252, "at boot", "only where /proc/sys may be written", False),
     )),
     ("system.hostname", 256, "", "", "", (
         (("PID 1",), "", 256, "at boot", "only where neither /etc/hostname nor systemd.hostname= on the kernel command line sets one", False),
