@@ -54,6 +54,8 @@ TESTS: dict[str, tuple[str, ...]] = {
     "apply/plan.py": ("plan",),
     "apply/wanted.py": ("wanted",),
     "apply/writing.py": ("writing", "apply"),
+    "diagnose/evidence.py": ("evidence",),
+    "diagnose/rescued.py": ("plan", "rescued"),
     "descriptor.py": ("descriptor", "dirfd"),
     "host/tmpfs.py": ("tmpfs",),
     "capture/noise.py": ("noise",),

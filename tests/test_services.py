@@ -612,8 +612,13 @@ def test_a_pattern_finds_in_a_capture_what_it_found_in_the_guest(tree: Build, tm
     root = tree(
         system={f"g6-{SECRET.decode()}": b"="},
         units=[consumer(imports("g6-*"), running=False), consumer(imports("hu*"), running=False, name="short.service")],
-        files={"etc/credstore/g6-xq7w": b"", "etc/credstore/hunter-xq7w": b""},
+        files={
+            "etc/credstore/g6-xq7w": b"",
+            "etc/credstore/hunter-xq7w": b"",
+            "etc/credstore.encrypted/g6-sealed": SECRET,
+        },
         odd={"etc/credstore/g6-Mixed-Up1": "socket"},
+        sealed={"g6-sealed:etc/credstore.encrypted/g6-sealed": "other-name"},
     )
     with socket.socket(socket.AF_UNIX) as made:
         made.bind(str(root / "etc/credstore/g6-Mixed-Up1"))
@@ -626,7 +631,8 @@ def test_a_pattern_finds_in_a_capture_what_it_found_in_the_guest(tree: Build, tm
         for where in (root, tmp_path / "out")
     )
     states = {12: "fatal", 17: "ready", 7: "ready"}
-    assert before[0] == after[0] == [(f"[{size} characters hidden]", state) for size, state in states.items()]
+    hidden = [(f"[{size} characters hidden]", state) for size, state in states.items()]
+    assert before[0] == after[0] == [*hidden, ("g6-sealed", "fatal")]
     # what does not end in a separator may be the front of a secret
     assert before[1] == [("[11 characters hidden]", "ready")] and after[1] == [("hu*", "nothing")]
 

@@ -59,7 +59,7 @@ class Names:
     def delivered(self, name: str, size: int) -> str:
         """The same for a file that a unit was given, whose setting may have put a prefix before the name."""
         raw = os.fsencode(name)
-        if may_be_shown(raw, size):
+        if may_be_shown(raw, size) or self._hidden.get(raw) is False:
             return name
         ends = [secret for secret, hidden in self._hidden.items() if hidden and raw.endswith(secret)]
         secret = max(ends, key=len, default=raw)
