@@ -162,6 +162,27 @@ def test_only_what_fits_a_reader_of_4096_bytes_is_one(here: list[str], cause: Ca
     assert missing(guest_of(offered, dict.fromkeys(here, b"any"), systemd=252)) == cause
 
 
+@pytest.mark.parametrize(
+    ("before", "here", "cause"),
+    [
+        (4096, [], "unknown"),
+        (4096, ["BEFORE"], "cut-read"),
+        (4094, ["BEFORE", "BEHIND"], "cut-read"),
+        (4095, ["BEFORE", "BEHIND"], "unknown"),
+    ],
+)
+def test_a_string_up_to_byte_4096_is_read_and_one_from_it_on_is_not(before: int, here: list[str], cause: Cause) -> None:
+    offered = {**long("BEFORE", before), "BEHIND": b"b", "KEY": b"k"}
+    assert missing(guest_of(offered, dict.fromkeys(here, b"any"), systemd=252)) == cause
+
+
+def test_what_another_source_gave_tells_nothing_of_the_reader() -> None:
+    offered = {**long("FIRST", 99), **long("KEY", READ_CUT, 100), "LATE": b"l"}
+    others = {"FIRST": offered["FIRST"]}
+    guest = guest_of(offered, {**others, "KEY": b"other"}, systemd=252, fw_cfg=others, cmdline={"KEY": b"other"})
+    assert missing(guest, name="LATE") == "cut-read" and differing(guest) == ("differs", "unknown")
+
+
 def test_what_no_reader_saw_is_no_evidence_of_one() -> None:
     offered = {**long("FIRST", 4097), "KEY": b"4"}
     # from elsewhere with the same bytes, or in a structure without an entry
@@ -207,7 +228,9 @@ INITRD: dict[str, Any] = {"KEY": "initrd"}
         (b"other", None, {"fw_cfg": {"KEY": b"other"}}, ("differs", "shadowed-by-fw-cfg")),
         (b"hunter", None, {"fw_cfg": {"KEY": b"hunter"}}, ("differs", "shadowed-by-fw-cfg")),
         (b"other", None, {"fw_cfg": {"KEY": b"again"}}, ("differs", "unknown")),
+        (b"other", None, {"cmdline": {"KEY": b"other"}}, ("differs", "unknown")),
         (b"other", None, {"cmdline": {"KEY": b"other"}, "entries": None}, ("differs", "dmi-sysfs-absent")),
+        (b"other", None, {"entries": None}, ("differs", "unknown")),
         (b"hunter", None, {"initrd": {"KEY": b"hunter"}, "disabled": True}, ("differs", "import-disabled")),
         # the initrd's PID 1 took it from a source that is gone
         (b"other", Facts(stages=INITRD), {"systemd": 262}, ("differs", "shadowed-by-initrd")),
@@ -295,7 +318,7 @@ def test_where_a_foreign_one_came_from(
         ("initrd", LXC, {}, "unknown"),
         ("cmdline", LXC, {}, "unknown"),
         ("cmdline", Facts(container="lxc", earlier_stage=True), {"disabled": True}, "container"),
-        ("cmdline", SEV, {"disabled": True}, "import-disabled"),
+        ("fw-cfg", SEV, {"disabled": True}, "import-disabled"),
         ("fw-cfg", Facts(confidential="sev", earlier_stage=True), {}, "confidential-vm"),
         ("fw-cfg", SEV, {"systemd": 253}, "unknown"),
         ("fw-cfg", None, {}, "unknown"),

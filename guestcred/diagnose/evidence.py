@@ -91,7 +91,7 @@ class Evidence:
         read = self._as_read(offer)
         if read is not None and compare_digest(imported, read):
             return "truncated", "cut-read"
-        if len(imported) < len(offer.value) and compare_digest(imported, offer.value[: len(imported)]):
+        if compare_digest(imported, offer.value[: len(imported)]):
             return "truncated", "unknown"
         return "differs", "shadowed-by-initrd" if self._brought_by_initrd(offer.name) else "unknown"
 
