@@ -55,7 +55,7 @@ TESTS: dict[str, tuple[str, ...]] = {
     "apply/wanted.py": ("wanted",),
     "apply/writing.py": ("writing", "apply"),
     "diagnose/evidence.py": ("evidence",),
-    "diagnose/rescued.py": ("plan", "rescued"),
+    "diagnose/rescued.py": ("plan", "losses"),
     "descriptor.py": ("descriptor", "dirfd"),
     "host/tmpfs.py": ("tmpfs",),
     "capture/noise.py": ("noise",),
