@@ -54,6 +54,8 @@ TESTS: dict[str, tuple[str, ...]] = {
     "apply/plan.py": ("plan",),
     "apply/wanted.py": ("wanted",),
     "apply/writing.py": ("writing", "apply"),
+    "diagnose/capacity.py": ("capacity",),
+    "diagnose/cut.py": ("cut",),
     "diagnose/evidence.py": ("evidence",),
     "diagnose/rescued.py": ("plan", "losses"),
     "descriptor.py": ("descriptor", "dirfd"),

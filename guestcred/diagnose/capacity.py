@@ -32,7 +32,7 @@ def capacity(looked: Survey) -> tuple[Usage, ...]:
     found = []
     oem = [structure for structure in table.structures if structure.type == OEM_STRINGS]
     if guest.table is not None:
-        short = (guest.entry_point or b"")[:4] == b"_SM_"
+        short = guest.entry_point is not None and guest.entry_point[:4] == b"_SM_"
         found.append(Usage(name="table", used=table.size, maximum=LENGTH_MAX if short else TABLE_MAX, unit="bytes"))
     if oem:
         strings = max(len(structure.strings) for structure in oem)
