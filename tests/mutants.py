@@ -57,6 +57,7 @@ TESTS: dict[str, tuple[str, ...]] = {
     "diagnose/capacity.py": ("capacity",),
     "diagnose/cut.py": ("cut",),
     "diagnose/evidence.py": ("evidence",),
+    "diagnose/meant.py": ("meant",),
     "diagnose/rescued.py": ("plan", "losses"),
     "descriptor.py": ("descriptor", "dirfd"),
     "host/tmpfs.py": ("tmpfs",),

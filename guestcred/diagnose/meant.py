@@ -44,7 +44,7 @@ def read_frame(offered: tuple[Verdict, ...], fronts: frozenset[str]) -> tuple[Fr
         if len(found) > 1:
             places = listed([str(string.place) for string in found])
             return None, [_untrusted(found[0], f"it is there {len(found)} times ({places})")]
-    front, back = first[0], last[0] if last else None
+    front, back = first.pop(), last.pop() if last else None
     whole = MANIFEST not in fronts
     manifest = _read(front, whole)
     if manifest is None:
@@ -98,15 +98,15 @@ def _misfit(
     end = len(strings) if back is None else strings.index(back)
     names = iter(meant)
     for at, string in enumerate(strings):
-        if not isinstance(string, Accepted) or string.name in FRAME:
+        if not isinstance(string, Accepted):
             continue
-        inside = begin < at < end
-        if inside and string.name not in meant:
+        if not begin < at < end:
+            if string.name in meant:
+                return f"{string.shown} ({string.place}), which it names, does not stand between it and {END}"
+        elif string.name not in meant:
             return f"{string.shown} ({string.place}) stands behind it, and it does not name it"
-        if not inside and string.name in meant:
-            return f"{string.shown} ({string.place}), which it names, does not stand between it and {END}"
         # an iterator goes on where it was: a name that comes too late is not found any more
-        if inside and string.name not in names:
+        elif string.name not in names:
             return f"{string.shown} ({string.place}) is not in its order"
     return None
 
