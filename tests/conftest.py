@@ -28,6 +28,7 @@ settings.load_profile("guestcred")
 FIXTURES = Path(__file__).parent.parent / "fixtures" / "dmi"
 REFERENCE = FIXTURES / "debian13-reference"
 CAPTURES = sorted(path for path in FIXTURES.iterdir() if path.is_dir())
+TABLES = [capture for capture in CAPTURES if (capture / "sys/firmware/dmi").exists()]  # of machines with SMBIOS
 
 Build = Callable[..., Path]
 Count = Callable[[str, Mapping[str, int]], None]

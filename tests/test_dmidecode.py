@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from conftest import CAPTURES
+from conftest import TABLES
 from dmidecode import as_dump, compare
 from every_value import VERSIONS, structures_of
 from qemu_tables import MACHINES, table_from_qemu
@@ -23,7 +23,7 @@ def test_all_values_of_a_type(number: int, tmp_path: Path, pytestconfig: pytest.
 
 
 @pytest.mark.parametrize("version", [(2, 0), (3, 7)], ids=str)
-@pytest.mark.parametrize("capture", CAPTURES, ids=lambda path: path.name)
+@pytest.mark.parametrize("capture", TABLES, ids=lambda path: path.name)
 def test_captured_tables(capture: Path, version: tuple[int, int], tmp_path: Path) -> None:
     path = tmp_path / "table.bin"
     path.write_bytes(as_dump((capture / "sys/firmware/dmi/tables/DMI").read_bytes(), version))

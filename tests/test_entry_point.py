@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from conftest import CAPTURES
+from conftest import TABLES
 from construct import ConstructError
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -76,7 +76,7 @@ def test_the_reader_agrees_with_the_declaration(data: bytes) -> None:
 
 
 def test_it_agrees_on_real_ones() -> None:
-    for capture in CAPTURES:
+    for capture in TABLES:
         data = (capture / "sys/firmware/dmi/tables/smbios_entry_point").read_bytes()
         hold(data)
         found = parse_entry_point(data)

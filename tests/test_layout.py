@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import CAPTURES
+from conftest import TABLES
 from construct import ConstructError
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -30,7 +30,7 @@ from guestcred.smbios.walk import (
     parse,
 )
 
-REAL = sorted({(capture / "sys/firmware/dmi/tables/DMI").read_bytes() for capture in CAPTURES}, key=len)
+REAL = sorted({(capture / "sys/firmware/dmi/tables/DMI").read_bytes() for capture in TABLES}, key=len)
 STARTS = [[structure.offset for structure in parse(data).structures] for data in REAL]
 
 few_bytes = st.sampled_from([b"\0", b"\0\0", b"a", b"\0a", b"a\0"])
@@ -83,7 +83,7 @@ def hold(data: bytes) -> None:
     assert TABLE.build(declared) == data
 
 
-@pytest.mark.parametrize("capture", CAPTURES, ids=lambda path: path.name)
+@pytest.mark.parametrize("capture", TABLES, ids=lambda path: path.name)
 def test_the_walk_agrees_with_the_declaration_on_real_tables(capture: Path) -> None:
     folder = capture / "sys/firmware/dmi"
     for path in (folder / "tables/DMI", *folder.glob("entries/*/raw")):

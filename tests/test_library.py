@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import CAPTURES, REFERENCE
+from conftest import REFERENCE, TABLES
 from construct import ConstructError
 from hypothesis import given
 from hypothesis import strategies as st
@@ -34,7 +34,7 @@ def strings_are_counted(capture: Path) -> bool:
     return all(len(one.strings) < 256 for one in smbios.read(str(capture / "sys/firmware/dmi/tables")))
 
 
-COUNTED = [capture for capture in CAPTURES if strings_are_counted(capture)]
+COUNTED = [capture for capture in TABLES if strings_are_counted(capture)]
 
 
 def test_there_are_six_examples() -> None:
@@ -97,7 +97,7 @@ def test_nothing_is_decoded_before_it_is_asked() -> None:
     }
 
 
-@pytest.mark.parametrize("capture", CAPTURES, ids=lambda path: path.name)
+@pytest.mark.parametrize("capture", TABLES, ids=lambda path: path.name)
 def test_a_table_is_built_as_it_was(capture: Path) -> None:
     folder = capture / "sys/firmware/dmi/tables"
     table = smbios.read(str(folder))

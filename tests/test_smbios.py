@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import CAPTURES, table_of
+from conftest import TABLES, table_of
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -103,7 +103,7 @@ def test_the_offered_set_is_what_was_put_in(wanted: dict[str, bytes]) -> None:
     assert {verdict.name: verdict.value for verdict in found if isinstance(verdict, Accepted)} == wanted
 
 
-@pytest.mark.parametrize("capture", CAPTURES, ids=lambda path: path.name)
+@pytest.mark.parametrize("capture", TABLES, ids=lambda path: path.name)
 def test_mutated_real_tables(capture: Path) -> None:
     chance = random.Random(capture.name)
     original = (capture / "sys/firmware/dmi/tables/DMI").read_bytes()
