@@ -17,9 +17,10 @@ import pytest
 from vm import judge, judge_guest
 from vm.booted import Booted
 from vm.judge import disagreements, is_about_credentials, judged, tpm
-from vm.systemd_tests import CREDS, WORDS
+from vm.systemd_tests import CREDS, IMDS, WORDS
 
 from guestcred.errors import GuestcredError
+from guestcred.systemd.requests import IMPORT, LOAD
 
 Change = Callable[[dict[str, Any]], object]
 
@@ -31,6 +32,9 @@ def told(state: str, size: int | None = 3, findings: tuple[str, ...] = ()) -> di
         "services": [{"unit": "x.service", "credentials": [outcome]}],
         "findings": [{"code": "refused", "message": message} for message in findings],
     }
+
+
+STILL_ENCRYPTED = [{"code": "undecrypted", "message": "x.service gets a as it is there"}]
 
 
 def start(**changed: Any) -> dict[str, Any]:
@@ -60,6 +64,7 @@ def start(**changed: Any) -> dict[str, Any]:
         ({"seen": told("undelivered")}, ["not seen: a"]),
         ({"found": {}}, ["seen a, which is not there", "foreseen a, which is not there"]),
         ({"unlike": ["a"]}, ["other bytes than foreseen: a"]),
+        ({"seen": told("delivered") | {"findings": STILL_ENCRYPTED}}, []),
         ({"error": "GuestcredError('no')"}, ["GuestcredError('no')"]),
         # what was foreseen is of a start, and later the sources may be others
         ({"kind": "later", "foreseen": told("ready", 4), "unlike": ["a"]}, []),
@@ -68,6 +73,37 @@ def start(**changed: Any) -> dict[str, Any]:
 )  # fmt: skip
 def test_a_step_is_held_against_what_was_there(changed: dict[str, Any], wrong: list[str]) -> None:
     assert disagreements(start(**changed)) == wrong
+
+
+def stored(evidence: str) -> dict[str, Any]:
+    """A look into a store, of which `why` says the same or not."""
+    stages = [{"stage": "stored", "evidence": "/run/credstore/a, 3 bytes"}, {"stage": "reader", "evidence": "nobody"}]
+    return {
+        "kind": "stored",
+        "unit": "a",
+        "user": "",
+        "program": "cat",
+        "why": {"stages": stages},
+        "evidence": evidence,
+    }
+
+
+def test_what_lies_in_a_store_is_held_against_what_why_says() -> None:
+    assert is_about_credentials(stored("")) and disagreements(stored("/run/credstore/a, 3 bytes")) == []
+    assert disagreements(stored("nobody")) == ["why says ['/run/credstore/a, 3 bytes'], and it is nobody"]
+
+
+def test_what_is_new_in_the_store_is_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(judge_guest, "STORE", tmp_path / "credstore")
+    monkeypatch.setattr(judge_guest, "run", lambda *command: "no" if "b" in command else '{"stages": []}')
+    last: dict[Path, int] = {}
+    assert [*judge_guest.look_into_store("cat", last)] == []
+    for name in ("a", "b"):
+        (tmp_path / "credstore").mkdir(exist_ok=True)
+        (tmp_path / "credstore" / name).write_bytes(b"abc")
+    first, second = judge_guest.look_into_store("cat", last)
+    assert (first["evidence"], second["error"]) == (f"{tmp_path}/credstore/a, 3 bytes", "no")
+    assert [*judge_guest.look_into_store("cat", last)] == []
 
 
 def test_a_unit_without_credentials_is_no_step() -> None:
@@ -124,6 +160,14 @@ def test_a_test_that_does_not_pass_judges_nothing(tmp_path: Path) -> None:
         judged(CREDS, booted(tmp_path, failed))
 
 
+def test_a_test_that_left_itself_out_judges_nothing(tmp_path: Path) -> None:
+    seen = {"result": "success", "said": "no imdsd, skipping", "refused": "", "steps": []}
+    documents = [(["guestcred", "check", "--format", "json"], {"credentials": []}), (list(IMDS.run), seen)]
+    results = [{"command": command, "status": 0, "out": json.dumps(told)} for command, told in documents]
+    with pytest.raises(AssertionError, match="skipping"):
+        judged(IMDS, Booted(tmp_path, results, 60.0))
+
+
 def test_what_gets_no_new_credentials_is_no_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(judge_guest, "CREDENTIALS", tmp_path)
     file = tmp_path / "x.service/a"
@@ -154,13 +198,16 @@ def test_other_bytes_of_the_same_length_are_seen(tmp_path: Path) -> None:
     folder, source = tmp_path / "x.service", tmp_path / "source"
     folder.mkdir()
     source.write_bytes(b"abc")
-    outcome = SimpleNamespace(id="a", source=str(source), encrypted=False)
-    foreseen: Any = SimpleNamespace(services=[SimpleNamespace(credentials=[outcome])])
+    (folder / "a").write_bytes(b"abd")
     wrong = []
-    for value in (b"abc", b"abd"):
-        (folder / "a").write_bytes(value)
+    for setting, encrypted in ((LOAD, False), (LOAD, True), (IMPORT, True)):  # the last one is decrypted
+        outcome = SimpleNamespace(id="a", source=str(source), setting=setting, encrypted=encrypted)
+        foreseen: Any = SimpleNamespace(services=[SimpleNamespace(credentials=[outcome])])
         wrong.append(judge_guest.unlike(foreseen, folder))
-    assert wrong == [[], ["a"]]
+        (folder / "b").write_bytes(b"abc")
+        outcome.id = "b"
+        assert judge_guest.unlike(foreseen, folder) == []
+    assert wrong == [["a"], ["a"], []]
 
 
 @pytest.mark.parametrize(
@@ -224,6 +271,7 @@ def test_without_swtpm_the_others_run(
     monkeypatch.setattr(shutil, "which", lambda _: None)
     monkeypatch.setattr(sys, "argv", ["judge", "--release", "debian13-judge"])
     assert judge.main() == 0
-    _, creds, tpm2, *_ = capsys.readouterr().out.splitlines()
-    assert creds.split() == ["TEST-54-CREDS", "debian13-judge", "257", "19", "2", "0", "1", "21", "0", "60"]
+    _, creds, tpm2, imds, *_ = capsys.readouterr().out.splitlines()
+    assert creds.split() == ["TEST-54-CREDS", "debian13-judge", "257", "19", "2", "0", "0", "1", "21", "0", "60"]
     assert tpm2.split(maxsplit=2)[2] == "left out: swtpm is missing: apt-get install swtpm"
+    assert imds.split(maxsplit=2)[2] == "left out: it came with systemd 261"

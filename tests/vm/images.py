@@ -91,9 +91,12 @@ JUDGE_PACKAGES = [
     *("systemd-tests", "jq", "libpam-systemd", "dbus-user-session", "polkitd"),
     *("libtss2-esys-3.0.2-0t64", "libtss2-rc0t64"),
 ]  # fmt: skip
+IMDS_SINCE = 261  # systemd; its package is one of its own
+IMDS_PACKAGES = ["systemd-imds", "iproute2"]
 JUDGES = tuple(
-    Release(f"{release.name}-judge", release.suite, release.systemd, (*DRACUT_PACKAGES, *JUDGE_PACKAGES))
+    Release(f"{release.name}-judge", release.suite, release.systemd, (*DRACUT_PACKAGES, *JUDGE_PACKAGES, *more))
     for release in RELEASES[1:]
+    for more in [IMDS_PACKAGES if release.systemd >= IMDS_SINCE else ()]
 )
 GUESTS = (*RELEASES, *VARIANTS)
 HOST = Release("host13", "trixie", 257, tuple(HOST_PACKAGES))  # runs VMs, in a container

@@ -1,6 +1,7 @@
 """`make judge`: systemd's own tests of credentials run in real guests, and what guestcred says at each step is held against them.
 
-A step is a start of a unit with credentials, a look of the test's into a folder of them, or a credential of the system.
+A step is a start of a unit with credentials, a look of the test's into a folder of them, a credential in /run/credstore, or
+one of the system.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from vm.systemd_tests import TESTS, SystemdTest
 
 # what the tests need beside their packages; 4711 is the user whose manager their units want
 FINISH = "systemctl unmask systemd-logind.service systemd-userdbd.socket; useradd --create-home --uid 4711 testuser"
-COLUMNS = ("system", "start", "later", "a user's", "agree", "disagree")
+COLUMNS = ("system", "start", "later", "stored", "a user's", "agree", "disagree")
 HAS, WILL_HAVE = {"delivered", "unreadable"}, {"ready"}  # states of what a unit is given
 
 
@@ -71,19 +72,23 @@ def disagreements(step: dict[str, Any]) -> list[str]:
     """Where a step of the test's shows that guestcred was wrong: at a start all is held, later only what it sees."""
     if "error" in step:
         return [step["error"]]
+    if step["kind"] == "stored":
+        said = [stage["evidence"] for stage in step["why"]["stages"] if stage["stage"] == "stored"]
+        return [] if step["evidence"] in said else [f"why says {said}, and it is {step['evidence']}"]
     wrong = list(_differences("seen", _given(step["seen"], HAS), step["found"]))
     if step["kind"] == "start":
         wrong += _differences("foreseen", _given(step["foreseen"], WILL_HAVE), step["found"])
         wrong += [f"other bytes than foreseen: {name}" for name in step["unlike"]]
-        # it did start, with all that it wanted
-        said = {finding["message"]: None for told in (step["foreseen"], step["seen"]) for finding in told["findings"]}
-        wrong += [f"a finding without a reason: {message}" for message in said]
+        # it did start, with all that it wanted; whether it got something still encrypted, the bytes have shown
+        told = [finding for told in (step["foreseen"], step["seen"]) for finding in told["findings"]]
+        messages = dict.fromkeys(finding["message"] for finding in told if finding["code"] != "undecrypted")
+        wrong += [f"a finding without a reason: {message}" for message in messages]
     return wrong
 
 
 def is_about_credentials(step: dict[str, Any]) -> bool:
     """Whether there is something to judge: most units request nothing, and get nothing."""
-    if "error" in step:
+    if "error" in step or step["kind"] == "stored":
         return True
     return bool(step["found"] or any(step[told][part] for told in ("foreseen", "seen") for part in step[told]))
 
@@ -100,7 +105,7 @@ def of_the_system(test: SystemdTest, booted: Booted) -> Iterator[tuple[str, list
 
 
 def judged(test: SystemdTest, booted: Booted) -> tuple[Counter[str], list[str]]:
-    """The counts of steps by kind, and every disagreement. AssertionError where the test itself did not pass."""
+    """The counts of steps by kind, and every disagreement. AssertionError where the test itself did not pass, or had no step."""
     result = booted.result(*test.run)
     assert result["status"] == 0, result["err"]
     seen = json.loads(str(result["out"]))
@@ -117,6 +122,7 @@ def judged(test: SystemdTest, booted: Booted) -> tuple[Counter[str], list[str]]:
         if "step CREDENTIALS" in entry["MESSAGE"]:
             unit = entry.get("UNIT") or entry["USER_UNIT"]
             judgements.append(("start", unit, ["it failed at its credentials, and nobody looked"]))
+    assert judgements, f"nothing to judge; was it left out?\n{seen['said']}"
     for kind, what, told in judgements:
         counts[kind] += 1
         counts["disagree" if told else "agree"] += 1
@@ -145,8 +151,9 @@ def main() -> int:
         for release in JUDGES:
             if test.name not in (asked.test or [test.name]) or release.name not in (asked.release or [release.name]):
                 continue
-            if test.lacks is not None:
-                print(f"{test.name:<15}{release.name:<15} left out: {test.lacks}", flush=True)
+            lacks = test.lacks(release.systemd)
+            if lacks is not None:
+                print(f"{test.name:<18}{release.name:<15} left out: {lacks}", flush=True)
                 continue
             with tpm() if test.tpm else contextlib.nullcontext(()) as extra:
                 out = OUT / "runs" / f"{test.scenario.name}-{release.name}"
@@ -160,7 +167,7 @@ def main() -> int:
 
 
 def _row(test: str, release: str, *cells: object) -> str:
-    return f"{test:<15}{release:<15}" + "".join(f"{cell:>10}" for cell in cells)
+    return f"{test:<18}{release:<15}" + "".join(f"{cell:>10}" for cell in cells)
 
 
 if __name__ == "__main__":

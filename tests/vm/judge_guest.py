@@ -30,13 +30,16 @@ from guestcred.guest.user_manager import named_user, read_user_consumers
 from guestcred.guest.users import User
 from guestcred.record import to_json
 from guestcred.systemd import bus
+from guestcred.systemd.requests import LOAD
+from guestcred.text import size
 
 TESTS = Path("/usr/lib/systemd/tests/testdata/units")
 CREDENTIALS = Path("/run/credentials")
+STORE = Path("/run/credstore")
 USERS = Path("/run/user")
 USER_SECONDS = 120.0  # for a look at a user's unit
 EXECUTOR = "systemd-executor"  # makes credentials and all else of a unit, then becomes its program; since systemd 255
-LOOKING = {"cmp", "diff", "grep", "ls"}  # programs by which the test looks into a folder of credentials
+LOOKING = {"cat", "cmp", "diff", "grep", "ls"}  # programs by which the test looks into a folder of credentials
 
 ASKED = "systemd-creds@"  # a service that decrypts for users, guestcred among them, which is not to wait for itself
 
@@ -122,7 +125,7 @@ def unlike(foreseen: Services, folder: Path) -> list[str]:
         outcome.id
         for service in foreseen.services
         for outcome in service.credentials
-        if (outcome.source or "")[:1] == "/" and not outcome.encrypted
+        if (outcome.source or "")[:1] == "/" and (not outcome.encrypted or outcome.setting == LOAD)
         if (folder / outcome.id).exists()
         if (folder / outcome.id).read_bytes() != Path(str(outcome.source)).read_bytes()
     ]
@@ -184,6 +187,21 @@ def step(kind: str, unit: str, uid: str, program: str, systemd: int | None, last
     return result
 
 
+def look_into_store(program: str, last: dict[Path, int]) -> Iterator[dict[str, Any]]:
+    """What `why` says of each file in run/credstore that is new, and what it is."""
+    for path in sorted(STORE.iterdir()) if STORE.is_dir() else ():
+        status = path.stat()
+        if last.get(path) == status.st_mtime_ns:
+            continue
+        last[path] = status.st_mtime_ns
+        result = {"kind": "stored", "unit": path.name, "user": "", "program": program}
+        told = run("guestcred", "why", path.name, "--format", "json")
+        try:
+            yield result | {"why": json.loads(told), "evidence": f"{path}, {size(status.st_size)}"}
+        except ValueError:
+            yield result | {"error": told}
+
+
 def judge(channel: socket.socket, before: set[str]) -> None:
     """Look at what the other end asks for, answer so that it may go on, and hand in all steps at the end."""
     systemd = read_systemd(TREE)
@@ -193,6 +211,8 @@ def judge(channel: socket.socket, before: set[str]) -> None:
         kind, unit, uid, program = json.loads(line)
         units = [unit] if kind == "start" else sorted(set(os.listdir(CREDENTIALS)) - before)
         steps += [step(kind, one, uid, program, systemd, last) for one in units]
+        if kind == "later":
+            steps += look_into_store(program, last)
         channel.sendall(b"\n")
     print(json.dumps(steps))
 

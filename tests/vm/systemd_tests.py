@@ -8,6 +8,7 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+from vm.images import IMDS_SINCE
 from vm.scenarios import Initrd, Scenario, text
 
 GUEST = Path(__file__).with_name("judge_guest.py")
@@ -47,13 +48,17 @@ WORDS = {  # what `check` and `why` must say: status and cause
 
 @dataclass(frozen=True)
 class SystemdTest:
-    """A test of systemd's: what it is run with, what it expects of its machine, and how each credential of the system came."""
+    """A test of systemd's: what it is run with, what it expects of its machine, and how each credential of the system came.
+
+    `since` is the first systemd that has it.
+    """
 
     name: str
     handed: Scenario
     words: dict[str, tuple[str, str | None]]
     environment: tuple[str, ...] = ()
     tpm: bool = False
+    since: int = 0
 
     @property
     def run(self) -> tuple[str, ...]:
@@ -68,9 +73,10 @@ class SystemdTest:
             limit=3000,
         )
 
-    @property
-    def lacks(self) -> str | None:
-        """What keeps it from running here, and the fix."""
+    def lacks(self, systemd: int) -> str | None:
+        """What keeps it from running here with that systemd, and the fix where there is one."""
+        if systemd < self.since:
+            return f"it came with systemd {self.since}"
         return "swtpm is missing: apt-get install swtpm" if self.tpm and not shutil.which("swtpm") else None
 
 
@@ -94,4 +100,8 @@ CREDS = SystemdTest(
 )  # fmt: skip
 # of TEST-70-TPM2 the part that is about credentials
 TPM2 = SystemdTest("TEST-70-TPM2", Scenario("judge-tpm2"), {}, environment=("TEST_MATCH_SUBTEST=creds",), tpm=True)
-TESTS = (CREDS, TPM2)
+# of TEST-74-AUX-UTILS the part in which a cloud's metadata service brings credentials
+IMDS = SystemdTest(
+    "TEST-74-AUX-UTILS", Scenario("judge-imds"), {}, environment=("TEST_MATCH_SUBTEST=imds",), since=IMDS_SINCE
+)
+TESTS = (CREDS, TPM2, IMDS)
