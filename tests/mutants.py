@@ -1,4 +1,4 @@
-"""Mutation testing of the rules, the writing and the hiding: one change to the code at a time, which some test must see.
+"""Mutation testing of the rules, the writing, the hiding and the verdicts: one change at a time, which some test must see.
 
 `make mutants` tries every change, `python tests/mutants.py --help` says more. `tests/mutants.toml` lists the changes that no
 test can see, and why. A tool of our own: the stories start the program as a process of its own, with an empty environment
@@ -55,6 +55,7 @@ TESTS: dict[str, tuple[str, ...]] = {
     "apply/wanted.py": ("wanted",),
     "apply/writing.py": ("writing", "apply"),
     "diagnose/capacity.py": ("capacity",),
+    "diagnose/compare.py": ("compare",),
     "diagnose/cut.py": ("cut",),
     "diagnose/evidence.py": ("evidence",),
     "diagnose/meant.py": ("meant",),

@@ -208,9 +208,9 @@ def compare(
             if name not in system  # what came from elsewhere is there
         ]
     doubted += [
-        altered(entry.shown, entry.place, len(offer.value), sizes[entry.name])
+        altered(entry.shown, offer.place, len(offer.value), sizes[entry.name])
         for entry, offer in zip(credentials, accepted)
-        if entry.name in changed and entry.place and entry.loss in ("missing", "differs") and entry.cause != "altered"
+        if entry.name in changed and entry.loss in ("missing", "differs") and entry.cause != "altered"
     ]
     foreign = []
     for name in system.keys() - {offer.name for offer in accepted}:
@@ -226,7 +226,7 @@ def compare(
         *([cut_off] if cut_off else []),
         *_unreadable(guest, credentials),
         *refusals(rejected),
-        *(_near_miss(verdict) for verdict in offered if isinstance(verdict, Unrelated) and verdict.hint),
+        *(_near_miss(verdict, verdict.hint) for verdict in offered if isinstance(verdict, Unrelated) and verdict.hint),
     ]
     listed = {name for credential in credentials for name in (credential.name, credential.shown)}
     findings += _required([name for name in require if name not in listed], guest, offered, evidence, cut_off, frame)
@@ -302,16 +302,17 @@ def _losses(credentials: list[Credential]) -> list[Finding]:
     """A finding for each cause of a loss, with the names of all credentials lost by it."""
     losses: dict[tuple[Loss, Cause], list[str]] = {}
     for credential in credentials:
-        if credential.loss is not None and credential.cause is not None:
+        if credential.loss is not None:
+            assert credential.cause is not None
             losses.setdefault((credential.loss, credential.cause), []).append(credential.shown)
     return [loss(*key, names) for key, names in losses.items()]
 
 
-def _near_miss(string: Unrelated) -> Finding:
+def _near_miss(string: Unrelated, hint: str) -> Finding:
     from guestcred.systemd.unrelated import near_key
 
     is_key = near_key(string.text) is not None
     told = (
         "is read by nobody: it is nearly a key of systemd's boot loader and stub" if is_key else "is not a credential"
     )
-    return Finding("near-miss", f"{string.place} {told}", string.hint or "")
+    return Finding("near-miss", f"{string.place} {told}", hint)
