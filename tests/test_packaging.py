@@ -100,6 +100,7 @@ SYSTEMD = ROOT / "packaging/systemd"
 
 
 SERVICES = ("guestcred-rescue.service", "guestcred.service", "guestcred-report.service")
+LOOK = "guestcred-look.service"
 SHARED = "10-sandbox.conf"
 
 
@@ -107,10 +108,11 @@ def test_the_units_are_well_formed(tmp_path: Path) -> None:
     shutil.copytree(SYSTEMD, tmp_path / "units")
     for path in (tmp_path / "units").rglob("*.*"):
         if path.is_file():
-            path.write_text(path.read_text().replace("/usr/bin/guestcred", "/bin/true"))
-    data = (".catalog", ".preset")
-    units = [path for path in sorted((tmp_path / "units").iterdir()) if path.is_file() and path.suffix not in data]
-    assert {unit.name for unit in units} == {*SERVICES, "guestcred-report.timer", "run-guestcred.mount"}
+            text = path.read_text().replace("/usr/bin/guestcred", "/bin/true")
+            path.write_text(text.replace("/usr/libexec/guestcred/all-arrived", "/bin/true"))
+    kinds = (".service", ".timer", ".mount")
+    units = [path for path in sorted((tmp_path / "units").iterdir()) if path.is_file() and path.suffix in kinds]
+    assert {unit.name for unit in units} == {*SERVICES, LOOK, "guestcred-report.timer", "run-guestcred.mount"}
     assert analyze("verify", "--man=no", *units) == ""
 
 
@@ -122,12 +124,13 @@ def test_the_units_are_sandboxed(unit: str) -> None:
 
 
 def test_the_units_share_their_sandbox() -> None:
-    """systemd reads it for all names with a dash in `guestcred-.service.d`, and no unit changes any of it; which
-    capabilities it has, each says."""
-    front, own = SYSTEMD / "guestcred-.service.d", SYSTEMD / "guestcred.service.d"
-    assert [path.name for path in (*front.iterdir(), *own.iterdir())] == [SHARED, SHARED]
-    assert (own / SHARED).resolve() == front / SHARED
-    shared = set(re.findall(r"^(\w+)=", (front / SHARED).read_text().partition("[Service]")[2], re.MULTILINE))
+    """One file for all of them, and no unit changes any of it; which capabilities it has, each says."""
+    one = SYSTEMD / "guestcred.service.d" / SHARED
+    assert [list((SYSTEMD / f"{unit}.d").iterdir()) for unit in SERVICES] == [
+        [SYSTEMD / f"{unit}.d" / SHARED] for unit in SERVICES
+    ]
+    assert {(SYSTEMD / f"{unit}.d" / SHARED).resolve() for unit in SERVICES} == {one}
+    shared = set(re.findall(r"^(\w+)=", one.read_text().partition("[Service]")[2], re.MULTILINE))
     assert {"ProtectSystem", "ReadOnlyPaths", "SystemCallFilter"} <= shared
     for unit in SERVICES:
         keys = re.findall(r"^(\w+)=", (SYSTEMD / unit).read_text().partition("[Service]")[2], re.MULTILINE)

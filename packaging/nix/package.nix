@@ -2,7 +2,9 @@
 {
   lib,
   coreutils,
+  gawk,
   python3,
+  util-linux,
   src ? ../..,
 }:
 
@@ -28,7 +30,9 @@ python3.pkgs.buildPythonApplication {
   postInstall = ''
     sh packaging/install $out $out/lib/systemd/system
     substituteInPlace $(find $out/lib/systemd/system -type f) --replace-quiet /usr/bin/guestcred $out/bin/guestcred \
-      --replace-quiet /bin/mkdir ${coreutils}/bin/mkdir
+      --replace-quiet /bin/mkdir ${coreutils}/bin/mkdir --replace-quiet /usr/libexec/guestcred $out/libexec/guestcred
+    substituteInPlace $out/libexec/guestcred/all-arrived --replace-fail "setpriv --" "${util-linux}/bin/setpriv --" \
+      --replace-fail " awk '" " ${gawk}/bin/awk '"
   '';
 
   meta = {

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 UNITS = Path("/usr/lib/systemd/system")
-FILES = (UNITS / "guestcred-rescue.service", UNITS / "guestcred-.service.d/10-sandbox.conf")
+FILES = (UNITS / "guestcred-rescue.service", UNITS / "guestcred-rescue.service.d/10-sandbox.conf")
 # what the unit is, and no part of its sandbox
 KIND = ("StandardOutput", "StandardError", "StandardInput", "NotifyAccess", "TimeoutStartSec")
 LEFT_OUT = ("Type", "RemainAfterExit", "ExecStart", "ExecStartPre", "Restart", "RestartPreventExitStatus")

@@ -289,13 +289,16 @@ def victim(name: str) -> None:
 
 
 def as_part(part: str, *options: str) -> None:
-    """Be that part of `guestcred apply`: "unit" is the program from its first instruction on.
+    """Be that part of `guestcred apply`: "unit" is the program from its first instruction on, "reader" what runs before it.
 
     The "writer" is its writing process from the first byte on that another process made of the table's, and the "parser"
     that other process.
     """
     attempts = list(everything())  # what a parser could not read any more
     out = f"/run/guestcred/hostile-{part}"
+    if part == "reader":
+        print(json.dumps([*tried(attempts), *tried(on_pid1())]))
+        return
     if part == "unit":
         Path(out).write_text(json.dumps([*tried(attempts), *tried(on_pid1()), *tried(on_own())]))
         return
@@ -317,6 +320,26 @@ def as_part(part: str, *options: str) -> None:
     vars(heard).update({"parse_json": writer, **({"say": parser} if part == "parser" else {})})
     sys.argv = ["guestcred", "apply", *options]
     sys.exit(main())
+
+
+def reader(run: str) -> list[list[str]]:
+    """In place of what reads the strings for guestcred-look.service, with that unit's settings; it may write to the journal."""
+    unit, program = "guestcred-look.service", Path("/opt/hostile/awk")
+    program.parent.mkdir(parents=True)
+    program.write_text(f"#!/bin/sh\nexec {run} reader\n")
+    program.chmod(0o755)
+    drop_in = Path(f"/run/systemd/system/{unit}.d/hostile.conf")
+    drop_in.parent.mkdir()
+    drop_in.write_text(f"[Service]\nEnvironment=PATH={program.parent}:{os.environ['PATH']}\nStandardOutput=journal\n")
+    subprocess.run(["systemctl", "daemon-reload"], check=True)
+    subprocess.run(["systemctl", "restart", unit], check=True)
+    subprocess.run(["journalctl", "--sync"], check=True)
+    told = subprocess.check_output(["journalctl", "--boot", f"--unit={unit}", "--output=cat"], text=True)
+    lines = [line for line in told.splitlines() if line.startswith("[[")]
+    if not lines:
+        sys.exit(told)
+    found: list[list[str]] = json.loads(lines[-1])
+    return found
 
 
 def control() -> None:
@@ -343,7 +366,7 @@ def try_all() -> None:
         drop_in = Path(f"/run/systemd/system/{unit}.d/hostile.conf")
         drop_in.parent.mkdir(parents=True, exist_ok=True)
         command = f"/usr/bin/python3 -IS {__file__} {part} {option}"
-        drop_in.write_text(f"[Service]\nExecStart=\nExecStart={command}\nRestart=no\n")
+        drop_in.write_text(f"[Unit]\nConditionPathExists=\n[Service]\nExecStart=\nExecStart={command}\nRestart=no\n")
         subprocess.run(["systemctl", "daemon-reload"], check=True)
         # which also forgets how often it was started
         subprocess.run(["systemctl", "reset-failed", unit], check=False)
@@ -353,6 +376,7 @@ def try_all() -> None:
             sys.exit(subprocess.check_output(["journalctl", "--boot", f"--unit={unit}"], text=True))
         results[f"{part} of {unit.removesuffix('.service')}"] = json.loads(out.read_text())
         out.unlink()
+    results["reader of guestcred-look"] = reader(run)
     subprocess.run(["systemd-run", "--quiet", "--wait", *run.split(), "control"], check=True)
     results["control"] = json.loads(Path("/run/guestcred/hostile-control").read_text())
     print(json.dumps(results))

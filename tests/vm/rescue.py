@@ -14,12 +14,14 @@ from vm.booted import Booted
 UNIT = "demo-oem-credentials.service"
 DEMO = {"api-key": "API_KEY", "db-password": "DB_PASSWORD", "jwt-secret": "JWT_SECRET", "environment": "ENVIRONMENT", "cluster": "CLUSTER"}  # fmt: skip
 LEGACY = {"api-key": "API_KEY", "db-password": "DB_PASSWORD", "JWT_SECRET": "JWT_SECRET"}
+RAN, SKIPPED, UNTOUCHED = "ran", "skipped", "untouched"
 EXPOSURE_MAX = 1.5  # of 10, systemd-analyze security
 
 SHOW = "ActiveState,Result,ExecMainStatus,StatusText,ExecMainStartTimestampMonotonic,ExecMainExitTimestampMonotonic"
 SEEN = ("cat", "/run/demo/seen")
 STATE = ("systemctl", "show", f"--property={SHOW}", "guestcred.service")
 EARLY = ("systemctl", "show", f"--property={SHOW},ConditionResult", "guestcred-rescue.service")
+LOOK = ("systemctl", "show", "--property=ExecMainStartTimestampMonotonic", "guestcred-look.service")
 DEMO_STATE = ("systemctl", "show", "--property=ExecMainStartTimestampMonotonic", UNIT)
 OTHER = ("runuser", "-u", "other-user", "--", "sh", "-c", f"cat /run/guestcred/legacy-program.service/* /run/credentials/{UNIT}/* /run/credstore/*")  # fmt: skip
 OWN = ("runuser", "-u", "demo-svc-user", "--", "sh", "-c", "cd /run/guestcred/legacy-program.service && sha256sum *")
@@ -38,6 +40,7 @@ COMMANDS = (
     RUNNING,
     SEEN,
     STATE,
+    LOOK,
     DEMO_STATE,
     OTHER,
     OWN,
@@ -58,12 +61,13 @@ COMMANDS = (
 class Rescue:
     """`delivered`: whether the demo unit must have its five, and all that was lost be rescued; `status`: of `guestcred apply`.
 
-    `early`: whether PID 1 starts `guestcred-rescue.service`, or sees by its conditions that there is nothing to do.
+    `early`: what became of `guestcred-rescue.service`: RAN, SKIPPED since `guestcred-look.service` saw that nothing was lost, or
+    UNTOUCHED since PID 1 saw it by its own conditions.
     """
 
     delivered: bool
     status: int
-    early: bool = True
+    early: str = RAN
 
 
 @dataclass(frozen=True)
@@ -90,8 +94,8 @@ def verify_rescue(booted: Booted, rescue: Rescue) -> Cost:
     }
     digests = {name: hashlib.sha256(value).hexdigest() for name, value in values.items()}
     state, early, demo = (_properties(booted, command) for command in (STATE, EARLY, DEMO_STATE))
-    _verify_early(early, rescue)
-    if rescue.early and rescue.delivered:
+    _verify_early(booted, early, rescue)
+    if rescue.early == RAN and rescue.delivered:
         ends, starts = early["ExecMainExitTimestampMonotonic"], demo["ExecMainStartTimestampMonotonic"]
         assert 0 < int(ends) <= int(starts), f"the demo unit did not wait for the rescue: {early}, {demo}"
     _equal(int(state["ExecMainStatus"]), rescue.status, f"exit status of guestcred.service ({state})")
@@ -125,10 +129,15 @@ def _properties(booted: Booted, command: tuple[str, ...]) -> dict[str, str]:
     return dict(line.split("=", 1) for line in str(booted.result(*command)["out"]).splitlines())
 
 
-def _verify_early(state: dict[str, str], rescue: Rescue) -> None:
-    _equal(state["ConditionResult"], "yes" if rescue.early else "no", f"PID 1's conditions of the rescue ({state})")
-    if not rescue.early:
+def _verify_early(booted: Booted, state: dict[str, str], rescue: Rescue) -> None:
+    _equal(
+        state["ConditionResult"], "yes" if rescue.early == RAN else "no", f"PID 1's conditions of the rescue ({state})"
+    )
+    if rescue.early != RAN:
+        looked = int(_properties(booted, LOOK)["ExecMainStartTimestampMonotonic"]) > 0
+        _equal(looked, rescue.early == SKIPPED, "whether guestcred-look.service ran")
         _equal(int(state["ExecMainStartTimestampMonotonic"]), 0, "start of a rescue that nobody needs")
+        _equal(state["ActiveState"], "inactive", "guestcred-rescue.service")
         return
     _equal(int(state["ExecMainStatus"]), rescue.status, f"exit status of guestcred-rescue.service ({state})")
     _equal(state["ActiveState"], "failed" if rescue.status else "active", "guestcred-rescue.service")

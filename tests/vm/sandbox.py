@@ -13,6 +13,10 @@ ATTEMPTS = ("python3", "/run/vm/hostile.py", "all")
 # What the unit's settings alone allow, since the program asks PID 1 before it hears of any byte from firmware; from then on
 # it refuses itself these. And what the program itself does before.
 UNIT_MAY = frozenset({"PID 1 over D-Bus", "the system bus"})
+# What every user may: in folders that are open to all make a file, which stays empty, and remove one; list who has credentials.
+READER_MAY = frozenset({"/run/credentials, listed", "/run/victims/file, removed"}) | {
+    f"a file in {folder}" for folder in ("/tmp", "/var/tmp", "/dev/shm", "/dev/mqueue")
+}
 LEAST = 100  # attempts of each part
 
 
@@ -44,6 +48,8 @@ def verify_sandbox(booted: Booted) -> None:
         assert not done[writer], {name: tried[writer][name] for name in done[writer]}
         assert not done[parser], {name: tried[parser][name] for name in done[parser]}
         assert min(len(tried[part]) for part in (whole, writer, parser)) >= LEAST
+    reader = done["reader of guestcred-look"]
+    assert reader == READER_MAY, {name: tried["reader of guestcred-look"][name] for name in reader ^ READER_MAY}
     assert {name.split(" of ")[0].split(" to ")[0] for name in done["control"]} >= {
         *("process_vm_readv", "process_vm_writev", "/proc/PID/mem", "/proc/PID/environ", "/proc/PID/root"),
         *("ptrace attach", "pidfd_getfd", "signal"),

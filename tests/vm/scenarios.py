@@ -19,7 +19,7 @@ from guestcred.systemd.rules import EXTRA_SYSTEM_SINCE, INITRD_SINCE, READ_WHOLE
 from vm import strings
 from vm.booted import Booted
 from vm.images import GUESTS, RELEASES, Release
-from vm.rescue import COMMANDS, EARLY, Rescue
+from vm.rescue import COMMANDS, EARLY, SKIPPED, UNTOUCHED, Rescue
 from vm.sandbox import ATTEMPTS, HOSTILE, verify_sandbox
 from vm.units import UNITS, UNITS_FILES, verify_units
 
@@ -213,8 +213,8 @@ def scenarios(seed: int, chance: int = 400) -> list[Scenario]:
     wrong = bytes([11, 6]) + wrong[2:5] + b"\0" + wrong[5:]  # a Type 11 with a sixth byte
     return [
         Scenario("reference", five, counts=_all("imported", 5), exit=0, core=True, fixture=(*ALL, "debian12-backports"),
-                 rescue=_rescue()),
-        Scenario("framed", framed(five), counts=_all("imported", 7), exit=0, core=True, rescue=_rescue(early=False)),
+                 rescue=_rescue(early=SKIPPED)),
+        Scenario("framed", framed(five), counts=_all("imported", 7), exit=0, core=True, rescue=_rescue(early=UNTOUCHED)),
         Scenario("framed-hidden", framed(five), cmdline="vm.hide-entries", counts=_all("rescued dmi-sysfs-absent", 7),
                  exit=0, rescue=_rescue()),
         Scenario("tail", structures=(build_structure(11, 0x0E80, [*numbered(300), *five]),), core=True, rescue=_rescue()),
@@ -224,7 +224,7 @@ def scenarios(seed: int, chance: int = 400) -> list[Scenario]:
                  counts=_all("missing import-disabled", 7), exit=1, rescue=_rescue(delivered=False, status=1)),
         # the end of one structure says nothing of another; with 252 the 4096th byte is the NUL behind a string
         Scenario("framed-and-more", structures=(build_structure(11, 0x0E80, framed(five)),
-                                                build_structure(11, 0x0E81, numbered(300))), rescue=_rescue(early=False)),
+                                                build_structure(11, 0x0E81, numbered(300))), rescue=_rescue(early=UNTOUCHED)),
         Scenario("reference-pc-30", five, machine="pc", entry_point="64", counts=_all("imported", 5), exit=0, fixture=NEWEST),
         Scenario("reference-pc-28", five, machine="pc", counts=_all("imported", 5), exit=0),
         Scenario("reference-q35-30", five, entry_point="64", counts=_all("imported", 5), exit=0),
