@@ -114,7 +114,8 @@ class Installation:
         """
         home = self._home
         assert home is not None
-        if stat.S_IMODE(os.fstat(home.fd).st_mode) != HOME_MODE:
+        status = home.status()
+        if status is None or stat.S_IMODE(status.st_mode) != HOME_MODE:
             home.own(*home.owner, HOME_MODE)
         changes = self.changes(wanted)
         if changes.any:

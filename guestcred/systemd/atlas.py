@@ -115,10 +115,11 @@ def reading(
     unable = frozenset(unit for reader in known.readers for unit in reader.among(requesting or ()))
     if entry.instead:
         text = f"read by nobody: what is read is {entry.instead}"
-        return Reading(None, text, f"name it {entry.instead}", unable)
+        return Reading(by=None, text=text, fix=f"name it {entry.instead}", unable=unable)
     if systemd is not None and systemd < entry.since:
         text = f"read by nobody here: this systemd is {systemd}, and it came with {entry.since}"
-        return Reading(None, text, f"it takes a guest with systemd {entry.since} or later", unable)
+        fix = f"it takes a guest with systemd {entry.since} or later"
+        return Reading(by=None, text=text, fix=fix, unable=unable)
     readers = [reader for reader in entry.readers if systemd is None or systemd >= reader.since]
     clauses, first = [], None
     for reader in readers:
