@@ -179,7 +179,9 @@ def _confine(fd: int, seconds: int) -> None:
         (resource.RLIMIT_NPROC, 0),
         (resource.RLIMIT_NOFILE, 0),
     ):
-        resource.setrlimit(limit, (value, value))
+        _, hard = resource.getrlimit(limit)  # which without rights nobody raises
+        least = value if hard == resource.RLIM_INFINITY else min(value, hard)
+        resource.setrlimit(limit, (least, least))
     if drop_capabilities():
         raise OSError("its capabilities stay")
     _filter(_compute_only(fd))

@@ -36,6 +36,12 @@ def test_it_has_what_was_read_before_and_memory() -> None:
     assert answer.rest(LIMIT) == str(len(MARKER) * LIMIT).encode()
 
 
+def test_a_limit_that_is_lower_already_stays() -> None:
+    code = "from guestcred.apart import ANSWER, Apart; import sys; sys.stdout.buffer.write(Apart(lambda: ANSWER + b'here').rest(9))"
+    limits = ["prlimit", "--cpu=5:5", "--data=400000000:400000000", "--nofile=64:64"]
+    assert subprocess.check_output([*limits, sys.executable, "-c", code]) == b"here"
+
+
 def test_it_says_what_it_needs() -> None:
     def need() -> bytes:
         raise NeedsError(b"f")

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from guestcred.systemd.rules import (
+    ARGUMENTS_SINCE,
     CMDLINE_BINARY_SINCE,
     CONFIDENTIAL_VM_SINCE,
     EXTRA_SYSTEM_SINCE,
@@ -66,6 +67,7 @@ def test_who_takes_what_since_when() -> None:
         262,
     )
     assert (READ_WHOLE_SINCE, STORE_SINCE, INITRD_SINCE, EXTRA_SYSTEM_SINCE) == (257, 254, 254, 262)
+    assert ARGUMENTS_SINCE == 254
     assert base64_decode(b"-_-_", 254) is None and base64_decode(b"-_-_", 255) == b"\xfb\xff\xbf"
 
 
