@@ -82,7 +82,7 @@ def in_process(work: Callable[[], object], rounds: int = 9) -> float:
 def installed(folder: Path) -> Callable[..., list[str]]:
     """The program as the Debian package installs it, with the packages where they are here."""
     script = folder / "guestcred"
-    path = 'sys.path.append("/usr/lib/python3/dist-packages")'
+    path = 'sys.path += ["/usr/lib/python3/dist-packages"]'
     text = (ROOT / "packaging/debian/guestcred.script").read_text()
     assert path in text
     script.write_text(text.replace(path, f"sys.path += {[str(ROOT), *sites()]!r}"))

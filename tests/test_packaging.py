@@ -12,6 +12,7 @@ import zipfile
 from contextlib import nullcontext
 from pathlib import Path
 
+import bench
 import pytest
 from conftest import REFERENCE
 from needs import analyze, mounted_tmpfs
@@ -135,6 +136,11 @@ def test_the_units_share_their_sandbox() -> None:
     for unit in SERVICES:
         keys = re.findall(r"^(\w+)=", (SYSTEMD / unit).read_text().partition("[Service]")[2], re.MULTILINE)
         assert shared.isdisjoint(keys) and "CapabilityBoundingSet" in keys
+
+
+def test_the_script_is_the_one_that_make_bench_times(tmp_path: Path) -> None:
+    check = bench.installed(tmp_path)("--root", str(bench.CAPTURE), "check")
+    assert subprocess.run(check, stdout=subprocess.DEVNULL, check=False).returncode == 0
 
 
 def test_the_catalog_explains_every_entry() -> None:
