@@ -15,6 +15,7 @@ from guestcred.c_modules import (
     PR_SET_NO_NEW_PRIVS,
     drop_capabilities,
     filter_system_calls,
+    lower_limit,
     prctl,
 )
 from guestcred.descriptor import read_to_end
@@ -179,9 +180,7 @@ def _confine(fd: int, seconds: int) -> None:
         (resource.RLIMIT_NPROC, 0),
         (resource.RLIMIT_NOFILE, 0),
     ):
-        _, hard = resource.getrlimit(limit)  # which without rights nobody raises
-        least = value if hard == resource.RLIM_INFINITY else min(value, hard)
-        resource.setrlimit(limit, (least, least))
+        lower_limit(limit, value)
     if drop_capabilities():
         raise OSError("its capabilities stay")
     _filter(_compute_only(fd))

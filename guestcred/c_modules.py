@@ -91,6 +91,15 @@ def prctl(option: int, *arguments: int | bytes) -> int:
     return _call("prctl", option, *arguments, *(0,) * (4 - len(arguments)))
 
 
+def lower_limit(limit: int, value: int) -> None:
+    """setrlimit(2) of both values of a limit; one that is lower already stays, since only some may raise it."""
+    import resource
+
+    _, hard = resource.getrlimit(limit)
+    least = value if hard == resource.RLIM_INFINITY else min(value, hard)
+    resource.setrlimit(limit, (least, least))
+
+
 def drop_capabilities() -> int:
     """capset(2) of none, -1 for a failure: `os` has none, and libcap is not everywhere."""
     # struct __user_cap_header_struct of version 3 for this process, and two of struct __user_cap_data_struct

@@ -93,6 +93,18 @@ def test_capabilities_and_system_calls_are_given_up() -> None:
     assert done.stdout == "0 0 0 0 0 0 1 2\n"
 
 
+def test_limits_are_lowered_and_never_raised() -> None:
+    code = (
+        "import resource\n"
+        "from guestcred import c_modules\n"
+        "for value in (9, 5, 7):\n"
+        "    c_modules.lower_limit(resource.RLIMIT_CPU, value)\n"
+        "    print(*resource.getrlimit(resource.RLIMIT_CPU))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "9 9\n5 5\n5 5\n"
+
+
 def test_a_filter_that_is_none() -> None:
     code = "from guestcred import c_modules; c_modules.prctl(38, 1); print(c_modules.filter_system_calls(bytes(8)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -82,9 +82,10 @@ def behind_fronts(look: Look, replace: Replace) -> Replace:
     }
 
     def replaced(kind: str, secret: bytes) -> bytes:
-        front = max((front for front in asked if secret.startswith(front)), key=len, default=b"")
-        if kind != "name" or secret == front:
+        if kind != "name":
             return replace(kind, secret)
+        front = max((front for front in asked if secret.startswith(front)), key=len, default=b"")
+        front = b"" if front == secret else front
         return front + replace(kind, secret[len(front) :])
 
     return replaced

@@ -8,7 +8,14 @@ import sys
 import time
 from contextlib import suppress
 
-from guestcred.c_modules import PR_SET_DUMPABLE, PR_SET_NO_NEW_PRIVS, PR_SET_PDEATHSIG, drop_capabilities, prctl
+from guestcred.c_modules import (
+    PR_SET_DUMPABLE,
+    PR_SET_NO_NEW_PRIVS,
+    PR_SET_PDEATHSIG,
+    drop_capabilities,
+    lower_limit,
+    prctl,
+)
 from guestcred.descriptor import read_to_end
 from guestcred.errors import COULD_NOT_LOOK, USAGE, GuestcredError
 from guestcred.guest.users import User
@@ -102,7 +109,7 @@ def _become(user: User) -> None:
 
     parent = os.getppid()
     os.setpgid(0, 0)
-    resource.setrlimit(resource.RLIMIT_DATA, (MEMORY, MEMORY))
+    lower_limit(resource.RLIMIT_DATA, MEMORY)
     if os.geteuid() != user.uid:
         os.setgroups(user.groups)
         os.setresgid(user.gid, user.gid, user.gid)

@@ -8,7 +8,8 @@ from guestcred.systemd.rules import ARGUMENTS_SINCE, CMDLINE_BINARY_SINCE, base6
 def parse_cmdline(data: bytes, systemd: int | None) -> tuple[dict[str, tuple[str, bytes]], bool]:
     """The credentials of a command line, name to (key, value), and whether it forbids the import.
 
-    It is the kernel's, or has a NUL behind each word: then it is what a container's PID 1 was started with. The first of a name wins, as in systemd src/core/import-creds.c; `systemd` is the major version or None.
+    It is the kernel's, or has a NUL behind each word: then it is what a container's PID 1 was started with. The first
+    of a name wins, as in systemd src/core/import-creds.c; `systemd` is the major version or None.
     """
     credentials: dict[str, tuple[str, bytes]] = {}
     disabled = False

@@ -111,15 +111,16 @@ def reading(
     `requesting` are the loaded units that request it, None where they are not known; `late`, that it was not there before
     a rescue, when PID 1 and generators looked.
     """
-    known = credential(entry.instead) or entry
-    unable = frozenset(unit for reader in known.readers for unit in reader.among(requesting or ()))
+    told = None
     if entry.instead:
-        text = f"read by nobody: what is read is {entry.instead}"
-        return Reading(by=None, text=text, fix=f"name it {entry.instead}", unable=unable)
-    if systemd is not None and systemd < entry.since:
+        told = f"read by nobody: what is read is {entry.instead}", f"name it {entry.instead}"
+    elif systemd is not None and systemd < entry.since:
         text = f"read by nobody here: this systemd is {systemd}, and it came with {entry.since}"
-        fix = f"it takes a guest with systemd {entry.since} or later"
-        return Reading(by=None, text=text, fix=fix, unable=unable)
+        told = text, f"it takes a guest with systemd {entry.since} or later"
+    if told is not None:
+        known = credential(entry.instead) or entry
+        unable = frozenset(unit for reader in known.readers for unit in reader.among(requesting or ()))
+        return Reading(by=None, text=told[0], fix=told[1], unable=unable)
     readers = [reader for reader in entry.readers if systemd is None or systemd >= reader.since]
     clauses, first = [], None
     for reader in readers:

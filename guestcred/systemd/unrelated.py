@@ -94,9 +94,9 @@ def near_key(text: bytes) -> tuple[bytes, int] | None:
 
     What is equal at both ends is cut off, and the rest compared by length alone: a table may have thousands of them.
     """
-    if text.startswith(KEYS):
-        return None
     spelt, _ = _key(text)
+    if not spelt or text.startswith(KEYS):
+        return None
     letters = spelt.lower().translate(None, _NO_LETTERS)
     best: tuple[int, bytes] | None = None
     for key in KEYS:
