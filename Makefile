@@ -6,7 +6,7 @@ PIP := $(PYTHON) -m pip --python $(BIN)/python install -q --disable-pip-version-
 RELEASE := debian13
 
 # all from Debian, so that nothing is compiled (systemd-python has no wheel) and nothing is downloaded twice
-RUN_PACKAGES := python3 python3-construct python3-click python3-jeepney python3-systemd
+RUN_PACKAGES := python3 python3-construct python3-click python3-systemd
 DEB_PACKAGES := python3-setuptools build-essential debhelper dh-python pybuild-plugin-pyproject python3-all
 TEST_PACKAGES := $(RUN_PACKAGES) $(DEB_PACKAGES) python3-pip python3-wheel dmidecode lintian mandoc rpm shellcheck age strace systemd nix-bin \
   ansible-core
@@ -164,7 +164,7 @@ judge-packages:
 all-packages:
 	$(call install,$(TEST_PACKAGES) $(VM_PACKAGES) $(FIXTURE_PACKAGES) $(BROWSER_PACKAGES))
 
-# Debian's construct, click, jeepney and systemd, and this folder: nothing is built or downloaded
+# Debian's construct, click and systemd, and this folder: nothing is built or downloaded
 .venv/runtime: Makefile | run-packages
 	@$(PYTHON) -m venv --clear --without-pip --system-site-packages .venv
 	@pwd >"$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/guestcred.pth"
@@ -175,7 +175,7 @@ all-packages:
 # the same with the tools, by pip, which makes the program's script anew as for everybody who installs it so
 .venv/dev: pyproject.toml .venv/runtime | test-packages
 	$(PIP) --config-settings editable_mode=compat -e '.[dev]'
-	$(PIP) --use-pep517 --upgrade --no-deps --target .venv/oldest construct==2.10.68 click==8.1.3 jeepney==0.8.0
+	$(PIP) --use-pep517 --upgrade --no-deps --target .venv/oldest construct==2.10.68 click==8.1.3
 	@touch $@
 
 clean:

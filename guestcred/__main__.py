@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 SIGINT = 2  # signal(7)
 COULD_NOT_LOOK = 3  # as in errors.py, which a lack of memory may keep away
-PACKAGES = ("click", "construct", "jeepney", "systemd")
+PACKAGES = ("click", "construct", "systemd")
 NO_MEMORY = "guestcred: error: there is not enough memory\n"
 
 

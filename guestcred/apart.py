@@ -83,12 +83,12 @@ class Apart:
         import resource  # noqa: F401  as the next line: nothing can be loaded after the fork
 
         prctl(PR_GET_NO_NEW_PRIVS, 0)
-        _machine()
         self._seconds = seconds
         self._fd, theirs = os.pipe()
+        program = _compute_only(theirs)  # here, where no page has to be copied for it
         self._pid = os.fork()
         if self._pid == 0:
-            _work(work, theirs, seconds)
+            _work(work, theirs, program, seconds)
         os.close(theirs)
         self.kind = os.read(self._fd, 1)
         if self.kind in (b"", UNCONFINED, FAILED):
@@ -118,12 +118,12 @@ class Apart:
         return data
 
 
-def _work(work: Callable[[], bytes], fd: int, seconds: int) -> NoReturn:
+def _work(work: Callable[[], bytes], fd: int, program: bytes, seconds: int) -> NoReturn:
     """All that the process apart does."""
     status = 1
     try:
         try:
-            _confine(fd, seconds)
+            _confine(fd, program, seconds)
         except Exception as error:  # noqa: BLE001  whatever it is, the work may not be done
             answer = UNCONFINED + f"{type(error).__name__}: {error}".encode()
         else:
@@ -166,7 +166,7 @@ class _NoImports:
         raise _LacksModuleError(name)
 
 
-def _confine(fd: int, seconds: int) -> None:
+def _confine(fd: int, program: bytes, seconds: int) -> None:
     """Give up everything but memory and writing to `fd`. Raises OSError where a step fails."""
     import resource
 
@@ -183,7 +183,7 @@ def _confine(fd: int, seconds: int) -> None:
         lower_limit(limit, value)
     if drop_capabilities():
         raise OSError("its capabilities stay")
-    _filter(_compute_only(fd))
+    _filter(program)
 
 
 def give_up_connections() -> None:
@@ -256,15 +256,18 @@ def _datagrams_only() -> bytes:
 def _assembled(machine: int, parts: dict[str, list[Step]]) -> bytes:
     """The program: it refuses another machine's calls and loads the number of one of this, for the parts by label, in
     order; two ends are called "refuse" and "allow"."""
-    front = [(_LOAD, _MACHINE, "", ""), (_EQUAL, machine, "", "refuse"), (_LOAD, _NUMBER, "", "")]
-    parts = {"front": front, **parts, "refuse": [(_RETURN, _REFUSED, "", "")], "allow": [(_RETURN, _ALLOWED, "", "")]}
-    starts: dict[str, int] = {}
-    for label, steps in parts.items():
-        starts[label] = starts["end"] if starts else 0
-        starts["end"] = starts[label] + len(steps)
-    program = b""
-    for number, (code, operand, *targets) in enumerate(step for steps in parts.values() for step in steps):
-        jumps = [starts[label] - number - 1 if label else 0 for label in targets]
+    steps: list[Step] = [(_LOAD, _MACHINE, "", ""), (_EQUAL, machine, "", "refuse"), (_LOAD, _NUMBER, "", "")]
+    starts = {}
+    for label, part in {
+        **parts,
+        "refuse": [(_RETURN, _REFUSED, "", "")],
+        "allow": [(_RETURN, _ALLOWED, "", "")],
+    }.items():
+        starts[label] = len(steps)
+        steps += part
+    program = []
+    for number, (code, operand, holds, fails) in enumerate(steps, 1):
+        yes, no = starts[holds] - number if holds else 0, starts[fails] - number if fails else 0
         # struct sock_filter: u16 code, u8 where it holds, u8 where not, u32 operand
-        program += code.to_bytes(2, "little") + bytes(jumps) + operand.to_bytes(4, "little")
-    return program
+        program.append((code | yes << 16 | no << 24 | operand << 32).to_bytes(8, "little"))
+    return b"".join(program)

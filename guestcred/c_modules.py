@@ -10,6 +10,10 @@ from __future__ import annotations
 import _operator
 import sys
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from socket import socket
+
 compare_digest = _operator._compare_digest
 """`hmac.compare_digest`: whether two byte strings are equal, in constant time. `hmac` imports OpenSSL."""
 
@@ -110,18 +114,13 @@ def filter_system_calls(program: bytes) -> int:
     """Lay a seccomp filter of classic BPF on this process for good, -1 for a failure: seccomp(2)."""
     import _ctypes
 
-    class Byte(_ctypes._SimpleCData):  # type: ignore[type-arg]
-        _type_ = "B"
+    class Pointer(_ctypes._SimpleCData):  # type: ignore[type-arg]
+        _type_ = "z"  # as ctypes.c_char_p
 
-    class Program(_ctypes.Array):  # type: ignore[type-arg]
-        _type_, _length_ = Byte, len(program)
-
-    held = Program.from_buffer(bytearray(program))
+    address = bytes(Pointer(program))
     # struct sock_fprog: how many instructions of 8 bytes, and where
-    word = (sys.maxsize.bit_length() + 1) // 8
-    count, address = (len(program) // 8, _ctypes.addressof(held))
-    both = count.to_bytes(word, sys.byteorder) + address.to_bytes(word, sys.byteorder)
-    return prctl(_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, both)
+    count = (len(program) // 8).to_bytes(len(address), sys.byteorder)
+    return prctl(_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, count + address)
 
 
 _PR_SET_SECCOMP, _SECCOMP_MODE_FILTER = 22, 2  # prctl(2)
@@ -145,6 +144,23 @@ def end_by_sigint() -> None:
 
     if _signal.getsignal(_signal.SIGINT) is _signal.default_int_handler:
         _signal.signal(_signal.SIGINT, _signal.SIG_DFL)
+
+
+def unix_socket() -> socket:
+    """`socket.socket(socket.AF_UNIX)`: with its `enum` and `selectors` that module costs most of a start."""
+    from _socket import AF_UNIX, SOCK_STREAM
+    from _socket import socket as plain_socket
+
+    return plain_socket(AF_UNIX, SOCK_STREAM)  # type: ignore[return-value]  # all of it that is used is there
+
+
+def peer_of(connection: socket) -> tuple[int, int]:
+    """(pid, uid) of the process that began to listen there, 0 for a pid of another namespace: unix(7), SO_PEERCRED."""
+    from _socket import SO_PEERCRED, SOL_SOCKET
+    from _struct import unpack
+
+    pid, uid, _ = unpack("iII", connection.getsockopt(SOL_SOCKET, SO_PEERCRED, 12))
+    return pid, uid
 
 
 def journal_send(*fields: str) -> None:

@@ -158,6 +158,8 @@ def main() -> None:
             "guestcred --root debian13 check": program(*root, "check"),
             "guestcred --root debian13 check, by pip": [str(Path(sys.prefix) / "bin/guestcred"), *root, "check"],
             "guestcred --root debian13 why API_KEY": program(*root, "why", "API_KEY"),
+            "guestcred --root debian13 status": program(*root, "status"),
+            "guestcred --root debian13 services": program(*root, "services"),
         }
         for line in ("dump", "dump --type memory", "dump --type all", "dump --all --json", "dump --all --format=json"):
             commands[f"guestcred {line} FILE"] = program(*line.split(), str(dump_bin))

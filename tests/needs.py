@@ -74,7 +74,7 @@ def _file_system(path: str) -> str:
 @cache
 def sites() -> list[str]:
     """The folders with the packages that guestcred imports; some may be the system's, some the virtual environment's."""
-    return list(dict.fromkeys(_site(package) for package in ("click", "construct", "jeepney", "systemd")))
+    return list(dict.fromkeys(_site(package) for package in ("click", "construct", "systemd")))
 
 
 def _site(package: str) -> str:

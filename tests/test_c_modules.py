@@ -5,7 +5,9 @@ from __future__ import annotations
 import ctypes
 import hmac
 import json
+import os
 import socket
+import struct
 import subprocess
 import sys
 from collections.abc import Callable
@@ -128,6 +130,21 @@ def test_journal_entries_are_sent_by_what_the_public_module_has() -> None:
     from systemd import _journal, journal
 
     assert journal.sendv is _journal.sendv
+
+
+def test_unix_sockets(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(tmp_path / "listener"))
+        listener.listen()
+        ours = c_modules.unix_socket()
+        ours.connect(str(tmp_path / "listener"))
+        with socket.socket(socket.AF_UNIX) as theirs:
+            for same in ("family", "type", "proto"):
+                assert getattr(ours, same) == getattr(theirs, same)
+            assert not os.get_inheritable(ours.fileno()) and not os.get_inheritable(theirs.fileno())
+            credentials = ours.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+            assert c_modules.peer_of(ours) == struct.unpack("3i", credentials)[:2] == (os.getpid(), os.getuid())
+        ours.close()
 
 
 @pytest.mark.parametrize("before", ["default_int_handler", "SIG_IGN", "SIG_DFL"])

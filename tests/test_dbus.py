@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from jeepney import DBusAddress, HeaderFields, new_error, new_method_call, new_method_return
+from jeepney import DBusAddress, HeaderFields, Parser, new_error, new_method_call, new_method_return
 from jeepney.low_level import Endianness
 
 from guestcred.systemd.dbus import (
@@ -18,9 +18,11 @@ from guestcred.systemd.dbus import (
     HEAD,
     METHOD_RETURN,
     SIZE_MAX,
+    Interface,
     MalformedError,
     Message,
     message_size,
+    method_call,
     read_body,
     read_message,
 )
@@ -109,6 +111,27 @@ def test_what_jeepney_writes_comes_back(data: st.DataObject, types: list[str], o
     assert read_body(read, signature) == pairs(body)
     with pytest.raises(MalformedError):
         read_body(read, signature + "s")
+
+
+PLACES = st.tuples(
+    st.from_regex(r"[a-z]{1,9}\.[a-z]{1,9}", fullmatch=True),
+    st.from_regex(r"(/[a-z]{1,9}){1,3}", fullmatch=True),
+    st.from_regex(r"[a-z]{1,9}\.[a-zA-Z]{1,9}", fullmatch=True),
+)
+
+
+@given(
+    PLACES, st.from_regex(r"[A-Z][a-zA-Z]{0,9}", fullmatch=True), st.lists(TEXT, max_size=4), st.integers(1, 2**32 - 1)
+)
+def test_a_call_is_the_one_that_jeepney_writes(
+    place: tuple[str, str, str], method: str, arguments: list[str], serial: int
+) -> None:
+    service, path, name = place
+    signature = "s" * len(arguments) or None
+    theirs = new_method_call(DBusAddress(path, service, name), method, signature, tuple(arguments))
+    (read,) = Parser().feed(method_call(serial, Interface(service, path, name), method, *arguments))
+    assert read.header.fields == theirs.header.fields and read.body == theirs.body
+    assert read.serialise(serial) == theirs.serialise(serial) and read.header.serial == serial
 
 
 def test_an_error_has_its_name() -> None:

@@ -46,10 +46,18 @@ ONLY = {
         ),
     },
     "ctypes": set(),
-    **{name: {"c_modules"} for name in ("_ctypes", "_operator", "_json", "_signal")},
+    **{name: {"c_modules"} for name in ("_ctypes", "_operator", "_json", "_signal", "_socket", "_struct")},
     "http.client": {"host.vmm_api"},
-    "jeepney": {"systemd.bus"},
-    "socket": {"systemd.bus", "host.vmm_api", "host.channel", "host.service_manager", "host.guest_ready", "host.power"},
+    "jeepney": set(),
+    "socket": {
+        "c_modules",
+        "systemd.bus",
+        "host.vmm_api",
+        "host.channel",
+        "host.service_manager",
+        "host.guest_ready",
+        "host.power",
+    },
     "systemd": {"c_modules", "guest.journal"},
     "tomllib": {"guest.toml_file"},
 }
@@ -136,6 +144,21 @@ def test_the_boot_path_imports_nothing_dear(command: str, cut: int) -> None:
         }
     found = loaded(*command.split(), cut=cut)
     assert not dear & found and ("guestcred.smbios.entry_point" in found) == (cut > 0)
+
+
+@pytest.mark.parametrize("command", ["why API_KEY", "status", "services"])
+def test_what_people_wait_for_imports_nothing_dear(command: str) -> None:
+    dear = {"construct", "click", "dataclasses", "typing", "enum", "re", "json", "contextlib", "tomllib", "systemd"}
+    assert not dear & loaded(*command.split())
+
+
+def test_what_asks_pid_1_imports_nothing_dear() -> None:
+    code = (
+        f"import sys; sys.path[:0] = [{str(PACKAGE.parent)!r}]; import guestcred.systemd.bus, guestcred.c_modules as c\n"
+        "c.unix_socket(); print(*sys.modules)"
+    )
+    done = subprocess.run([PYTHON, "-I", "-S", "-c", code], capture_output=True, text=True, check=True)
+    assert not {"socket", "selectors", "enum", "re", "typing", "collections"} & set(done.stdout.split())
 
 
 def test_an_early_run_that_rescues_nothing_imports_little() -> None:

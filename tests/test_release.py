@@ -136,7 +136,7 @@ def test_an_rpm_has_what_the_deb_has(sdist: Path, tmp_path: Path) -> None:
     ours = {path for path in ours if not path.endswith(OF_INSTALLERS)}
     assert {re.sub(r"(/man/.*)\.gz$", r"\1", path) for path in ours} == files_of_the_deb()
     needed = {line.partition(" ")[0] for line in asked("--requires")}
-    assert {"python3-click", "python3-construct", "python3-jeepney", "python3-systemd"} <= needed
+    assert {"python3-click", "python3-construct", "python3-systemd"} <= needed
 
 
 def test_the_sdist_holds_the_project(sdist: Path) -> None:

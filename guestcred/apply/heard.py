@@ -19,7 +19,14 @@ from guestcred.manifest import MANIFEST
 from guestcred.record import Record
 from guestcred.smbios.walk import OEM_STRINGS, OEM_STRINGS_SIZE
 from guestcred.systemd.offered import Place, split_prefix
-from guestcred.systemd.rules import SIZE_MAX, TOTAL_SIZE_MAX, base64_decode, name_is_valid
+from guestcred.systemd.rules import (
+    BINARY_PREFIX,
+    SIZE_MAX,
+    TEXT_PREFIX,
+    TOTAL_SIZE_MAX,
+    base64_decode,
+    name_is_valid,
+)
 from guestcred.systemd.shown import shown
 from guestcred.text import printable
 
@@ -52,8 +59,15 @@ def hear(look: Unparsed, before: Callable[[], None]) -> Heard:
     facts: Facts | None = None
     loaded = False
     json_text("")  # loads what makes JSON
-    if MANIFEST.encode("ascii") in (look.guest.table or b""):
-        _load_meant()  # it will be lacking; only a guess, and no parsing
+    # Each process apart takes a boot some milliseconds. Where it will say that it lacks something, it gets that before: these
+    # are guesses, and no parsing.
+    table = look.guest.table or b""
+    if not look.guest.system and (TEXT_PREFIX in table or BINARY_PREFIX in table):
+        facts = read_facts(look.guest.root)
+        _load_all()
+        loaded = True
+    elif MANIFEST.encode("ascii") in table:
+        _load_meant()
 
     def work() -> bytes:
         return say(look, facts)
@@ -62,6 +76,8 @@ def hear(look: Unparsed, before: Callable[[], None]) -> Heard:
         apart = Apart(work, SECONDS)
         if apart.kind == NEEDS_FACTS and facts is None:
             facts = read_facts(look.guest.root)
+            _load_all()
+            loaded = True
         elif apart.kind == LACKS_MODULE and not loaded:
             _load_all()
             loaded = True

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from contextlib import suppress
 
 from guestcred.diagnose.causes import CAUSES
 from guestcred.diagnose.compare import Credential
@@ -87,8 +86,10 @@ def steps(wanted: list[str], survey: Survey, units: Callable[[], Services | None
     names = Names(survey.offered, survey.guest)
     found = {}
     for name in wanted:
-        with suppress(GuestcredError):
+        try:
             found[name] = _trace(name, names, survey, units, lambda _: ()).stages
+        except GuestcredError:
+            continue
     return found
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import stat
 
+from guestcred.c_modules import parse_json
 from guestcred.errors import GuestcredError
-from guestcred.guest.config import read_services
+from guestcred.guest.config_files import config_files
 from guestcred.guest.facts import read_kernel
 from guestcred.guest.rootfs import Tree
 from guestcred.guest.sources import Observed
@@ -109,6 +110,10 @@ def read_consumers(tree: Tree, name: str | None = None, systemd: int | None = No
 
 def configured(tree: Tree) -> tuple[Unit, ...]:
     """The services of guestcred's configuration as units: `apply` delivers to them, whether they run or not."""
+    if not config_files(tree):
+        return ()
+    from guestcred.guest.config import read_services
+
     return tuple(
         Unit(
             name=service.unit,
@@ -209,8 +214,6 @@ def _told_sealed(key: str, told: Callable[[str, int], str]) -> str:
 
 
 def _captured(tree: Tree) -> Look:
-    import json
-
     data = tree.read(UNITS)
     if data is None:
         raise GuestcredError(
@@ -218,7 +221,7 @@ def _captured(tree: Tree) -> Look:
             "capture the guest again, as root on the guest itself: 'guestcred capture DIR' asks PID 1 for its units",
         )
     try:
-        saved = json.loads(data)
+        saved: Any = parse_json(data.decode())
         if saved["schema"] != SCHEMA:
             raise ValueError(f"its schema is {str(saved['schema'])!r}")
         units = [from_json(Unit, unit, requests=Request) for unit in _checked(saved, "units", list)]

@@ -12,6 +12,7 @@ from guestcred.systemd.shown import shown
 
 FILE_MAX = 16 * 1024 * 1024  # bytes; a DMI table from Linux is under 64 KiB, a credential under 1 MiB
 CREDENTIALS = "run/credentials/"
+_FLAGS = os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 LINKS_MAX = 256  # steps on the way through links; the kernel gives up after 40 links
 
 
@@ -61,7 +62,7 @@ class Tree:
                 if at != self._fd:
                     os.close(at)
                 at = below
-            return os.open(last, flags | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK, dir_fd=at)
+            return os.open(last, flags | _FLAGS, dir_fd=at)
         finally:
             if at != self._fd:
                 os.close(at)
@@ -100,15 +101,19 @@ class Tree:
             if error.errno in (errno.ENOENT, errno.ENOTDIR):
                 return None
             raise self._refused(told or path, error) from None
+        return self._content(fd, told or path)
+
+    def _content(self, fd: int, told: str) -> bytes | None:
+        """The bytes of an open regular file, which is closed. Raises as `read`."""
         try:
             if not stat.S_ISREG(os.fstat(fd).st_mode):
-                raise NotAFileError(self.shown(told or path), "not a regular file")
+                raise NotAFileError(self.shown(told), "not a regular file")
             data = read_to_end(fd, FILE_MAX)
             if data is not None and len(data) > FILE_MAX:
-                raise NotAFileError(self.shown(told or path), f"larger than {FILE_MAX >> 20} MiB")
+                raise NotAFileError(self.shown(told), f"larger than {FILE_MAX >> 20} MiB")
             return data
         except OSError as error:
-            raise self._refused(told or path, error) from None
+            raise self._refused(told, error) from None
         finally:
             os.close(fd)
 
@@ -181,37 +186,58 @@ class Tree:
 
     def names(self, path: str) -> list[str] | None:
         """The names in a directory, sorted, or None where it does not exist. Raises GuestcredError."""
+        folder = self._folder(path)
+        if folder is None:
+            return None
         try:
-            fd = self._open(path, os.O_RDONLY | os.O_DIRECTORY)
+            return self._listed(folder, path)
+        finally:
+            os.close(folder)
+
+    def _folder(self, path: str) -> int | None:
+        try:
+            return self._open(path, os.O_RDONLY | os.O_DIRECTORY)
         except OSError as error:
             if error.errno == errno.ENOENT:
                 return None
             raise self._refused(path, error) from None
+
+    def _listed(self, folder: int, path: str) -> list[str]:
         try:
-            return sorted(os.listdir(fd))
+            return sorted(os.listdir(folder))
         except OSError as error:
             raise self._refused(path, error) from None
-        finally:
-            os.close(fd)
 
     def read_all(self, path: str, file: str = "", refused: dict[str, str] | None = None) -> dict[str, bytes] | None:
         """Name to bytes for a directory of files (or of directories that hold `file`), without those that vanish.
 
         What cannot be read as a file raises NotAFileError, or goes into `refused`, name to reason.
         """
-        names = self.names(path)
-        if names is None:
+        folder = self._folder(path)
+        if folder is None:
             return None
         contents: dict[str, bytes] = {}
-        for name in names:
-            try:
-                # they are credentials, and nothing is known of this one but its name
-                data = self.read(self.resolve(f"{path}/{name}") + file, f"{path}/{shown(name, b'')}{file}")
-            except NotAFileError as error:
-                if refused is None:
-                    raise
-                refused[name] = error.reason
-                continue
-            if data is not None:
-                contents[name] = data
+        try:
+            for name in self._listed(folder, path):
+                try:
+                    data = self._read_in(folder, path, name, file)
+                except NotAFileError as error:
+                    if refused is None:
+                        raise
+                    refused[name] = error.reason
+                    continue
+                if data is not None:
+                    contents[name] = data
+        finally:
+            os.close(folder)
         return contents
+
+    def _read_in(self, folder: int, path: str, name: str, file: str) -> bytes | None:
+        # they are credentials, and nothing is known of this one but its name
+        told = f"{path}/{shown(name, b'')}{file}"
+        if not file:
+            try:
+                return self._content(os.open(name, os.O_RDONLY | _FLAGS, dir_fd=folder), told)
+            except OSError:  # a link, most likely
+                pass
+        return self.read(self.resolve(f"{path}/{name}") + file, told)

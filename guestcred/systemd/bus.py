@@ -1,22 +1,33 @@
-"""Asks PID 1 over D-Bus, for its units and for what it is, and a user manager for its units; nobody else knows jeepney."""
+"""Asks PID 1 over D-Bus, for its units and for what it is, and a user manager for its units."""
 
 from __future__ import annotations
 
 import os
-import socket
-import struct
 import time
-from collections.abc import Callable
-from typing import Any, TypeVar
 
-from jeepney import DBusAddress, Message, new_method_call
-from jeepney.auth import BEGIN, make_auth_external
-from jeepney.bus_messages import message_bus
-
+from guestcred.c_modules import peer_of, unix_socket
 from guestcred.errors import GuestcredError, reason
 from guestcred.record import Record
-from guestcred.systemd.dbus import ERROR, HEAD, METHOD_RETURN, MalformedError, message_size, read_body, read_message
+from guestcred.systemd.dbus import (
+    ERROR,
+    HEAD,
+    METHOD_RETURN,
+    Interface,
+    MalformedError,
+    message_size,
+    method_call,
+    read_body,
+    read_message,
+)
 from guestcred.systemd.requests import INTERFACES, SET_ENCRYPTED, Unit, parse_unit
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from socket import socket
+    from typing import Any, TypeVar
+
+    _T = TypeVar("_T")
 
 # PID 1 listens on the first itself, also early in boot; behind the second there is a bus daemon
 PRIVATE, SYSTEM_BUS = "/run/systemd/private", "/run/dbus/system_bus_socket"
@@ -27,9 +38,11 @@ _BOOTED = "run it as root, on a system that systemd has booted; for a captured t
 _RUNS = "it runs while its user is logged in, or always after 'loginctl enable-linger USER'"
 _WELCOME_MAX = 4096  # bytes of the answer to our name
 
-_T = TypeVar("_T")
 _NAME = "org.freedesktop.systemd1"
-_MANAGER = DBusAddress("/org/freedesktop/systemd1", bus_name=_NAME, interface=f"{_NAME}.Manager")
+_MANAGER = Interface(_NAME, "/org/freedesktop/systemd1", f"{_NAME}.Manager")
+_BUS = Interface("org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus")
+_PROPERTIES = "org.freedesktop.DBus.Properties"
+_UNKNOWN_PROPERTY = "org.freedesktop.DBus.Error.UnknownProperty"
 # the types of the properties that are read, by org.freedesktop.systemd1(5)
 _TYPES = {
     **dict.fromkeys(("LoadCredential", "LoadCredentialEncrypted", "ImportCredentialEx"), "a(ss)"),
@@ -52,7 +65,7 @@ class _Peer:
 
     def __init__(self, path: str, seconds: float) -> None:
         self._deadline = time.monotonic() + seconds
-        self._socket = socket.socket(socket.AF_UNIX)
+        self._socket = unix_socket()
         self._held = bytearray()  # what came and was not read yet
         self._serial = 0
         try:
@@ -64,7 +77,8 @@ class _Peer:
     def _authenticate(self, path: str) -> None:
         """SASL EXTERNAL in one go, then wait: systemd 252 never answers a message that it reads together with BEGIN."""
         self._in_time().connect(path)
-        self._in_time().sendall(b"\0" + make_auth_external() + BEGIN)
+        user = str(os.getuid()).encode().hex().encode()
+        self._in_time().sendall(b"\0AUTH EXTERNAL " + user + b"\r\nBEGIN\r\n")
         while b"\r\n" not in self._held:
             if len(self._held) > _WELCOME_MAX:
                 raise MalformedError("no SASL")
@@ -73,7 +87,7 @@ class _Peer:
         if not answer.startswith(b"OK "):
             raise PermissionError("it refuses this user")
 
-    def _in_time(self) -> socket.socket:
+    def _in_time(self) -> socket:
         """The socket, whose next call waits no longer than until the deadline. Raises TimeoutError after it."""
         left = self._deadline - time.monotonic()
         if left <= 0:
@@ -101,33 +115,43 @@ class _Peer:
         self._socket.close()
 
     def owner(self) -> tuple[int, int]:
-        """(pid, uid) of the process that began to listen there, 0 for a pid of another namespace: unix(7), SO_PEERCRED."""
-        pid, uid, _ = struct.unpack("iII", self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
-        return pid, uid
+        """(pid, uid) of the process that began to listen there, 0 for a pid of another namespace."""
+        return peer_of(self._socket)
 
-    def ask(self, call: Message, signature: str) -> tuple[Any, ...]:
-        """The values in the reply, which are of these types."""
+    def ask(self, returns: str, of: Interface, method: str, *arguments: str) -> Any:
+        """The value that a method returns, which is of the type `returns`."""
         self._serial += 1
-        self._in_time().sendall(call.serialise(serial=self._serial))
+        self._in_time().sendall(method_call(self._serial, of, method, *arguments))
         while True:
             head = self._take(HEAD)
             reply = read_message(head + self._take(message_size(head) - HEAD))
             if reply.answers == self._serial and reply.kind == ERROR:
                 raise _Refused(str(reply.error))
             if reply.answers == self._serial and reply.kind == METHOD_RETURN:
-                return read_body(reply, signature)
-
-    def manager(self, returns: str, method: str, signature: str = "", *arguments: str) -> Any:
-        """What a method of the manager returns, of the type `returns`."""
-        return self.ask(new_method_call(_MANAGER, method, signature or None, arguments), returns)[0]
+                (value,) = read_body(reply, returns)
+                return value
 
     def properties(self, path: str, interface: str) -> dict[str, Any]:
-        address = DBusAddress(path, bus_name=_NAME, interface="org.freedesktop.DBus.Properties")
-        (variants,) = self.ask(new_method_call(address, "GetAll", "s", (f"{_NAME}.{interface}",)), "a{sv}")
-        for name, (signature, _) in variants:
-            if _TYPES.get(name, signature) != signature:
-                raise MalformedError(f"{name} of another type")
-        return {name: value for name, (_, value) in variants}
+        """All properties of an object's interface by name, those that are read in their types."""
+        variants = self.ask("a{sv}", Interface(_NAME, path, _PROPERTIES), "GetAll", f"{_NAME}.{interface}")
+        return {name: _checked(name, variant) for name, variant in variants}
+
+    def property(self, path: str, interface: str, name: str) -> Any:
+        """One property, None where the object has none of that name: a manager has some 200, and a boot waits for them."""
+        try:
+            variant = self.ask("v", Interface(_NAME, path, _PROPERTIES), "Get", f"{_NAME}.{interface}", name)
+        except _Refused as error:
+            if str(error) != _UNKNOWN_PROPERTY:
+                raise
+            return None
+        return _checked(name, variant)
+
+
+def _checked(name: str, variant: tuple[str, Any]) -> Any:
+    signature, value = variant
+    if _TYPES.get(name, signature) != signature:
+        raise MalformedError(f"{name} of another type")
+    return value
 
 
 class Manager(Record):
@@ -149,17 +173,18 @@ def read_manager() -> Manager:
     """PID 1's own properties (org.freedesktop.systemd1(5)). Raises GuestcredError (exit status 3) where it cannot be asked."""
 
     def ask(peer: _Peer) -> Manager:
-        properties = peer.properties(_MANAGER.object_path, "Manager")
-        names = ("Version", "Virtualization", "ConfidentialVirtualization")
-        version, virtualization, confidential = map(properties.get, names)
+        def of(name: str) -> Any:
+            return peer.property(_MANAGER.path, "Manager", name)
+
+        version = of("Version")
         if version is None:
             raise MalformedError("no version")
         return Manager(
             version=version,
-            virtualization=virtualization or "",
-            confidential=confidential,
-            started=properties.get("UserspaceTimestamp", 0),
-            generators=properties.get("GeneratorsStartTimestamp", 0),
+            virtualization=of("Virtualization") or "",
+            confidential=of("ConfidentialVirtualization"),
+            started=of("UserspaceTimestamp") or 0,
+            generators=of("GeneratorsStartTimestamp") or 0,
         )
 
     return _ask("PID 1 what it is", TIMEOUT, ask, (PRIVATE, SYSTEM_BUS))
@@ -211,7 +236,7 @@ def _ask(
         try:
             with _Peer(path, seconds) as peer:
                 if path == sockets[1]:
-                    peer.ask(message_bus.Hello(), "s")
+                    peer.ask("s", _BUS, "Hello")
                 return question(peer)
         except TimeoutError:
             reasons.append(f"{path}: no answer within {seconds:.0f} seconds")
@@ -226,7 +251,7 @@ def _ask(
 
 def _units(peer: _Peer, name: str | None) -> Loaded:
     # ListUnits gives a(ssssssouso): name, description, load state, active state, sub state, following, path, job
-    rows = peer.manager("a(ssssssouso)", "ListUnits")
+    rows = peer.ask("a(ssssssouso)", _MANAGER, "ListUnits")
     listed = {unit: (active, sub, path) for unit, _, load, active, sub, _, path, *_ in rows if load == "loaded"}
     unusable = {unit: load for unit, _, load, *_ in rows if load != "loaded"}
     aliases: dict[str, str] = {}
@@ -266,7 +291,7 @@ def _load(
 ) -> None:
     """Have the unit of that name or alias loaded from its files, and add it where it belongs."""
     try:
-        path = peer.manager("o", "LoadUnit", "s", name)
+        path = peer.ask("o", _MANAGER, "LoadUnit", name)
         properties = peer.properties(path, "Unit")
     except _Refused:
         return

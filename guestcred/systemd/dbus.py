@@ -1,7 +1,9 @@
-"""D-Bus messages of somebody who may send anything: bytes -> values, in linear time, never deep; the Specification's "Message Protocol".
+"""D-Bus messages: method calls -> bytes; the bytes of somebody who may send anything -> values, in linear time, never deep.
+The D-Bus Specification's "Message Protocol".
 
-jeepney's own parser trusts the other side: it never comes back from an array of empty structs, recurses as deep as
-variants are nested, and says of wrong bytes what its own functions happen to raise.
+A library for it would not do: jeepney's import alone takes a boot more than all of guestcred, and its parser trusts the
+other side: it never comes back from an array of empty structs, recurses as deep as variants are nested, and says of
+wrong bytes what its own functions happen to raise.
 """
 
 from __future__ import annotations
@@ -16,8 +18,8 @@ HEAD = 16  # bytes of a message that say how long it is
 DEPTH_MAX = 64  # containers in each other, variants too
 _SIGNATURE_MAX = 255
 
-METHOD_RETURN, ERROR = 2, 3
-_ERROR_NAME, _REPLY_SERIAL, _SIGNATURE = 4, 5, 8  # header fields
+_METHOD_CALL, METHOD_RETURN, ERROR = 1, 2, 3
+_PATH, _INTERFACE, _MEMBER, _ERROR_NAME, _REPLY_SERIAL, _DESTINATION, _SIGNATURE = 1, 2, 3, 4, 5, 6, 8  # header fields
 _VERSION = 1
 
 # alignment and size in bytes, and the letter of struct
@@ -54,6 +56,43 @@ class Message(Record):
     signature: str
     little: bool
     body: bytes
+
+
+class Interface(Record):
+    """An interface of an object of a service on the bus: the service's name, the object's path, and its own name."""
+
+    service: str
+    path: str
+    name: str
+
+
+def method_call(serial: int, of: Interface, method: str, *arguments: str) -> bytes:
+    """The message that calls a method with these strings; its reply has `serial`, which is not 0."""
+    fields = b""
+    for code, kind, text in (
+        (_PATH, b"o", of.path),
+        (_INTERFACE, b"s", of.name),
+        (_MEMBER, b"s", method),
+        (_DESTINATION, b"s", of.service),
+    ):
+        fields = _aligned(fields, 8) + bytes((code, 1)) + kind + b"\0" + _string(text)
+    if arguments:
+        signature = b"s" * len(arguments)
+        fields = _aligned(fields, 8) + bytes((_SIGNATURE, 1)) + b"g\0" + bytes((len(signature),)) + signature + b"\0"
+    body = b""
+    for argument in arguments:
+        body = _aligned(body, 4) + _string(argument)
+    head = struct.pack("<cBBBIII", b"l", _METHOD_CALL, 0, _VERSION, len(body), serial, len(fields))
+    return _aligned(head + fields, 8) + body
+
+
+def _string(text: str) -> bytes:
+    data = text.encode()
+    return struct.pack("<I", len(data)) + data + b"\0"
+
+
+def _aligned(data: bytes, size: int) -> bytes:
+    return data + bytes(-len(data) % size)
 
 
 def message_size(head: bytes) -> int:

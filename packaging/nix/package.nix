@@ -20,7 +20,6 @@ python3.pkgs.buildPythonApplication {
   dependencies = with python3.pkgs; [
     click
     construct
-    jeepney
     systemd-python
   ];
   # the tests need root, QEMU and Debian's images
@@ -31,8 +30,8 @@ python3.pkgs.buildPythonApplication {
     sh packaging/install $out $out/lib/systemd/system
     substituteInPlace $(find $out/lib/systemd/system -type f) --replace-quiet /usr/bin/guestcred $out/bin/guestcred \
       --replace-quiet /bin/mkdir ${coreutils}/bin/mkdir --replace-quiet /usr/libexec/guestcred $out/libexec/guestcred
-    substituteInPlace $out/libexec/guestcred/all-arrived --replace-fail "setpriv --" "${util-linux}/bin/setpriv --" \
-      --replace-fail " awk '" " ${gawk}/bin/awk '"
+    substituteInPlace $out/libexec/guestcred/look --replace-fail "setpriv --" "${util-linux}/bin/setpriv --" \
+      --replace-fail " awk '" " ${gawk}/bin/awk '" --replace-fail "mkdir -p" "${coreutils}/bin/mkdir -p"
   '';
 
   meta = {

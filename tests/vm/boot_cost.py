@@ -22,6 +22,9 @@ from vm.scenarios import Scenario, framed, reference
 DRIVER = Path(__file__).with_name("boot_cost_guest.py")
 CPU = "processor"  # time of all processes until then, of which idle time and the kernel's own are no part
 WHAT = ("sysinit", "multi-user", CPU)
+# Without a source of random numbers, which every hypervisor's processor has, who needs the first ones makes them himself and
+# computes for that: systemd-random-seed.service, or a Python that starts before it.
+PROCESSOR = ("-cpu", "qemu64,+rdrand")
 ICOUNT = ("-icount", "shift=0,sleep=off")
 Run = dict[str, Any]
 
@@ -72,6 +75,9 @@ def main() -> int:
     parser.add_argument("--release", action="append", choices=[release.name for release in RELEASES])
     parser.add_argument("--case", action="append", choices=list(CASES))
     parser.add_argument("--boots", type=int, default=5, help="of each kind; the medians are compared")
+    parser.add_argument(
+        "--cpus", default="1", help="processors of the guest; with one, all that we do is added to the boot"
+    )
     parser.add_argument("--icount", action="store_true", help="guest time counts instructions: the same in every run")
     parser.add_argument("--json", type=Path, default=OUT / "boot-cost.json", metavar="FILE", help="the raw figures")
     parser.add_argument("--parts", action="store_true", help="what it is made of, in one boot of each release")
@@ -86,6 +92,7 @@ def main() -> int:
         for release in releases:
             print(parts(release), flush=True)
         return 0
+    extra = (*PROCESSOR, "-smp", asked.cpus, *(ICOUNT if asked.icount else ()))
     raw: list[Run] = []
     head = ("release", "case", *(column for what in WHAT for column in (what, "without", "ratio")), "most", "units")
     print("  ".join(f"{word:>10}" for word in head))
@@ -96,7 +103,7 @@ def main() -> int:
             for number in range(asked.boots):
                 # one after the other, so that both meet the same noise
                 for with_us in (True, False) if number % 2 else (False, True):
-                    run = measure(pair[with_us], CASES[name](), ICOUNT if asked.icount else ())
+                    run = measure(pair[with_us], CASES[name](), extra)
                     runs[with_us].append(run)
                     raw.append({"release": release.name, "case": name, "package": with_us, **run})
             row = [release.name, name]
@@ -113,7 +120,7 @@ def parts(release: Release) -> str:
     """Milliseconds of processor time of each part, which are millions of instructions; a table."""
     scenario = _scenario("parts", strings(manifest=True))
     scenario = replace(scenario, files={"driver.py": DRIVER.with_name("boot_parts_guest.py").read_bytes()})
-    told = measure(images(release)[True], scenario, ICOUNT)
+    told = measure(images(release)[True], scenario, (*PROCESSOR, *ICOUNT))
     bare = told["commands"]["python3 -I -c pass"]
     lines = [f"{release.name:<44} {'ms':>7} {'ratio':>6}"]
     lines += [f"{name:<44} {spent:7.1f} {spent / bare:6.2f}" for name, spent in told["commands"].items()]

@@ -30,6 +30,7 @@ from guestcred.guest.user_manager import named_user, read_user_consumers
 from guestcred.guest.users import User
 from guestcred.record import to_json
 from guestcred.systemd import bus
+from guestcred.systemd.dbus import Interface
 from guestcred.systemd.requests import LOAD
 from guestcred.text import size
 
@@ -86,13 +87,13 @@ def what_is_started(pid: int, program: str, test: str) -> tuple[str, str, str] |
 @contextlib.contextmanager
 def asked_alone(unit: str) -> Iterator[None]:
     """Have a manager asked for this unit, not for all: that takes seconds in an emulated guest, and each step waits."""
-    ask = bus._Peer.manager
+    ask = bus._Peer.ask
 
-    def manager(peer: bus._Peer, returns: str, method: str, *rest: str) -> Any:
-        answer = ask(peer, returns, method, *rest)
+    def asked(peer: bus._Peer, returns: str, of: Interface, method: str, *arguments: str) -> Any:
+        answer = ask(peer, returns, of, method, *arguments)
         return [row for row in answer if row[0] == unit] if method == "ListUnits" else answer
 
-    with mock.patch.object(bus._Peer, "manager", manager):
+    with mock.patch.object(bus._Peer, "ask", asked):
         yield
 
 

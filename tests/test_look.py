@@ -1,8 +1,10 @@
-"""Where `all-arrived` finds that all arrived, the rescue would have written nothing; and it finds that where nothing was lost."""
+"""Where `look` finds that all arrived, the rescue would have written nothing; and it finds that where nothing was lost.
+Everywhere else the rescue finds its two folders."""
 
 from __future__ import annotations
 
 import shutil
+import stat
 import subprocess
 from pathlib import Path
 
@@ -17,7 +19,7 @@ from guestcred.apply.wanted import want
 from guestcred.guest.rootfs import Tree
 from guestcred.smbios.layout import build_structure
 
-SCRIPT = Path(__file__).parent.parent / "packaging/systemd/all-arrived"
+SCRIPT = Path(__file__).parent.parent / "packaging/systemd/look"
 DOUBT, ARRIVED = False, True
 TEXT, BINARY = b"io.systemd.credential:", b"io.systemd.credential.binary:"
 HERE = {"A": b"1", "B.c-d": b"2"}
@@ -26,12 +28,18 @@ pytestmark = pytest.mark.root
 
 
 def looks(root: Path, path: str = PATH) -> bool:
-    """What it finds; it never fails."""
+    """What it finds; it never fails, and makes the folders of the rescue only where that is needed."""
     done = subprocess.run([SCRIPT, root], env={"PATH": path}, capture_output=True, check=True)
     assert done.stdout == b""
     flag = root / "run/guestcred-arrived"
     found = flag.exists()
     flag.unlink(missing_ok=True)
+    folders = [folder for folder in (root / "run/guestcred", root / "run/credstore") if folder.exists()]
+    assert len(folders) == (0 if found else 2)
+    for folder in folders:
+        status = folder.stat()
+        assert (status.st_uid, status.st_gid, status.st_mode) == (0, 0, stat.S_IFDIR | 0o700)
+        folder.rmdir()
     return found
 
 
@@ -96,13 +104,23 @@ def test_without_what_it_looks_at(tree: Build) -> None:
 @pytest.mark.parametrize("program", ["awk", "setpriv"])
 @pytest.mark.parametrize("script", [None, "exit 1", "exit 0", "kill -9 $$"])
 def test_a_reader_that_fails_is_no_proof(tree: Build, tmp_path: Path, program: str, script: str | None) -> None:
-    for name in ("awk", "setpriv"):
+    for name in ("awk", "setpriv", "mkdir"):
         if name != program:
             (tmp_path / name).symlink_to(need(name))
         elif script is not None:
             (tmp_path / name).write_text(f"#!/bin/sh\n{script}\n")
             (tmp_path / name).chmod(0o755)
     assert looks(tree([TEXT + b"A=1"], HERE), str(tmp_path)) == DOUBT
+
+
+def test_folders_that_are_there_stay_as_they_are(tree: Build) -> None:
+    root = tree([TEXT + b"C=3"], HERE)
+    others = root / "run/credstore"
+    others.mkdir(mode=0o755)
+    (others / "KEY").write_bytes(b"theirs")
+    subprocess.run([SCRIPT, root], env={"PATH": PATH}, check=True)
+    assert others.stat().st_mode == stat.S_IFDIR | 0o755 and (others / "KEY").read_bytes() == b"theirs"
+    assert (root / "run/guestcred").stat().st_mode == stat.S_IFDIR | 0o700
 
 
 def test_who_reads_the_strings_can_do_nothing_else(tree: Build, folder: Path) -> None:
