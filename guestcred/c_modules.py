@@ -52,6 +52,8 @@ def parse_json(text: str) -> object:
         value, end = make_scanner(_Decoder)(text, start)  # type: ignore[arg-type]  # typeshed knows no context
     except StopIteration as stop:
         raise ValueError(f"no value at character {stop.value}") from None
+    except SystemError:  # before Python 3.12, whose scanner has no words of its own unless `json` is there
+        raise ValueError("it is cut, or has a character too many") from None
     if text[end:].strip(_JSON_SPACE):
         raise ValueError(f"more than one value, the second at character {end}")
     return value

@@ -19,6 +19,8 @@ from hypothesis import strategies as st
 
 from guestcred import c_modules
 
+ROOT = Path(__file__).parent.parent
+
 
 @given(st.binary(), st.binary())
 def test_comparison(a: bytes, b: bytes) -> None:
@@ -130,6 +132,19 @@ def test_journal_entries_are_sent_by_what_the_public_module_has() -> None:
     from systemd import _journal, journal
 
     assert journal.sendv is _journal.sendv
+
+
+def test_json_that_is_none_where_json_was_never_imported() -> None:
+    texts = ["", "{", '{"a"', '{"a":', "[1,", '"', '"\\x"', "nul", "1 2", "[1}", "\x01"]
+    code = (
+        "import sys; from guestcred.c_modules import parse_json\n"
+        f"for text in {texts!r}:\n"
+        "    assert 'json' not in sys.modules or sys.version_info >= (3, 12)\n"
+        "    try: parse_json(text)\n"
+        "    except ValueError as error: assert str(error)\n"
+        "    else: raise AssertionError(text)\n"
+    )
+    subprocess.run([sys.executable, "-IS", "-c", f"import sys; sys.path[:0] = [{str(ROOT)!r}]; {code}"], check=True)
 
 
 def test_unix_sockets(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from typing import Any
 import pytest
 from applying import SECRET, apply, offer, put, standing
 from conftest import CAPTURES, table_of
-from needs import memory
+from needs import PYTHON, memory, sites
 
 from guestcred.apart import ANSWER, ERROR, LACKS_MODULE, MEMORY, BrokenError, NeedsError
 from guestcred.apply import heard
@@ -26,12 +27,13 @@ from guestcred.guest import snapshot
 from guestcred.guest.facts import Facts
 from guestcred.guest.rootfs import Tree
 from guestcred.guest.snapshot import parsed, read_guest, read_unparsed
-from guestcred.manifest import manifest_value
+from guestcred.manifest import END, MANIFEST, end_value, manifest_value
 from guestcred.smbios.layout import build_structure
 from guestcred.systemd.offered import Place
 from guestcred.systemd.rules import SIZE_MAX, TOTAL_SIZE_MAX
 
 FOREIGN = "elsewhere"
+PACKAGE = Path(__file__).parent.parent / "guestcred"
 
 
 @pytest.fixture
@@ -174,6 +176,73 @@ def test_facts_are_asked_for_only_where_something_is_missing(root: Path, monkeyp
 
     monkeypatch.setattr(heard, "read_facts", asked)
     assert hear(read_unparsed(Tree(str(root)), None), lambda: None).facts is None
+
+
+def processes_apart(root: Path) -> int:
+    """How many `apply` takes, each of which makes a boot wait, in an interpreter that has loaded nothing else."""
+    code = (
+        f"import sys; sys.path[:0] = {[str(PACKAGE.parent), *sites()]!r}; import os\n"
+        "forks, fork = [], os.fork\n"
+        "os.fork = lambda: forks.append(0) or fork()\n"
+        f"sys.argv = ['guestcred', '--root', {str(root)!r}, 'apply', '--early']\n"
+        "from guestcred.__main__ import main\n"
+        "assert main() == 0; print(len(forks), file=sys.stderr)"
+    )
+    done = subprocess.run([PYTHON, "-IS", "-c", code], capture_output=True, text=True, check=True)
+    return int(done.stderr)
+
+
+MANY = {"A": "1", "B": "2"}
+FRAMED = {
+    MANIFEST: manifest_value(b"0" * 16, [(b"A", b"1"), (b"B", b"2")]).decode(),
+    **MANY,
+    END: end_value(2).decode(),
+}
+
+
+@pytest.mark.parametrize(
+    ("offered", "imported", "processes"),
+    [
+        (MANY, ["A", "B"], 1),
+        (MANY, [], 1),
+        (MANY, ["A"], 2),
+        (FRAMED, [*FRAMED], 1),
+        (FRAMED, [], 1),
+    ],
+)
+def test_few_processes_apart(root: Path, offered: dict[str, str], imported: list[str], processes: int) -> None:
+    offer(root, offered, imported)
+    assert processes_apart(root) == processes
+
+
+def test_what_only_some_tables_need_is_loaded_for_them(root: Path) -> None:
+    offer(root, MANY, list(MANY))
+    assert processes_apart(root) == 1
+    (root / "capture.json").unlink()  # whose reading loads what reads JSON
+    assert processes_apart(root) == 1
+    table = root / "sys/firmware/dmi/tables/DMI"
+    table.write_bytes(table.read_bytes()[:-1])
+    assert processes_apart(root) == 2
+
+
+def test_facts_are_not_asked_for_where_nothing_was_offered(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    offer(root, {})
+    put(root, "sys/firmware/dmi/tables/DMI", table_of(b"of a vendor"))
+
+    def asked(_: str) -> Facts:
+        raise AssertionError
+
+    monkeypatch.setattr(heard, "read_facts", asked)
+    assert hear(read_unparsed(Tree(str(root)), None), lambda: None).facts is None
+
+
+@pytest.mark.parametrize("prefix", [b"io.systemd.credential:", b"io.systemd.credential.binary:"])
+def test_what_was_certainly_lost_needs_no_second_process(root: Path, prefix: bytes) -> None:
+    offer(root, {})
+    string = prefix + b"A=MTIz"
+    put(root, "sys/firmware/dmi/tables/DMI", table_of(string))
+    put(root, "sys/firmware/dmi/entries/11-0/raw", build_structure(11, 0x0E00, [string]))
+    assert processes_apart(root) == 1
 
 
 def test_nothing_is_heard_before_connections_are_given_up(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -65,7 +65,6 @@ def hear(look: Unparsed, before: Callable[[], None]) -> Heard:
     if not look.guest.system and (TEXT_PREFIX in table or BINARY_PREFIX in table):
         facts = read_facts(look.guest.root)
         _load_all()
-        loaded = True
     elif MANIFEST.encode("ascii") in table:
         _load_meant()
 
@@ -77,7 +76,6 @@ def hear(look: Unparsed, before: Callable[[], None]) -> Heard:
         if apart.kind == NEEDS_FACTS and facts is None:
             facts = read_facts(look.guest.root)
             _load_all()
-            loaded = True
         elif apart.kind == LACKS_MODULE and not loaded:
             _load_all()
             loaded = True
