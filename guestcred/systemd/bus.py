@@ -293,7 +293,7 @@ def _load(
     try:
         path = peer.ask("o", _MANAGER, "LoadUnit", name)
         properties = peer.properties(path, "Unit")
-    except _Refused:
+    except (_Refused, UnicodeEncodeError):  # no unit has a name that is not UTF-8
         return
     unit, active, load = map(properties.get, ("Id", "ActiveState", "LoadState"))
     if unit is None or active is None or load is None:
