@@ -116,7 +116,7 @@ def filter_system_calls(program: bytes) -> int:
     """Lay a seccomp filter of classic BPF on this process for good, -1 for a failure: seccomp(2)."""
     import _ctypes
 
-    class Pointer(_ctypes._SimpleCData):  # type: ignore[type-arg]
+    class Pointer(_ctypes._SimpleCData):  # type: ignore[type-arg]  # generic in typeshed only
         _type_ = "z"  # as ctypes.c_char_p
 
     address = bytes(Pointer(program))
@@ -156,12 +156,12 @@ def unix_socket() -> socket:
     return plain_socket(AF_UNIX, SOCK_STREAM)  # type: ignore[return-value]  # all of it that is used is there
 
 
-def peer_of(connection: socket) -> tuple[int, int]:
-    """(pid, uid) of the process that began to listen there, 0 for a pid of another namespace: unix(7), SO_PEERCRED."""
+def listener(connected: socket) -> tuple[int, int]:
+    """(pid, uid) of the process that began to listen there, listen(2); 0 for a pid of another namespace. unix(7), SO_PEERCRED."""
     from _socket import SO_PEERCRED, SOL_SOCKET
-    from _struct import unpack
+    from struct import calcsize, unpack
 
-    pid, uid, _ = unpack("iII", connection.getsockopt(SOL_SOCKET, SO_PEERCRED, 12))
+    pid, uid, _ = unpack("iII", connected.getsockopt(SOL_SOCKET, SO_PEERCRED, calcsize("iII")))
     return pid, uid
 
 

@@ -22,6 +22,11 @@ from guestcred import c_modules
 ROOT = Path(__file__).parent.parent
 
 
+def printed(code: str, *options: str) -> str:
+    """What an interpreter of its own prints."""
+    return subprocess.run([sys.executable, *options, "-c", code], capture_output=True, text=True, check=True).stdout
+
+
 @given(st.binary(), st.binary())
 def test_comparison(a: bytes, b: bytes) -> None:
     assert c_modules.compare_digest(a, b) == hmac.compare_digest(a, b)
@@ -78,8 +83,7 @@ def test_prctl() -> None:
         "import ctypes; from guestcred import c_modules\n"
         f"print([c_modules.prctl({set_dumpable}, 0), c_modules.prctl({get_dumpable}, 0), ctypes.CDLL(None).prctl({get_dumpable}, 0, 0, 0, 0)])"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout == "[0, 0, 0]\n"
+    assert printed(code) == "[0, 0, 0]\n"
     assert c_modules.prctl(get_dumpable, 0) == ctypes.CDLL(None).prctl(get_dumpable, 0, 0, 0, 0)
 
 
@@ -93,8 +97,7 @@ def test_capabilities_and_system_calls_are_given_up() -> None:
         "state = dict(line.split(':') for line in open('/proc/self/status'))\n"
         "print(*told, *[int(state[word], 16) for word in words])"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout == "0 0 0 0 0 0 1 2\n"
+    assert printed(code) == "0 0 0 0 0 0 1 2\n"
 
 
 def test_limits_are_lowered_and_never_raised() -> None:
@@ -105,14 +108,12 @@ def test_limits_are_lowered_and_never_raised() -> None:
         "    c_modules.lower_limit(resource.RLIMIT_CPU, value)\n"
         "    print(*resource.getrlimit(resource.RLIMIT_CPU))"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout == "9 9\n5 5\n5 5\n"
+    assert printed(code) == "9 9\n5 5\n5 5\n"
 
 
 def test_a_filter_that_is_none() -> None:
     code = "from guestcred import c_modules; c_modules.prctl(38, 1); print(c_modules.filter_system_calls(bytes(8)))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout == "-1\n"
+    assert printed(code) == "-1\n"
 
 
 def test_messages_to_the_service_manager(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -137,14 +138,14 @@ def test_journal_entries_are_sent_by_what_the_public_module_has() -> None:
 def test_json_that_is_none_where_json_was_never_imported() -> None:
     texts = ["", "{", '{"a"', '{"a":', "[1,", '"', '"\\x"', "nul", "1 2", "[1}", "\x01"]
     code = (
-        "import sys; from guestcred.c_modules import parse_json\n"
+        f"import sys; sys.path[:0] = [{str(ROOT)!r}]; from guestcred.c_modules import parse_json\n"
         f"for text in {texts!r}:\n"
         "    assert 'json' not in sys.modules or sys.version_info >= (3, 12)\n"
         "    try: parse_json(text)\n"
         "    except ValueError as error: assert str(error)\n"
         "    else: raise AssertionError(text)\n"
     )
-    subprocess.run([sys.executable, "-IS", "-c", f"import sys; sys.path[:0] = [{str(ROOT)!r}]; {code}"], check=True)
+    assert printed(code, "-IS") == ""
 
 
 def test_unix_sockets(tmp_path: Path) -> None:
@@ -158,7 +159,7 @@ def test_unix_sockets(tmp_path: Path) -> None:
                 assert getattr(ours, same) == getattr(theirs, same)
             assert not os.get_inheritable(ours.fileno()) and not os.get_inheritable(theirs.fileno())
             credentials = ours.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
-            assert c_modules.peer_of(ours) == struct.unpack("3i", credentials)[:2] == (os.getpid(), os.getuid())
+            assert c_modules.listener(ours) == struct.unpack("3i", credentials)[:2] == (os.getpid(), os.getuid())
         ours.close()
 
 
@@ -168,5 +169,4 @@ def test_sigint(before: str) -> None:
         "import signal\nfrom guestcred.c_modules import end_by_sigint\n"
         f"signal.signal(signal.SIGINT, signal.{before})\nend_by_sigint()\nprint(signal.getsignal(signal.SIGINT).name)"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == ("SIG_IGN" if before == "SIG_IGN" else "SIG_DFL")
+    assert printed(code).strip() == ("SIG_IGN" if before == "SIG_IGN" else "SIG_DFL")

@@ -1,4 +1,4 @@
-"""D-Bus messages read: what jeepney writes comes back, and any bytes are a message or refused."""
+"""D-Bus messages: what jeepney writes comes back, any bytes are a message or refused, and calls are those of jeepney."""
 
 from __future__ import annotations
 

@@ -168,8 +168,13 @@ def test_what_is_missing_is_not_said_without_the_facts(root: Path, monkeypatch: 
     assert "does not hold: what is missing, without the facts" in refused(root).problem
 
 
-def test_facts_are_asked_for_only_where_something_is_missing(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    offer(root, {"SAME": "same"}, ["SAME"])
+@pytest.mark.parametrize("offered", [{"SAME": "same"}, {}], ids=["imported", "nothing"])
+def test_facts_are_asked_for_only_where_something_is_missing(
+    root: Path, monkeypatch: pytest.MonkeyPatch, offered: dict[str, str]
+) -> None:
+    offer(root, offered, [*offered])
+    if not offered:
+        put(root, "sys/firmware/dmi/tables/DMI", table_of(b"of a vendor"))
 
     def asked(_: str) -> Facts:
         raise AssertionError
@@ -223,17 +228,6 @@ def test_what_only_some_tables_need_is_loaded_for_them(root: Path) -> None:
     table = root / "sys/firmware/dmi/tables/DMI"
     table.write_bytes(table.read_bytes()[:-1])
     assert processes_apart(root) == 2
-
-
-def test_facts_are_not_asked_for_where_nothing_was_offered(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    offer(root, {})
-    put(root, "sys/firmware/dmi/tables/DMI", table_of(b"of a vendor"))
-
-    def asked(_: str) -> Facts:
-        raise AssertionError
-
-    monkeypatch.setattr(heard, "read_facts", asked)
-    assert hear(read_unparsed(Tree(str(root)), None), lambda: None).facts is None
 
 
 @pytest.mark.parametrize("prefix", [b"io.systemd.credential:", b"io.systemd.credential.binary:"])

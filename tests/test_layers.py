@@ -46,7 +46,7 @@ ONLY = {
         ),
     },
     "ctypes": set(),
-    **{name: {"c_modules"} for name in ("_ctypes", "_operator", "_json", "_signal", "_socket", "_struct")},
+    **{name: {"c_modules"} for name in ("_ctypes", "_operator", "_json", "_signal", "_socket")},
     "http.client": {"host.vmm_api"},
     "jeepney": set(),
     "socket": {

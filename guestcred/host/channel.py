@@ -10,8 +10,8 @@ import stat
 import tempfile
 import time
 
+from guestcred.c_modules import listener
 from guestcred.errors import FINDINGS, USAGE, GuestcredError, reason
-from guestcred.host.vmm_api import listener
 from guestcred.outcome import unbroken
 
 PAUSE = 0.01  # seconds between two looks whether it listens

@@ -7,9 +7,10 @@ import os
 import socket
 import time
 
+from guestcred.c_modules import listener
 from guestcred.errors import FINDINGS, GuestcredError, reason
 from guestcred.host.channel import ended
-from guestcred.host.vmm_api import ApiError, Vmm, listener
+from guestcred.host.vmm_api import ApiError, Vmm
 
 GREETING = 0.5  # seconds in which QEMU greets; cloud-hypervisor waits for a request
 ANSWER = 10.0  # seconds for each answer

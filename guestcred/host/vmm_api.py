@@ -8,15 +8,14 @@ import os
 import pwd
 import socket
 import stat
-import struct
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from guestcred.c_modules import listener
 from guestcred.errors import reason
 
 API = "/api/v1/"
-_UCRED = struct.Struct("iII")  # unix(7): pid, uid, gid
 ANSWER_MAX = 1024 * 1024  # bytes; vm.info repeats the whole config
 # VmError::VmNotCreated in cloud-hypervisor's vmm/src/vm.rs, as its versions print it; it came with 500 until mid-2026
 NO_VM = (b"VM is not created", b"VmNotCreated")
@@ -112,12 +111,6 @@ def _check_place(action: str, path: str) -> None:
         why = f"others may write to its folder {folder} (mode {stat.S_IMODE(found.st_mode):04o})"
         raise Untrusted(action, why, f"they could listen there in its place: chmod go-w {folder}")
     _check_owner(action, os.lstat(path).st_uid, "it belongs to")
-
-
-def listener(connected: socket.socket) -> tuple[int, int]:
-    """(process, user) at the other end: unix(7), SO_PEERCRED of a connected stream socket is listen(2)'s."""
-    pid, uid, _ = _UCRED.unpack(connected.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size))
-    return pid, uid
 
 
 def _check_peer(action: str, connected: socket.socket) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 
-from guestcred.c_modules import peer_of, unix_socket
+from guestcred.c_modules import listener, unix_socket
 from guestcred.errors import GuestcredError, reason
 from guestcred.record import Record
 from guestcred.systemd.dbus import (
@@ -115,8 +115,8 @@ class _Peer:
         self._socket.close()
 
     def owner(self) -> tuple[int, int]:
-        """(pid, uid) of the process that began to listen there, 0 for a pid of another namespace."""
-        return peer_of(self._socket)
+        """Whom is asked: (pid, uid) as `listener` has them."""
+        return listener(self._socket)
 
     def ask(self, returns: str, of: Interface, method: str, *arguments: str) -> Any:
         """The value that a method returns, which is of the type `returns`."""
